@@ -1,0 +1,58 @@
+"""`python3 -m devcloud up|down|status|reset|install [--json]`: the dev cloud's command. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from devcloud import cloud
+from devcloud.install import install
+from devcloud.place import here
+from devcloud.plug import PlugError
+
+COMMANDS = {
+    "up": "start the cloud; the first time, make it",
+    "down": "stop it and take back everything it made on this machine; its state stays",
+    "reset": "down, then forget its state",
+    "status": "tell what runs; exit 0 only if all does",
+    "install": "install what it needs, start nothing",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="devcloud", description="A real OpenStack on one machine, with real guests.")
+    parser.add_argument("command", choices=COMMANDS, help="; ".join(f"{name}: {text}" for name, text in COMMANDS.items()))
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    asked = parser.parse_args()
+    place, start = here(), time.monotonic()
+
+    def log(text: str) -> None:
+        print(f"devcloud {time.monotonic() - start:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    try:
+        if asked.command == "status":
+            return _show(cloud.status(place), asked.json)
+        {"up": cloud.up, "down": cloud.down, "reset": cloud.reset, "install": install}[asked.command](place, log)
+    except (RuntimeError, OSError, PlugError) as problem:
+        print(f"devcloud: {problem}", file=sys.stderr)
+        return 1
+    if asked.json:
+        print(json.dumps({"ok": True, "seconds": round(time.monotonic() - start, 2), "clouds": str(place.clouds_file)}))
+    return 0
+
+
+def _show(found: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(found))
+    else:
+        for name, service in found["services"].items():
+            state = "answers" if service["answers"] else "down"
+            print(f"{name:10} {state:8} pid {service['pid'] or '-':>8}  port {service['port']}  {service['rss_mib']} MiB")
+    return 0 if found["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

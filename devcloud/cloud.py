@@ -1,0 +1,120 @@
+"""The dev cloud as a whole: up, down, reset, status."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from devcloud import image, processes, schema
+from devcloud.install import install, require_root
+from devcloud.place import OFFSETS, REGION, Place, environment
+from devcloud.settings import write_settings
+
+Log = Callable[[str], None]
+BOOTSTRAP_SECONDS = 120
+
+
+class CloudError(RuntimeError):
+    """The dev cloud could not be brought into the state that was asked for."""
+
+
+def up(place: Place, log: Log) -> None:
+    """Bring the cloud up, whatever state a former run left it in. Harmless when it is up."""
+    require_root()
+    if all(processes.find(place, service) and processes.answers(place, service) for service in OFFSETS):
+        log(f"already up: {place.clouds_file}")
+        return
+    install(place, log)
+    if any(processes.find(place, service) for service in OFFSETS):
+        log("stopping what is left of a former run")
+        processes.stop(place)
+    processes.check_ports(place)
+    write_settings(place)
+    if place.ready.exists():
+        _start(place, list(OFFSETS), log)
+    else:
+        _make(place, log)
+        place.ready.touch()
+
+
+def _make(place: Place, log: Log) -> None:
+    """The first start: databases, identity, image, and everything in them. What can overlap does."""
+    with ThreadPoolExecutor(4) as pool:
+        picture = pool.submit(image.build, place.images, log)
+        keystone = pool.submit(_make_keystone, place, log)
+        rest = [name for name in OFFSETS if name != "keystone"]
+        tables = [pool.submit(schema.make_databases, place, service, log) for service in sorted(rest, reverse=True)]
+        for job in (*tables, keystone):
+            job.result()
+        _start(place, rest, log)
+        _bootstrap(place, log, "resources", str(picture.result()))
+
+
+def _make_keystone(place: Place, log: Log) -> None:
+    schema.make_databases(place, "keystone", log)
+    _make_administrator(place)
+    _start(place, ["keystone"], log)
+    _bootstrap(place, log, "identity")
+
+
+def _start(place: Place, services: list[str], log: Log) -> None:
+    for service in services:
+        processes.start(place, service)
+    for service in services:
+        processes.wait(place, service)
+        log(f"{service} answers on port {place.port(service)}")
+
+
+def _make_administrator(place: Place) -> None:
+    """Keystone's own first step: the administrator, the default roles, its own entry in the catalogue."""
+    url = place.url("keystone")
+    _run(place, ["keystone-manage", "--config-file", str(place.config("keystone")), "bootstrap",
+                 "--bootstrap-region-id", REGION, "--bootstrap-public-url", url, "--bootstrap-internal-url", url,
+                 "--bootstrap-admin-url", url], {"OS_BOOTSTRAP_PASSWORD": place.secret("admin")})
+
+
+def _bootstrap(place: Place, log: Log, *what: str) -> None:
+    _run(place, ["python", "-m", "devcloud.bootstrap", *what])
+    log(f"made the cloud's {what[0]}")
+
+
+def _run(place: Place, command: list[str], secrets: dict[str, str] | None = None) -> None:
+    """Run one of the venv's programs; secrets go by the environment, which other users can't read."""
+    done = subprocess.run([str(place.venv / "bin" / command[0]), *command[1:]], cwd="/",
+                          env={**environment(place), **(secrets or {})}, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=BOOTSTRAP_SECONDS, check=False)
+    if done.returncode:
+        raise CloudError(f"{' '.join(command[:3])} failed:\n{done.stderr[-3000:]}")
+
+
+def down(place: Place, log: Log) -> None:
+    """Stop everything and take back everything that was made on the host; the state stays."""
+    require_root()
+    processes.stop(place)
+    log("down")
+
+
+def reset(place: Place, log: Log) -> None:
+    """Down, then forget the state; the venv, the empty databases and the images stay."""
+    down(place, log)
+    shutil.rmtree(place.state, ignore_errors=False) if place.state.exists() else None
+
+
+def status(place: Place) -> dict[str, Any]:
+    """What runs: services with pid, port, memory; `ok` only if all answer."""
+    services = {}
+    for service in OFFSETS:
+        pid = processes.find(place, service)
+        services[service] = {
+            "pid": pid,
+            "port": place.port(service),
+            "answers": bool(pid) and processes.answers(place, service),
+            "rss_mib": processes.memory(pid) if pid else 0,
+        }
+    return {"instance": place.number, "state": str(place.state), "services": services,
+            "ok": all(found["answers"] for found in services.values())}
