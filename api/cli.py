@@ -1,0 +1,77 @@
+"""The command `clocher`: for the DSI, finance and operators. One module for each noun in `api/commands/`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from orchestrator.errors import ClocherError
+
+# noun: what --help says. The module api/commands/<noun>.py is imported only when its noun is used.
+COMMANDS = {
+    "demo": "Run the main job from nothing: cloud, members, orders, statements.",
+    "test": "Run the tests (--fast: without the cloud).",
+    "devcloud": "A real OpenStack on this machine: up, down, status, reset.",
+    "database": "Create or migrate the database.",
+    "members": "The members: plan and apply what is declared.",
+    "catalogue": "The offers: list, publish, withdraw.",
+    "prices": "The price book.",
+    "orders": "Orders: place, list, approve, reject.",
+    "services": "What members own: list, stop, start, delete.",
+    "flows": "The runs of operations: list, watch, cancel.",
+    "periods": "Billing months: draft, check, close.",
+    "statements": "Members' accounts: show and export.",
+    "tokens": "Keys to the API: make, list, revoke.",
+    "audit": "The audit trail: list and verify.",
+    "worker": "Run the worker that executes flows.",
+    "serve": "Run the portal and the API.",
+    "bench": "Benchmarks that print a ratio measured in one run.",
+}
+
+
+class Nouns(click.Group):
+    """Commands by noun, loaded when used, errors told in one form."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"api.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        try:
+            super().main(*args, **kwargs)
+        except ClocherError as error:
+            tell(error)
+            sys.exit(error.exit_status)
+        sys.exit(0)
+
+
+def tell(error: ClocherError) -> None:
+    """Print an error for a person, or as JSON when `--json` was asked for."""
+    if "--json" in sys.argv:
+        body = {"code": error.code, "sentence": error.sentence, "action": error.action}
+        click.echo(json.dumps({"error": body}, ensure_ascii=False), err=True)
+    else:
+        click.echo(f"{error.sentence} {error.action}".strip() + f"  [{error.code}]", err=True)
+
+
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name=None, version="0.1.0", prog_name="clocher")
+def main() -> None:
+    """Clocher, the shared cloud of an agglomeration's communes."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""How answers look on a terminal: a table for people, JSON for programs; dates and amounts in French form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_currency, format_decimal
+from rich.console import Console
+from rich.table import Table
+
+PARIS = ZoneInfo("Europe/Paris")
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON holds it: instants in ISO 8601, decimals as strings (never a float)."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+
+
+def cell(value: Any) -> str:
+    """A value as a French reader expects it."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "oui" if value else "non"
+    if isinstance(value, Decimal):
+        return str(format_decimal(value, locale="fr_FR"))
+    if isinstance(value, datetime):
+        return str(format_datetime(value.astimezone(PARIS), "dd/MM/yyyy HH:mm:ss", locale="fr_FR"))
+    if isinstance(value, date):
+        return str(format_date(value, "dd/MM/yyyy", locale="fr_FR"))
+    return str(value)
+
+
+def euros(amount: Decimal) -> str:
+    """1 234,56 €"""
+    return str(format_currency(amount, "EUR", locale="fr_FR"))
+
+
+def print_rows(
+    rows: Iterable[dict[str, Any]], columns: Sequence[tuple[str, str]], *, as_json: bool, empty: str, title: str = ""
+) -> None:
+    """Print rows as a table with `columns` (key, heading), or as a JSON list. `empty` says what to do when there are none."""
+    rows = list(rows)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        click.echo(empty)
+        return
+    table = Table(title=title or None, title_justify="left")
+    for name, heading in columns:
+        right = all(isinstance(row.get(name), int | Decimal) and not isinstance(row.get(name), bool) for row in rows)
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(row.get(name)) for name, _ in columns))
+    Console().print(table)

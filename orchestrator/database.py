@@ -1,0 +1,124 @@
+"""Engines, sessions and who they speak for.
+
+Row-level security decides what a session sees. The web role sees one member, the one its transaction names;
+the staff and worker roles may also name the whole territory. Without a name, nobody sees anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from orchestrator import postgres
+from orchestrator.errors import Unavailable
+from orchestrator.settings import Settings
+
+Role = Literal["owner", "clocher_web", "clocher_staff", "clocher_worker"]
+ROLES: tuple[Role, ...] = ("clocher_web", "clocher_staff", "clocher_worker")
+
+
+class Base(DeclarativeBase):
+    """Every table. Text has no length, instants have a zone, money has no float."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy reads the class attribute)
+        str: sa.Text(),
+        int: sa.BigInteger(),
+        Decimal: sa.Numeric(),
+        datetime: sa.TIMESTAMP(timezone=True),
+        dict[str, Any]: postgresql.JSONB(),
+        list[Any]: postgresql.JSONB(),
+    }
+
+
+def role_password(settings: Settings, role: Role) -> str:
+    """The password of one of our database roles: derived from the secret key, so there is nothing more to keep."""
+    return hmac.new(settings.key(), f"database role {role}".encode(), hashlib.sha256).hexdigest()
+
+
+def url_for(settings: Settings, role: Role) -> sa.URL:
+    """Where `role` connects. The embedded PostgreSQL is started when no server is set."""
+    chosen = {
+        "owner": settings.database_url,
+        "clocher_web": settings.web_database_url,
+        "clocher_staff": settings.staff_database_url,
+        "clocher_worker": settings.worker_database_url,
+    }[role]
+    base = chosen or settings.database_url
+    url = sa.make_url(base.get_secret_value() if base else postgres.ensure_running(settings.state_dir / "postgres"))
+    url = url.set(drivername="postgresql+psycopg")
+    return url if chosen or role == "owner" else url.set(username=role, password=role_password(settings, role))
+
+
+def connect(settings: Settings, role: Role, *, pool_size: int = 5) -> sa.Engine:
+    """An engine for `role`; connections are checked before use, so a restarted server is no error."""
+    return sa.create_engine(
+        url_for(settings, role),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        connect_args={"connect_timeout": 5, "application_name": role, "options": "-c timezone=UTC"},
+    )
+
+
+@event.listens_for(Session, "after_begin")
+def _name_the_scope(session: Session, _transaction: object, connection: sa.Connection) -> None:
+    scope = session.info.get("scope")
+    if scope is not None:
+        connection.execute(
+            sa.text(
+                "SELECT set_config('clocher.scope', :scope, true), set_config('clocher.member', :member, true),"
+                " set_config('clocher.actor', :actor, true)"
+            ),
+            {"scope": scope, "member": str(session.info.get("member_id") or ""), "actor": session.info["actor"]},
+        )
+
+
+@contextmanager
+def _session(engine: sa.Engine, info: dict[str, Any]) -> Iterator[Session]:
+    try:
+        with Session(engine, info=info, expire_on_commit=False) as session, session.begin():
+            yield session
+    except OperationalError as error:
+        if error.connection_invalidated or "connection" in str(error.orig).lower():
+            raise Unavailable(
+                "database_unavailable",
+                "La base de données ne répond pas.",
+                "Rien n’est perdu ; réessayez dans un instant ou prévenez la DSI.",
+                detail=str(error.orig),
+            ) from error
+        raise
+
+
+@contextmanager
+def member_session(engine: sa.Engine, member_id: int, actor: str) -> Iterator[Session]:
+    """One transaction that sees only `member_id`'s rows; `actor` goes to the audit trail."""
+    with _session(engine, {"scope": "member", "member_id": member_id, "actor": actor}) as session:
+        yield session
+
+
+@contextmanager
+def territory_session(engine: sa.Engine, actor: str) -> Iterator[Session]:
+    """One transaction that sees every member's rows; only the staff, worker and owner roles can."""
+    with _session(engine, {"scope": "territory", "actor": actor}) as session:
+        yield session

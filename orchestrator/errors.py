@@ -1,0 +1,108 @@
+"""One tree of errors. A code, once published, never changes: programs depend on it.
+
+Every error says in a sentence what happened and what to do next; both are shown to people.
+`detail` is for the DSI's eyes and logs only.
+"""
+
+from __future__ import annotations
+
+
+class ClocherError(Exception):
+    """What went wrong, as told to the person who can act on it.
+
+    code: stable snake_case word; sentence: what happened; action: what to do next;
+    retryable: the same call may succeed later; status: HTTP status; exit_status: of the CLI.
+    """
+
+    status = 500
+    exit_status = 1
+    retryable = False
+
+    def __init__(self, code: str, sentence: str, action: str = "", *, detail: str = "") -> None:
+        super().__init__(code, sentence, action, detail)
+        self.code, self.sentence, self.action, self.detail = code, sentence, action, detail
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.action}".strip()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process boundaries (a flow's checkpoint): they must come back whole.
+        return _revive, (type(self), self.code, self.sentence, self.action, self.detail)
+
+
+def _revive(kind: type[ClocherError], code: str, sentence: str, action: str, detail: str) -> ClocherError:
+    return kind(code, sentence, action, detail=detail)
+
+
+class InvalidInput(ClocherError):
+    """What was given can't be accepted as it is."""
+
+    status, exit_status = 422, 2
+
+
+class Unauthenticated(ClocherError):
+    """Nobody, or nobody we know, asks."""
+
+    status, exit_status = 401, 77
+
+
+class Forbidden(ClocherError):
+    """Known, but not allowed."""
+
+    status, exit_status = 403, 77
+
+
+class NotFound(ClocherError):
+    """It does not exist, or not for the one who asks."""
+
+    status, exit_status = 404, 2
+
+
+class Conflict(ClocherError):
+    """It does not fit the present state (quota, budget, closed period, live flow)."""
+
+    status, exit_status = 409, 3
+
+
+class Unavailable(ClocherError):
+    """Something we need does not answer now; nothing was lost."""
+
+    status, exit_status, retryable = 503, 75, True
+
+
+class FlowCancelled(ClocherError):
+    """Somebody asked to stop the flow; what it made is undone."""
+
+
+class CloudError(ClocherError):
+    """The cloud refused in a way that a retry does not mend."""
+
+    status = 502
+
+
+class CloudUnavailable(CloudError):
+    """The cloud did not answer, or answered 5xx: worth another try."""
+
+    status, exit_status, retryable = 503, 75, True
+
+
+class CloudTokenLost(CloudUnavailable):
+    """The cloud no longer accepts our token: worth a try with a new one."""
+
+
+class CloudQuotaExceeded(CloudError):
+    """The cloud's own quota refuses; trying again does not help until someone raises it."""
+
+    status = 409
+
+
+class CloudConflict(CloudError):
+    """The thing is busy or in another state (409): worth another try."""
+
+    retryable = True
+
+
+class CloudNotFound(CloudError):
+    """The cloud does not know the thing."""
+
+    status = 404

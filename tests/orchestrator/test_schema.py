@@ -1,0 +1,27 @@
+"""The models say what the migrations made."""
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+import tenants.tables  # noqa: F401
+from orchestrator import schema
+from orchestrator.database import Base
+from orchestrator.settings import Settings
+
+
+def test_models_equal_migrations(owner: sa.Engine) -> None:
+    with owner.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_upgrade_again_changes_nothing(settings: Settings, owner: sa.Engine) -> None:
+    schema.upgrade(settings)
+    with owner.connect() as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0001"]
+
+
+def test_no_float_column() -> None:
+    floats = [c for t in Base.metadata.sorted_tables for c in t.columns if isinstance(c.type, sa.Float)]
+    assert floats == []
