@@ -6,11 +6,15 @@ Every error says in a sentence what happened and what to do next; both are shown
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ClocherError(Exception):
     """What went wrong, as told to the person who can act on it.
 
     code: stable snake_case word; sentence: what happened; action: what to do next;
+    facts: what a program needs to act on it (the fields at fault, the limit that was met), in JSON's types;
     retryable: the same call may succeed later; status: HTTP status; exit_status: of the CLI.
     """
 
@@ -18,20 +22,25 @@ class ClocherError(Exception):
     exit_status = 1
     retryable = False
 
-    def __init__(self, code: str, sentence: str, action: str = "", *, detail: str = "") -> None:
+    def __init__(
+        self, code: str, sentence: str, action: str = "", *, detail: str = "", facts: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(code, sentence, action, detail)
         self.code, self.sentence, self.action, self.detail = code, sentence, action, detail
+        self.facts = dict(facts or {})
 
     def __str__(self) -> str:
         return f"{self.sentence} {self.action}".strip()
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process boundaries (a flow's checkpoint): they must come back whole.
-        return _revive, (type(self), self.code, self.sentence, self.action, self.detail)
+        return _revive, (type(self), self.code, self.sentence, self.action, self.detail, self.facts)
 
 
-def _revive(kind: type[ClocherError], code: str, sentence: str, action: str, detail: str) -> ClocherError:
-    return kind(code, sentence, action, detail=detail)
+def _revive(
+    kind: type[ClocherError], code: str, sentence: str, action: str, detail: str, facts: dict[str, Any]
+) -> ClocherError:
+    return kind(code, sentence, action, detail=detail, facts=facts)
 
 
 class InvalidInput(ClocherError):
