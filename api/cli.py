@@ -14,8 +14,6 @@ from orchestrator.errors import ClocherError
 # noun: what --help says. The module api/commands/<noun>.py is imported only when its noun is used.
 COMMANDS = {
     "demo": "Run the main job from nothing: cloud, members, orders, statements.",
-    "test": "Run the tests (--fast: without the cloud).",
-    "devcloud": "A real OpenStack on this machine: up, down, status, reset.",
     "database": "Create or migrate the database.",
     "members": "The members: plan and apply what is declared.",
     "catalogue": "The offers: list, publish, withdraw.",
@@ -33,6 +31,13 @@ COMMANDS = {
 }
 
 
+# Programs of their own, which the launcher starts.
+BESIDE = {
+    "test": "Run the tests (--fast: without the cloud).",
+    "devcloud": "A real OpenStack on this machine: up, down, status, reset.",
+}
+
+
 class Nouns(click.Group):
     """Commands by noun, loaded when used, errors told in one form."""
 
@@ -47,7 +52,7 @@ class Nouns(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list({**COMMANDS, **BESIDE}.items()))
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:

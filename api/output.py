@@ -54,9 +54,14 @@ def euros(amount: Decimal) -> str:
 
 
 def print_rows(
-    rows: Iterable[dict[str, Any]], columns: Sequence[tuple[str, str]], *, as_json: bool, empty: str, title: str = ""
+    rows: Iterable[dict[str, Any]],
+    columns: Sequence[tuple[str, str]],
+    *,
+    as_json: bool,
+    empty: str,
+    title: str = "",
 ) -> None:
-    """Print rows as a table with `columns` (key, heading), or as a JSON list. `empty` says what to do when there are none."""
+    """Print rows as a table with `columns` (key, heading), or as JSON; `empty` says what to do when there are none."""
     rows = list(rows)
     if as_json:
         print_json(rows)

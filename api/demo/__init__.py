@@ -1,0 +1,1 @@
+"""The main job from nothing, told as it happens: what `clocher demo` runs."""

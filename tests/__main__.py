@@ -1,0 +1,83 @@
+"""`./clocher test`: style, types, then the tests; with the dev cloud, Chromium and a second PostgreSQL unless --fast.
+
+What follows `--` goes to pytest, and then only pytest runs: `./clocher test -- -k quota`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+INSTANCE = "1"  # a dev cloud of the tests' own: a demo that is kept running is not disturbed
+NO_CLOUD = "not cloud and not browser"
+
+
+def run(title: str, *command: str, **variables: str) -> bool:
+    """Run one part, say how long it took, tell whether it passed."""
+    print(f"── {title}", flush=True)
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=False)
+    print(f"── {title}: {'ok' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
+    return done.returncode == 0
+
+
+def pytest(title: str, *arguments: str, **variables: str) -> bool:
+    """Run pytest with the interpreter of the project."""
+    return run(title, sys.executable, "-m", "pytest", "-q", *arguments, **variables)
+
+
+def devcloud(verb: str) -> bool:
+    """Bring the tests' dev cloud up or down."""
+    return run(f"dev cloud {verb}", sys.executable, "-m", "devcloud", verb, CLOCHER_DEVCLOUD_INSTANCE=INSTANCE)
+
+
+def checks() -> bool:
+    """Style and types."""
+    return all(
+        [
+            run("ruff check", sys.executable, "-m", "ruff", "check", "."),
+            run("ruff format", sys.executable, "-m", "ruff", "format", "--check", "."),
+            run("mypy", sys.executable, "-m", "mypy"),
+        ]
+    )
+
+
+def other_postgresql() -> bool:
+    """The same tests on Debian's PostgreSQL 15, in a cluster of their own that is removed afterwards."""
+    inside = f"""
+        export CLOCHER_TEST_DATABASE_URL="postgresql://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/postgres"
+        exec "{sys.executable}" -m pytest -q -m '{NO_CLOUD}' tests/orchestrator tests/tenants
+    """
+    return run("tests on PostgreSQL 15", "pg_virtualenv", "-v", "15", "sh", "-c", inside)
+
+
+def whole() -> bool:
+    """Everything; parts that do not need each other's success all run, so one failure hides no other."""
+    passed = [checks(), other_postgresql()]
+    # A clean cloud: what an interrupted run left would be somebody else's finding.
+    passed.append(devcloud("reset") and devcloud("up"))
+    if passed[-1]:
+        passed.append(pytest("tests", CLOCHER_DEVCLOUD_INSTANCE=INSTANCE))
+    passed.append(devcloud("down"))
+    return all(passed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="clocher test", description=__doc__.splitlines()[0])
+    parser.add_argument("--fast", action="store_true", help="without the dev cloud, Chromium and PostgreSQL 15")
+    parser.add_argument("rest", nargs="*", help="after --: for pytest, which then runs alone")
+    options = parser.parse_args()
+    if options.rest:
+        return 0 if pytest("tests", *options.rest, CLOCHER_DEVCLOUD_INSTANCE=INSTANCE) else 1
+    if options.fast:
+        return 0 if all([checks(), pytest("fast tests", "-m", NO_CLOUD)]) else 1
+    return 0 if whole() else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
