@@ -47,7 +47,8 @@ def make_orchestrator(cloud: Any, place: Place) -> None:
     )
     operator = identity.find_role("clocher_operator") or identity.create_role(name="clocher_operator")
     identity.assign_domain_role_to_user(domain, user, identity.find_role("manager"))
-    identity.assign_project_role_to_user(control, user, operator)
+    for role in (operator, identity.find_role("reader")):
+        identity.assign_project_role_to_user(control, user, role)
 
 
 def make_resources(cloud: Any, place: Place, image: Path) -> None:
