@@ -1,0 +1,102 @@
+"""The Debian image that the dev cloud's guests boot: a squashfs, made on this machine from its own apt sources.
+
+`python3 -m devcloud.image` builds it by hand. Standard library only. It is what a cloud image is: systemd, sshd,
+cloud-init with the `debian` user, no host keys, no machine id. Nothing of this machine goes in: what a guest needs of
+its host (resolver, extra certificate authorities) is added where guests boot.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from devcloud.place import here
+
+Log = Callable[[str], None]
+SUITE = "bookworm"
+BUILD_SECONDS = 900
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "cloud-init", "python3", "python3-apt", "iproute2",
+    "nftables", "ca-certificates", "e2fsprogs",
+)
+# Written into the image. cloud-init knows at once where its data is, and makes only the two quick kinds of host key;
+# addresses are set from outside before the guest boots, so it leaves the network alone.
+FILES = {
+    "etc/cloud/ds-identify.cfg": "datasource: ConfigDrive\npolicy: enabled\n",
+    "etc/cloud/cloud.cfg.d/90_devcloud.cfg": """\
+datasource_list: [ConfigDrive]
+network: {config: disabled}
+manage_etc_hosts: true
+ssh_genkeytypes: [ed25519, ecdsa]
+apt: {preserve_sources_list: true}
+""",
+    "etc/apt/apt.conf.d/90devcloud": 'APT::Install-Recommends "false";\n',
+    "etc/hostname": "",
+    "etc/machine-id": "",
+    "etc/fstab": "",
+}
+# Two daily jobs would take apt's lock in the very first minute of every guest; whoever wants them enables them.
+REMOVED = (
+    "etc/ssh/ssh_host_*", "etc/resolv.conf", "var/lib/dbus/machine-id", "var/log/*.log",
+    "var/log/apt/*", "etc/systemd/system/timers.target.wants/apt-daily*",
+)
+EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+
+class ImageError(RuntimeError):
+    """The image could not be built; the message holds the tool's last words."""
+
+
+def build(target: Path, log: Log) -> Path:
+    """Return the image's path below the directory `target`, building it if its recipe is new. Safe to call twice at once."""
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / f"debian-12-{_recipe()[:12]}.squashfs"
+    with (target / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            log("building the Debian image (about 45 s)")
+            _build(path)
+            log(f"built {path.name}, {path.stat().st_size >> 20} MiB")
+    return path
+
+
+def _recipe() -> str:
+    parts = (SUITE, PACKAGES, sorted(FILES.items()), REMOVED, EXCLUDED)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _build(path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as directory:
+        root, draft = Path(directory) / "root", Path(directory) / path.name
+        _run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+             '--aptopt=APT::Install-Recommends "false"', *(f"--dpkgopt=path-exclude={name}" for name in EXCLUDED),
+             SUITE, str(root))
+        _trim(root)
+        _run("mksquashfs", str(root), str(draft), "-comp", "zstd", "-Xcompression-level", "3", "-noappend",
+             "-no-progress", "-quiet")
+        draft.replace(path)
+
+
+def _trim(root: Path) -> None:
+    for pattern in REMOVED:
+        for found in root.glob(pattern):
+            found.unlink()
+    for name, text in FILES.items():
+        (root / name).write_text(text)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=BUILD_SECONDS, check=False)
+    if done.returncode:
+        raise ImageError(f"{command[0]} failed:\n{done.stdout[-2000:]}")
+
+
+if __name__ == "__main__":
+    print(build(here().images, lambda text: print(text, file=sys.stderr)))
