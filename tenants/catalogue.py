@@ -1,0 +1,126 @@
+"""The catalogue: offers declared in YAML, published as versions. Orders keep the version they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy.orm import Session
+
+from orchestrator import audit
+from orchestrator.errors import InvalidInput
+from tenants import parameters
+from tenants.parameters import Rule, Text
+from tenants.tables import Offer
+
+OFFERS = Path(__file__).parent / "offers"
+
+
+class DeclaredOffer(BaseModel):
+    """One size. ram_mib: MiB."""
+
+    model_config = ConfigDict(extra="forbid")
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+    title: Text
+    summary: Text
+    flavor: str
+    vcpus: int = Field(gt=0)
+    ram_mib: int = Field(gt=0)
+    approval: Literal["none", "dsi"] = "none"
+
+
+class Family(BaseModel):
+    """One file: offers of a kind that ask for the same parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["vm", "stack"]
+    parameters: list[Rule]
+    offers: list[DeclaredOffer]
+
+
+def read(directory: Path = OFFERS) -> list[dict[str, Any]]:
+    """The declared offers, as columns of `offers`. Raises `invalid_offers` naming the file."""
+    return [offer for path in sorted(directory.glob("*.yaml")) for offer in _columns(_family(path))]
+
+
+def _family(path: Path) -> Family:
+    try:
+        return Family.model_validate(yaml.safe_load(path.read_text()))
+    except yaml.YAMLError as error:
+        raise _broken(path, " ".join(str(error).split())) from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        raise _broken(path, wrong) from error
+
+
+def _broken(path: Path, why: str) -> InvalidInput:
+    return InvalidInput(
+        "invalid_offers", f"{path.name} est refusé : {why}.", "Corrigez le fichier ; le catalogue n’a pas changé."
+    )
+
+
+def _columns(family: Family) -> list[dict[str, Any]]:
+    rules = [rule.model_dump() for rule in family.parameters]
+    return [{**offer.model_dump(), "kind": family.kind, "parameters": {"rules": rules}} for offer in family.offers]
+
+
+def load(session: Session, directory: Path = OFFERS) -> list[dict[str, Any]]:
+    """Publish what `directory` declares; what changed gets a new version, what is gone is withdrawn.
+
+    Returns one row for each change: slug, version, change (published or withdrawn). Again: no row.
+    """
+    declared = {offer["slug"]: offer for offer in read(directory)}
+    current = {offer.slug: offer for offer in published(session)}
+    changes = []
+    for slug in [slug for slug in current if slug not in declared]:
+        changes.append(_withdraw(session, current[slug]))
+    for slug, columns in declared.items():
+        present = current.get(slug)
+        if present is None or any(getattr(present, name) != value for name, value in columns.items()):
+            changes.append(_publish(session, present, columns))
+    return changes
+
+
+def _withdraw(session: Session, offer: Offer) -> dict[str, Any]:
+    offer.state = "withdrawn"
+    session.flush()
+    audit.record(session, "offer.withdraw", f"offer {offer.slug} v{offer.version}")
+    return {"slug": offer.slug, "version": offer.version, "change": "withdrawn"}
+
+
+def _publish(session: Session, present: Offer | None, columns: dict[str, Any]) -> dict[str, Any]:
+    if present is not None:
+        present.state = "withdrawn"
+        session.flush()  # at most one version of an offer is published: the old one leaves first
+    latest = session.scalar(sa.select(sa.func.max(Offer.version)).where(Offer.slug == columns["slug"])) or 0
+    session.add(Offer(**columns, version=latest + 1, state="published"))
+    session.flush()
+    audit.record(session, "offer.publish", f"offer {columns['slug']} v{latest + 1}")
+    return {"slug": columns["slug"], "version": latest + 1, "change": "published"}
+
+
+def published(session: Session) -> list[Offer]:
+    """What can be ordered, smallest first."""
+    return list(
+        session.scalars(
+            sa.select(Offer).where(Offer.state == "published").order_by(Offer.vcpus, Offer.ram_mib, Offer.slug)
+        )
+    )
+
+
+def find(session: Session, slug: str) -> Offer:
+    """The published version of an offer; raises `unknown_offer`."""
+    offer = session.scalar(sa.select(Offer).where(Offer.slug == slug, Offer.state == "published"))
+    if offer is None:
+        known = ", ".join(offer.slug for offer in published(session)) or "aucune pour l’instant"
+        raise InvalidInput("unknown_offer", f"L’offre « {slug} » n’existe pas.", f"Offres proposées : {known}.")
+    return offer
+
+
+def validate(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of an order of `offer`, complete; raises InvalidInput with one fault for each wrong parameter."""
+    return parameters.read(offer.parameters["rules"], given)

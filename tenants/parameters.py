@@ -1,0 +1,152 @@
+"""What an offer asks of the one who orders: typed rules kept as data with the offer, and the reading of answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.errors import InvalidInput
+from tenants import ssh_keys
+
+NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")  # a host name; the services table checks the same
+MOST_KEYS = 20
+
+
+class Text(BaseModel):
+    """A text in the portal's languages."""
+
+    model_config = ConfigDict(extra="forbid")
+    fr: str = Field(min_length=1)
+    en: str = Field(min_length=1)
+
+
+class _Rule(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+    label: Text
+    help: Text
+
+
+class NameRule(_Rule):
+    """The service's name; it becomes the guest's host name."""
+
+    type: Literal["name"]
+
+
+class ChoiceRule(_Rule):
+    """One of the choices."""
+
+    type: Literal["choice"]
+    choices: list[str] = Field(min_length=1)
+    default: str
+
+
+class IntegerRule(_Rule):
+    """A whole number between two bounds, both allowed."""
+
+    type: Literal["integer"]
+    minimum: int
+    maximum: int
+    default: int
+
+
+class BooleanRule(_Rule):
+    """Yes or no."""
+
+    type: Literal["boolean"]
+    default: bool
+
+
+class KeysRule(_Rule):
+    """At least `minimum` OpenSSH public keys."""
+
+    type: Literal["ssh_keys"]
+    minimum: int = 1
+
+
+Rule = Annotated[NameRule | ChoiceRule | IntegerRule | BooleanRule | KeysRule, Field(discriminator="type")]
+
+
+def read(rules: list[dict[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers, complete with defaults. Raises InvalidInput whose `facts["errors"]` has one entry a parameter."""
+    known = {rule["name"] for rule in rules}
+    errors = [
+        _fault(name, _refusal("unknown_parameter", f"Le paramètre « {name} » n’existe pas pour cette offre."))
+        for name in given
+        if name not in known
+    ]
+    answers: dict[str, Any] = {}
+    for rule in rules:
+        try:
+            answers[rule["name"]] = _answer(rule, given)
+        except InvalidInput as error:
+            errors.append(_fault(rule["name"], error))
+    if errors:
+        sentence = " ".join(fault["sentence"] for fault in errors)
+        raise InvalidInput(errors[0]["code"], sentence, errors[0]["action"], facts={"errors": errors})
+    return answers
+
+
+def _answer(rule: dict[str, Any], given: Mapping[str, Any]) -> Any:
+    if rule["name"] in given:
+        return READERS[rule["type"]](rule, given[rule["name"]])
+    if "default" in rule:
+        return rule["default"]
+    raise _invalid(rule, "est à remplir")
+
+
+def _fault(name: str, error: InvalidInput) -> dict[str, str]:
+    return {"parameter": name, "code": error.code, "sentence": error.sentence, "action": error.action}
+
+
+def _refusal(code: str, sentence: str) -> InvalidInput:
+    return InvalidInput(code, sentence, "Corrigez la demande ; rien n’a été commandé.")
+
+
+def _invalid(rule: dict[str, Any], why: str) -> InvalidInput:
+    return _refusal("invalid_parameter", f"« {rule['label']['fr']} » {why}.")
+
+
+def _read_name(rule: dict[str, Any], value: Any) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise _invalid(rule, "doit commencer par une lettre et n’avoir que a-z, 0-9 et des tirets (40 au plus)")
+    return value
+
+
+def _read_choice(rule: dict[str, Any], value: Any) -> str:
+    if not isinstance(value, str) or value not in rule["choices"]:
+        raise _invalid(rule, f"doit être parmi : {', '.join(rule['choices'])}")
+    return value
+
+
+def _read_integer(rule: dict[str, Any], value: Any) -> int:
+    # bool is an int in Python; here it is a mistake.
+    if type(value) is not int or not rule["minimum"] <= value <= rule["maximum"]:
+        raise _invalid(rule, f"doit être un entier de {rule['minimum']} à {rule['maximum']}")
+    return value
+
+
+def _read_boolean(rule: dict[str, Any], value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _invalid(rule, "doit être vrai ou faux")
+    return value
+
+
+def _read_keys(rule: dict[str, Any], value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+        raise _invalid(rule, "doit être une liste de clés publiques")
+    if not rule["minimum"] <= len(value) <= MOST_KEYS:
+        raise _invalid(rule, f"demande de {rule['minimum']} à {MOST_KEYS} clés publiques")
+    return list(dict.fromkeys(ssh_keys.read(line) for line in value))
+
+
+READERS: dict[str, Callable[[dict[str, Any], Any], Any]] = {
+    "name": _read_name,
+    "choice": _read_choice,
+    "integer": _read_integer,
+    "boolean": _read_boolean,
+    "ssh_keys": _read_keys,
+}
