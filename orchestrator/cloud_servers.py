@@ -1,0 +1,190 @@
+"""Servers, and what they need from Nova and Glance: flavors, images, keys, attachments, usage."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from orchestrator.cloud import Cloud, Tag, instant, read_tag, translated
+from orchestrator.errors import CloudConflict, CloudNotFound
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as Nova tells it. fault: Nova's reason when status is ERROR; launched_at: when it first ran."""
+
+    id: str
+    name: str
+    project_id: str
+    status: str
+    task_state: str | None
+    fault: str
+    created_at: datetime | None
+    launched_at: datetime | None
+    volume_ids: tuple[str, ...]
+    tag: Tag | None
+
+
+@dataclass(frozen=True)
+class ServerUsage:
+    """What Nova says a server ran. hours: between the two instants asked for; ended_at: None while it exists."""
+
+    server_id: str
+    name: str
+    project_id: str
+    hours: Decimal
+    vcpus: int
+    ram_mib: int
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+def find_flavor(cloud: Cloud, name: str) -> str:
+    """The id of the flavor `name`."""
+    with translated():
+        return _known(cloud.connection.compute.find_flavor(name), f"flavor {name}")
+
+
+def find_image(cloud: Cloud, name: str) -> str:
+    """The id of the image `name`."""
+    with translated():
+        return _known(cloud.connection.image.find_image(name), f"image {name}")
+
+
+def _known(found: Any, what: str) -> str:
+    if found is None:
+        raise CloudNotFound(
+            "cloud_not_found", "Le catalogue et le nuage ne s’accordent pas.", "Prévenez la DSI.", detail=f"no {what}"
+        )
+    return str(found.id)
+
+
+def import_keypair(cloud: Cloud, prefix: str, public_key: str) -> str:
+    """Make sure that Nova holds `public_key`; its name there, which changes with the key."""
+    name = f"{prefix}-{hashlib.sha256(public_key.encode()).hexdigest()[:12]}"
+    with translated():
+        if cloud.connection.compute.find_keypair(name) is None:
+            try:
+                with translated():
+                    cloud.connection.compute.create_keypair(name=name, public_key=public_key)
+            except CloudConflict:
+                pass  # another flow has just imported the same key
+    return name
+
+
+def create_server(
+    cloud: Cloud, name: str, *, tag: Tag, flavor_id: str, image_id: str, port_id: str, keypair: str, user_data: str = ""
+) -> str:
+    """Ask Nova for a server on a port that exists; the id of the server, which is building when this returns."""
+    optional = {"user_data": base64.b64encode(user_data.encode()).decode()} if user_data else {}
+    with translated():
+        made = cloud.connection.compute.create_server(
+            name=name,
+            flavor_id=flavor_id,
+            image_id=image_id,
+            networks=[{"port": port_id}],
+            key_name=keypair,
+            metadata=tag.metadata(),
+            **optional,
+        )
+    return str(made.id)
+
+
+def get_server(cloud: Cloud, server_id: str) -> Server:
+    """The server now; CloudNotFound when there is none."""
+    with translated():
+        return _server(cloud.connection.compute.get_server(server_id))
+
+
+def list_servers(cloud: Cloud, *, all_projects: bool = False) -> list[Server]:
+    """The servers of the cloud's project, or of all that the account may see."""
+    with translated():
+        return [_server(found) for found in cloud.connection.compute.servers(all_projects=all_projects)]
+
+
+def find_server(cloud: Cloud, tag: Tag) -> Server | None:
+    """The project's server that carries the tag."""
+    return next((server for server in list_servers(cloud) if tag.marks_same(server.tag)), None)
+
+
+def stop_server(cloud: Cloud, server_id: str) -> None:
+    """Ask Nova to stop the server; CloudConflict when it is not running."""
+    with translated():
+        cloud.connection.compute.stop_server(server_id)
+
+
+def start_server(cloud: Cloud, server_id: str) -> None:
+    """Ask Nova to start the server; CloudConflict when it is not stopped."""
+    with translated():
+        cloud.connection.compute.start_server(server_id)
+
+
+def delete_server(cloud: Cloud, server_id: str) -> None:
+    """Ask Nova to delete the server; CloudNotFound when it is gone already."""
+    with translated():
+        cloud.connection.compute.delete_server(server_id, ignore_missing=False)
+
+
+def attach_volume(cloud: Cloud, server_id: str, volume_id: str) -> None:
+    """Attach a volume to a server; CloudConflict when it is busy or attached."""
+    with translated():
+        cloud.connection.compute.create_volume_attachment(server_id, volume_id)
+
+
+def detach_volume(cloud: Cloud, server_id: str, volume_id: str) -> None:
+    """Ask Nova to detach a volume from a server."""
+    with translated():
+        cloud.connection.compute.delete_volume_attachment(server_id, volume_id, ignore_missing=False)
+
+
+def read_console(cloud: Cloud, server_id: str, lines: int = 50) -> str:
+    """The last lines that the guest wrote on its console."""
+    with translated():
+        answer = cloud.connection.compute.get_server_console_output(server_id, length=lines)
+    return str(answer["output"])
+
+
+def list_usage(cloud: Cloud, project_id: str, since: datetime, until: datetime) -> list[ServerUsage]:
+    """Nova's own account of a project's servers (`os-simple-tenant-usage`) between two instants."""
+    # Nova takes UTC instants that don't say their zone, and answers in pages that end with an empty one.
+    start, end = (moment.astimezone(UTC).replace(tzinfo=None) for moment in (since, until))
+    usages: list[ServerUsage] = []
+    while True:
+        marker = {"marker": usages[-1].server_id} if usages else {}
+        with translated():
+            page = cloud.connection.compute.get_usage(project_id, start=start, end=end, **marker).server_usages or []
+        if not page:
+            return usages
+        usages += [_usage(line) for line in page]
+
+
+def _usage(line: Any) -> ServerUsage:
+    return ServerUsage(
+        server_id=line.instance_id,
+        name=line.name,
+        project_id=line.project_id,
+        hours=Decimal(str(line.hours)),
+        vcpus=line.vcpus,
+        ram_mib=line.memory_mb,
+        started_at=instant(line.started_at),
+        ended_at=instant(line.ended_at),
+    )
+
+
+def _server(found: Any) -> Server:
+    return Server(
+        id=found.id,
+        name=found.name,
+        project_id=found.project_id,
+        status=found.status,
+        task_state=found.task_state,
+        fault=(found.fault or {}).get("message", ""),
+        created_at=instant(found.created_at),
+        launched_at=instant(found.launched_at),
+        volume_ids=tuple(attached["id"] for attached in found.attached_volumes or ()),
+        tag=read_tag(found.metadata),
+    )

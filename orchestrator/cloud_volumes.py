@@ -1,0 +1,66 @@
+"""Data volumes, by Cinder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestrator.cloud import Cloud, Tag, instant, read_tag, translated
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume as Cinder tells it. server_ids: the servers it is attached to."""
+
+    id: str
+    name: str
+    project_id: str
+    status: str
+    size_gib: int
+    created_at: datetime | None
+    server_ids: tuple[str, ...]
+    tag: Tag | None
+
+
+def create_volume(cloud: Cloud, name: str, size_gib: int, *, tag: Tag) -> str:
+    """Ask Cinder for an empty volume; its id. It is being made when this returns."""
+    with translated():
+        made = cloud.connection.block_storage.create_volume(name=name, size=size_gib, metadata=tag.metadata())
+    return str(made.id)
+
+
+def get_volume(cloud: Cloud, volume_id: str) -> Volume:
+    """The volume now; CloudNotFound when there is none."""
+    with translated():
+        return _volume(cloud.connection.block_storage.get_volume(volume_id))
+
+
+def list_volumes(cloud: Cloud, *, all_projects: bool = False) -> list[Volume]:
+    """The volumes of the cloud's project, or of all that the account may see."""
+    with translated():
+        return [_volume(found) for found in cloud.connection.block_storage.volumes(all_projects=all_projects)]
+
+
+def find_volume(cloud: Cloud, tag: Tag) -> Volume | None:
+    """The project's volume that carries the tag."""
+    return next((volume for volume in list_volumes(cloud) if tag.marks_same(volume.tag)), None)
+
+
+def delete_volume(cloud: Cloud, volume_id: str) -> None:
+    """Ask Cinder to delete the volume; CloudNotFound when it is gone already, CloudConflict while it is in use."""
+    with translated():
+        cloud.connection.block_storage.delete_volume(volume_id, ignore_missing=False)
+
+
+def _volume(found: Any) -> Volume:
+    return Volume(
+        id=found.id,
+        name=found.name,
+        project_id=found.project_id,
+        status=found.status,
+        size_gib=found.size,
+        created_at=instant(found.created_at),
+        server_ids=tuple(attached["server_id"] for attached in found.attachments or ()),
+        tag=read_tag(found.metadata),
+    )
