@@ -94,6 +94,12 @@ class Cloud:
     _projects: dict[str, Cloud] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def domain(self) -> Cloud:
+        """The same account with a token for the domain that holds the members' projects."""
+        with translated():
+            name = self.settings.cloud_domain
+            return Cloud(self.connection.connect_as(domain_name=name, project_name=None), self.settings)
+
     def project(self, project_id: str) -> Cloud:
         """The same account with a token for another project; kept, so that a token serves many calls."""
         with self._lock:
