@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from devcloud import image, processes, schema
+from devcloud.edge import close_edge, open_edge
 from devcloud.install import install, require_root
 from devcloud.place import OFFSETS, REGION, Place, environment
 from devcloud.settings import write_settings
@@ -35,6 +36,7 @@ def up(place: Place, log: Log) -> None:
         processes.stop(place)
     processes.check_ports(place)
     write_settings(place)
+    open_edge(place)
     if place.ready.exists():
         _start(place, list(OFFSETS), log)
     else:
@@ -96,6 +98,7 @@ def down(place: Place, log: Log) -> None:
     """Stop everything and take back everything that was made on the host; the state stays."""
     require_root()
     processes.stop(place)
+    close_edge(place)
     log("down")
 
 

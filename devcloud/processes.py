@@ -41,7 +41,8 @@ def find(place: Place, service: str) -> int | None:
         alive = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (OSError, ValueError):
         return None
-    return pid if alive and "devcloud.serve" in command and service in command else None
+    # the command line is empty for an instant while the kernel is in exec
+    return pid if alive and (not command or {"devcloud.serve", service} <= set(command)) else None
 
 
 def start(place: Place, service: str) -> None:

@@ -1,0 +1,74 @@
+"""The host's side of the fabric: the provider's edge router beyond the members' routers, made by `up`, undone by `down`.
+
+Every object has the instance's prefix in its name, so that `down` finds them all by name, even after a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from devcloud import plug
+from devcloud.fabric_rules import edge_rules
+from devcloud.place import Place
+from devcloud.plug import PlugError, run
+
+FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+# Exists while a dev cloud has forwarding switched on for a machine that had it off.
+BORROWED = Path("/run/clocher-devcloud-forward")
+BRIDGES = "clo[0-9]-ext"
+KILL_SECONDS = 10
+
+
+def open_edge(place: Place) -> None:
+    """Make the external bridge with the provider's gateway address, masquerading, and forwarding."""
+    bridge, (_, _, length) = place.external_bridge, place.external_cidr.partition("/")
+    with plug.locked():
+        if not Path(f"/sys/class/net/{bridge}").exists():
+            run("ip", "link", "add", bridge, "type", "bridge")
+        run("ip", "addr", "replace", f"{place.external_gateway}/{length}", "dev", bridge)
+        run("ip", "link", "set", bridge, "up")
+        run("nft", "-f", "-", text=edge_rules(place.prefix, bridge, place.external_cidr))
+        if FORWARD.read_text().strip() == "0":
+            BORROWED.touch()
+            FORWARD.write_text("1")
+
+
+def close_edge(place: Place) -> None:
+    """Take back everything of this instance on the host: processes in its namespaces, namespaces, interfaces, rules."""
+    names = plug.namespaces(f"{place.prefix}-")
+    _end_processes(names)
+    with plug.locked():
+        for name in names:
+            run("ip", "netns", "delete", name)
+        for device in _own_devices(place):
+            run("ip", "link", "delete", device)
+        tables = json.loads(run("nft", "-j", "list", "tables"))["nftables"]
+        if any(entry.get("table", {}).get("name") == place.prefix for entry in tables):
+            run("nft", "delete", "table", "ip", place.prefix)
+        if BORROWED.exists() and not list(Path("/sys/class/net").glob(BRIDGES)):
+            FORWARD.write_text("0")
+            BORROWED.unlink()
+
+
+def _own_devices(place: Place) -> list[str]:
+    """Our interfaces in the host's namespace. The outer legs go with their routers' namespaces, but not at once."""
+    names = [path.name for path in Path("/sys/class/net").iterdir()]
+    return [name for name in names if name == place.external_bridge or name.startswith((f"c{place.number}p", f"c{place.number}x"))]
+
+
+def _end_processes(names: list[str]) -> None:
+    """Kill what still runs in the namespaces, so that they really go away."""
+    deadline = time.monotonic() + KILL_SECONDS
+    while pids := [int(pid) for name in names for pid in run("ip", "netns", "pids", name).split()]:
+        if time.monotonic() > deadline:
+            raise PlugError(f"processes {pids} in our namespaces do not end")
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.02)
