@@ -1,0 +1,49 @@
+"""`clocher prices`."""
+
+from __future__ import annotations
+
+import click
+
+from api.output import json_option, print_rows
+from orchestrator import settings
+from orchestrator.database import connect, territory_session
+from tenants import finance, pools, prices
+
+
+@click.group("prices", short_help="The price book.")
+def command() -> None:
+    """The price book: dated euros by unit and hour, declared in the territory's finance/prices.yaml."""
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Every price, the newest first."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        rows = prices.listed(session)
+    print_rows(
+        rows,
+        [("label", "Compteur"), ("unit", "Unité"), ("hourly", "€ par heure"), ("from", "Depuis"), ("until", "Jusqu’à"),
+         ("book", "Tarif")],
+        as_json=as_json,
+        empty="Aucun prix. Déclarez-les dans finance/prices.yaml puis lancez « clocher prices apply ».",
+    )  # fmt: skip
+
+
+@command.command()
+@json_option
+def apply(as_json: bool) -> None:
+    """Load what is declared: prices and allocation keys; again changes nothing."""
+    chosen = settings.load()
+    with territory_session(connect(chosen, "clocher_staff"), "cli") as session:
+        added = prices.apply(session, finance.price_book(chosen.territory_dir), chosen.timezone)
+        keys = pools.apply_keys(session, finance.sharing(chosen.territory_dir))
+    rows = [
+        {"kind": "price", "name": price.meter, "from": price.start, "what": f"{price.hourly} €/h"} for price in added
+    ] + [{"kind": "key", "name": f"{k.code} v{k.version}", "from": k.start, "what": k.deliberation} for k in keys]
+    print_rows(
+        rows,
+        [("name", "Ajouté"), ("from", "Depuis"), ("what", "Valeur")],
+        as_json=as_json,
+        empty="Rien à faire : les prix et les clés déclarés sont en place.",
+    )

@@ -1,0 +1,103 @@
+"""Cost pools of a period and the voted keys that share them, as finance declares them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
+
+from orchestrator import audit
+from orchestrator.errors import Conflict
+from tenants.finance import Key, Sharing
+from tenants.tables import AllocationKey, CostPool, Period
+
+
+def apply_keys(session: Session, declared: Sharing) -> list[Key]:
+    """Add the declared key versions that are new, ending those before; raises Conflict key_rewritten."""
+    session.execute(sa.text("LOCK TABLE allocation_keys IN SHARE ROW EXCLUSIVE MODE"))
+    kept = {(key.code, key.version): key for key in session.scalars(sa.select(AllocationKey))}
+    new: list[Key] = []
+    for key in sorted(declared.keys, key=lambda key: (key.start, key.code)):
+        found = kept.get((key.code, key.version))
+        if found is None:
+            _refuse_in_closed_periods(session, key)
+            _add_key(session, key)
+            new.append(key)
+        elif (found.weights, found.during.lower) != (_texts(key), key.start):
+            raise Conflict(
+                "key_rewritten",
+                f"La clé « {key.code} » version {key.version} est déjà adoptée avec une autre règle.",
+                "Remettez-la comme elle était et déclarez une version nouvelle.",
+            )
+    return new
+
+
+def _texts(key: Key) -> dict[str, Any]:
+    return {criterion: str(weight) for criterion, weight in sorted(key.weights.items())}
+
+
+def _add_key(session: Session, key: Key) -> None:
+    # The version before ends, and the new one ends where a later one begins (declared out of order).
+    same = AllocationKey.code == key.code
+    session.execute(
+        sa.update(AllocationKey)
+        .where(same, AllocationKey.during.contains(key.start))
+        .values(during=sa.func.daterange(sa.func.lower(AllocationKey.during), key.start))
+    )
+    later = session.scalar(
+        sa.select(sa.func.min(sa.func.lower(AllocationKey.during)))
+        .where(same, sa.func.lower(AllocationKey.during) > key.start)
+    )  # fmt: skip
+    session.execute(
+        sa.insert(AllocationKey).values(
+            code=key.code, version=key.version, weights=_texts(key), deliberation=key.deliberation,
+            during=Range(key.start, later),
+        )
+    )  # fmt: skip
+    audit.record(session, "key.add", f"key {key.code} v{key.version}", detail={"deliberation": key.deliberation})
+
+
+def _refuse_in_closed_periods(session: Session, key: Key) -> None:
+    label = session.scalar(
+        sa.select(Period.label)
+        .join(CostPool, CostPool.period_id == Period.id)
+        .join(AllocationKey, AllocationKey.id == CostPool.key_id)
+        .where(Period.state == "closed", AllocationKey.code == key.code, Period.label >= f"{key.start:%Y-%m}")
+        .limit(1)
+    )
+    if label:
+        raise Conflict(
+            "period_closed", f"La clé « {key.code} » changerait {label}, qui est clos.", "Faites-la débuter après."
+        )
+
+
+def load(session: Session, period: Period, declared: Sharing) -> None:
+    """Write the pools of a period that is not closed anew; raises Conflict missing_key."""
+    session.execute(sa.delete(CostPool).where(CostPool.period_id == period.id))
+    for pool in sorted(declared.pools, key=lambda pool: pool.code):
+        amount = pool.amount(period.label)
+        if amount is not None:
+            session.execute(
+                sa.insert(CostPool).values(
+                    period_id=period.id, code=pool.code, label=pool.label, section=pool.section, amount=amount,
+                    key_id=_key_of(session, pool.key, period.label),
+                )
+            )  # fmt: skip
+
+
+def _key_of(session: Session, code: str, label: str) -> int:
+    # The version in force on the month's first day shares the whole month.
+    first = date.fromisoformat(f"{label}-01")
+    found = session.scalar(
+        sa.select(AllocationKey.id).where(AllocationKey.code == code, AllocationKey.during.contains(first))
+    )
+    if found is None:
+        raise Conflict(
+            "missing_key",
+            f"La clé « {code} » n’a pas de version en vigueur le {first.isoformat()}.",
+            "Déclarez-la dans pools.yaml puis lancez « clocher prices apply ».",
+        )
+    return found

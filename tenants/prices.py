@@ -1,0 +1,194 @@
+"""The price book: euros for one unit of a meter during one hour, from a day on; and what a month at those prices costs.
+
+A price is a fact: it is ended by the next one, never rewritten (the database refuses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, time
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import zip_longest
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
+
+from orchestrator import audit
+from orchestrator.errors import Conflict, InvalidInput
+from tenants.finance import PriceBook
+from tenants.tables import Meter, Period, Price
+
+HOURS = 730  # of a month in an estimate: a year's 8,760 hours over twelve
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class EstimateLine:
+    """`quantity` units of a meter at `hourly` euros during a month; `amount` in euros and cents."""
+
+    meter: str
+    label: str
+    unit: str
+    quantity: Decimal
+    hourly: Decimal
+    price_id: int
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What some components cost in a month of 730 hours; `monthly` is the exact sum of the lines."""
+
+    lines: tuple[EstimateLine, ...]
+    monthly: Decimal
+
+    def document(self) -> dict[str, Any]:
+        """As JSON keeps it: decimals as texts."""
+        lines = [{k: str(v) if isinstance(v, Decimal) else v for k, v in asdict(line).items()} for line in self.lines]
+        return {"hours": HOURS, "monthly": str(self.monthly), "lines": lines}
+
+
+@dataclass(frozen=True)
+class NewPrice:
+    """A declared price that the database has not yet; `end` is None while no later one is known."""
+
+    meter: str
+    start: datetime
+    end: datetime | None
+    hourly: Decimal
+    book: str
+
+
+def monthly(session: Session, components: Mapping[str, Decimal], at: datetime) -> Estimate:
+    """The cost of holding `components` (quantity by meter code) for a month at the prices of `at`.
+
+    Each line is rounded half-up to the cent once. Raises Conflict missing_price, InvalidInput unknown_meter.
+    """
+    found = {
+        meter.code: (meter, price)
+        for meter, price in session.execute(
+            sa.select(Meter, Price)
+            .outerjoin(Price, (Price.meter_id == Meter.id) & Price.during.contains(at))
+            .where(Meter.code.in_(components), Meter.sku.is_not(None))
+        )
+    }
+    lines = []
+    for code in sorted(components, key=lambda code: found[code][0].id if code in found else 0):
+        if code not in found:
+            raise _unknown_meter(code)
+        meter, price = found[code]
+        if price is None:
+            raise missing_price(code, at)
+        amount = (components[code] * price.hourly * HOURS).quantize(CENT, ROUND_HALF_UP)
+        quantity, hourly = components[code], price.hourly
+        lines.append(EstimateLine(code, meter.label["fr"], meter.unit, quantity, hourly, price.id, amount))
+    return Estimate(tuple(lines), sum((line.amount for line in lines), Decimal("0.00")))
+
+
+def missing_price(meter: str, at: datetime) -> Conflict:
+    """The error that says which meter has no price, and when first."""
+    return Conflict(
+        "missing_price",
+        f"Le compteur « {meter} » n’a pas de prix le {at.isoformat()}.",
+        "Complétez prices.yaml puis lancez « clocher prices apply ».",
+        facts={"meter": meter, "at": at.isoformat()},
+    )
+
+
+def _unknown_meter(code: str) -> InvalidInput:
+    return InvalidInput(
+        "unknown_meter", f"Le compteur « {code} » n’existe pas ou ne se facture pas.", "Corrigez son nom."
+    )
+
+
+def midnight(day: date, timezone: str) -> datetime:
+    """The instant when `day` begins there."""
+    return datetime.combine(day, time(), ZoneInfo(timezone))
+
+
+def plan(session: Session, book: PriceBook, timezone: str) -> list[NewPrice]:
+    """What `apply` would add. Raises Conflict price_rewritten or period_closed, InvalidInput unknown_meter."""
+    meters = {m.code: m.id for m in session.scalars(sa.select(Meter).where(Meter.sku.is_not(None)))}
+    for tariff in book.tariffs:
+        for code in tariff.hourly.keys() - meters.keys():
+            raise _unknown_meter(code)
+    new: list[NewPrice] = []
+    for code, meter_id in meters.items():
+        kept = {p.during.lower: p for p in session.scalars(sa.select(Price).where(Price.meter_id == meter_id))}
+        declared = {midnight(t.start, timezone): (t.hourly[code], t.book) for t in book.tariffs if code in t.hourly}
+        for start, price in kept.items():
+            if start not in declared or declared[start][0] != price.hourly:
+                raise _rewritten(code, start)
+        for start, end in zip_longest(sorted(declared), sorted(declared)[1:]):
+            if start not in kept:
+                new.append(NewPrice(code, start, end, *declared[start]))
+    _refuse_in_closed_periods(session, new)
+    return sorted(new, key=lambda price: (price.start, meters[price.meter]))
+
+
+def apply(session: Session, book: PriceBook, timezone: str) -> list[NewPrice]:
+    """Add the declared prices that are new, ending those before them; again adds nothing. Returns what was added."""
+    # One at a time: two that load the book at once would both see the same price missing.
+    session.execute(sa.text("LOCK TABLE prices IN SHARE ROW EXCLUSIVE MODE"))
+    new = plan(session, book, timezone)
+    meters = {meter.code: meter.id for meter in session.scalars(sa.select(Meter))}
+    for price in new:
+        session.execute(
+            sa.update(Price)
+            .where(Price.meter_id == meters[price.meter], Price.during.contains(price.start))
+            .values(during=sa.func.tstzrange(sa.func.lower(Price.during), price.start))
+        )
+        during = Range(price.start, price.end)
+        session.execute(
+            sa.insert(Price).values(meter_id=meters[price.meter], during=during, hourly=price.hourly, book=price.book)
+        )
+        audit.record(
+            session, "price.add", f"price {price.meter} {price.start.date()}",
+            detail={"hourly": str(price.hourly), "book": price.book},
+        )  # fmt: skip
+    return new
+
+
+def listed(session: Session) -> list[dict[str, Any]]:
+    """Every price, newest book first."""
+    query = (
+        sa.select(Meter.code, Meter.label, Meter.unit, Price)
+        .join(Price, Price.meter_id == Meter.id)
+        .order_by(sa.func.lower(Price.during).desc(), Meter.id)
+    )
+    return [
+        {"meter": code, "label": label["fr"], "unit": unit, "hourly": price.hourly, "book": price.book,
+         "from": price.during.lower, "until": price.during.upper}
+        for code, label, unit, price in session.execute(query)
+    ]  # fmt: skip
+
+
+def _rewritten(code: str, start: datetime | None) -> Conflict:
+    since = start.isoformat() if start else "l’origine"
+    return Conflict(
+        "price_rewritten",
+        f"Le prix de « {code} » depuis {since} est déjà publié ; prices.yaml en déclare un autre ou aucun.",
+        "Remettez-le comme il était et déclarez un nouveau tarif à une date ultérieure.",
+        facts={"meter": code, "from": since},
+    )
+
+
+def _refuse_in_closed_periods(session: Session, new: list[NewPrice]) -> None:
+    for price in new:
+        label = session.scalar(
+            sa.select(Period.label)
+            .where(Period.state == "closed", Period.during.overlaps(Range(price.start, price.end)))
+            .order_by(Period.label)
+            .limit(1)
+        )
+        if label:
+            raise Conflict(
+                "period_closed",
+                f"Le prix de « {price.meter} » du {price.start.date()} changerait {label}, qui est clos.",
+                "Faites débuter ce tarif après la dernière période close.",
+                facts={"period": label, "meter": price.meter},
+            )
