@@ -1,0 +1,262 @@
+"""The members as the territory declares them: one YAML file each, `territory.yaml` for the agglomeration itself.
+
+All mistakes of all files are told at once: file, line, field, what to do.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from stdnum.exceptions import ValidationError as InvalidNumber
+from stdnum.fr import siren, siret
+
+from orchestrator.errors import InvalidInput, NotFound
+from tenants.declarations_yaml import BrokenYaml, parse
+
+TERRITORY_FILE = "territory.yaml"
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,9}", value):
+        raise PydanticCustomError("invalid_declaration", "un nombre entier, zéro ou plus, est attendu")
+    return int(value)
+
+
+def _euros(value: Any) -> Decimal:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", value):
+        raise PydanticCustomError("invalid_declaration", "un montant en euros est attendu, comme 24000 ou 24000.50")
+    return Decimal(value)
+
+
+def _siren(value: str) -> str:
+    try:
+        siren.validate(value)
+    except InvalidNumber:
+        raise PydanticCustomError("invalid_siren", "« {value} » n’est pas un SIREN", {"value": value}) from None
+    return value
+
+
+def _siret(value: str) -> str:
+    # The rule of La Poste, whose establishments don't follow Luhn, is in the library.
+    try:
+        siret.validate(value)
+    except InvalidNumber:
+        raise PydanticCustomError("invalid_siret", "« {value} » n’est pas un SIRET", {"value": value}) from None
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError:
+        raise PydanticCustomError("invalid_declaration", "un réseau IPv4 est attendu, comme 192.0.2.0/24") from None
+    if network.prefixlen < 8:
+        raise PydanticCustomError("invalid_declaration", "ce réseau est trop large : nommez ceux du membre")
+    return str(network)
+
+
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Count = Annotated[int, BeforeValidator(_whole)]
+Year = Annotated[Count, Field(ge=2000, le=2099)]
+Euros = Annotated[Decimal, BeforeValidator(_euros)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class Declared(BaseModel):
+    """What all parts of a declaration share: no unknown key, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Contact(Declared):
+    """Somebody to write to."""
+
+    name: Text
+    role: Text
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+
+
+class Quotas(Declared):
+    """How much a member may hold at once; GiB for memory and volumes."""
+
+    servers: Count
+    vcpus: Count
+    ram_gib: Count
+    volumes: Count
+    disk_gib: Count
+    public_addresses: Count
+
+
+class Declaration(Declared):
+    """One member. admin_networks: where its administrators may open SSH from; subnet: chosen by us when absent."""
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+    name: Text
+    kind: Literal["commune", "epci", "syndicat", "public_body", "company"]
+    siren: Annotated[str, Field(pattern=r"^[0-9]{9}$"), AfterValidator(_siren)]
+    siret: Annotated[str, Field(pattern=r"^[0-9]{14}$"), AfterValidator(_siret)]
+    # COG: five characters, 2A and 2B in Corsica.
+    insee_code: Annotated[str, Field(pattern=r"^([0-9]{2}|2[AB])[0-9]{3}$")] | None = None
+    population: Count | None = None
+    contacts: Annotated[tuple[Contact, ...], Field(min_length=1)]
+    quotas: Quotas
+    budgets: dict[Year, Euros] = Field(default_factory=dict)
+    admin_networks: tuple[Network, ...] = ()
+    subnet: Network | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not self.siret.startswith(self.siren):
+            raise PydanticCustomError("invalid_siret", "le SIRET doit commencer par le SIREN du membre")
+        if self.kind == "commune" and (self.insee_code is None or self.population is None):
+            raise PydanticCustomError("invalid_declaration", "une commune a un insee_code et une population")
+        return self
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where, what, and what to do. `line` counts from 1."""
+
+    code: str
+    file: str
+    line: int
+    field: str
+    sentence: str
+    action: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: {self.field + ' : ' if self.field else ''}"
+        return f"{where}{self.sentence}. {self.action} [{self.code}]"
+
+
+def load(directory: Path) -> tuple[Declaration, ...]:
+    """The members declared in `directory`, the agglomeration first, then by slug.
+
+    Raises InvalidInput with every problem (facts["problems"]), NotFound when there is no such territory.
+    """
+    if not directory.is_dir():
+        raise NotFound(
+            "unknown_territory",
+            f"Aucun territoire n’est déclaré dans {directory}.",
+            "Créez ce dossier avec territory.yaml, ou choisissez un autre territoire (CLOCHER_TERRITORY).",
+        )
+    declared, problems = read(directory)
+    if problems:
+        codes = {problem.code for problem in problems}
+        raise InvalidInput(
+            codes.pop() if len(codes) == 1 else "invalid_declaration",
+            "Déclarations refusées :\n" + "\n".join(map(str, problems)) + "\n",
+            "Rien n’a été changé ; corrigez ces fichiers puis recommencez.",
+            facts={"problems": [asdict(problem) for problem in problems]},
+        )
+    return tuple(sorted(declared, key=lambda member: (member.kind != "epci", member.slug)))
+
+
+def read(directory: Path) -> tuple[list[Declaration], list[Problem]]:
+    """What could be read, and what is wrong."""
+    found: list[tuple[str, dict[tuple[str | int, ...], int], Declaration]] = []
+    problems: list[Problem] = []
+    files = [path for path in directory.iterdir() if path.suffix in {".yaml", ".yml"}]
+    files.sort(key=lambda path: (path.name != TERRITORY_FILE, path.name))
+    for file in files:
+        try:
+            value, lines = parse(file.read_text(encoding="utf-8"))
+            found.append((file.name, lines, Declaration.model_validate(value)))
+        except BrokenYaml as error:
+            problems.append(_broken(file.name, error.line, error.sentence))
+        except UnicodeDecodeError:
+            problems.append(_broken(file.name, 1, "le fichier n’est pas en UTF-8"))
+        except OSError as error:
+            problems.append(_broken(file.name, 1, f"le fichier ne se lit pas ({error.strerror})"))
+        except ValidationError as error:
+            problems += [_wrong(file.name, lines, detail) for detail in error.errors(include_url=False)]
+    problems += _agglomeration([path.name for path in files], [(file, member) for file, _, member in found])
+    for field in ("slug", "siret", "insee_code"):
+        problems += _duplicates(field, ((file, lines.get((field,), 1), getattr(m, field)) for file, lines, m in found))
+    problems += _overlaps((file, lines.get(("subnet",), 1), member.subnet) for file, lines, member in found)
+    return [member for _, _, member in found], problems
+
+
+def _broken(file: str, line: int, sentence: str) -> Problem:
+    return Problem("broken_yaml", file, line, "", sentence, "Corrigez la syntaxe du fichier.")
+
+
+FRENCH = {
+    "missing": ("la clé manque", "Ajoutez-la."),
+    "extra_forbidden": ("clé inconnue", "Retirez-la ou corrigez son nom."),
+    "model_type": ("un ensemble de clés est attendu", "Voyez un autre membre pour la forme."),
+    "dict_type": ("un ensemble de clés est attendu", "Voyez un autre membre pour la forme."),
+    "tuple_type": ("une liste est attendue", "Écrivez un tiret devant chaque élément."),
+    "string_type": ("un texte est attendu", "Écrivez une seule valeur."),
+    "too_short": ("au moins un élément est attendu", "Ajoutez-en un."),
+    "string_too_short": ("un texte est attendu", "Écrivez une valeur."),
+    "string_too_long": ("texte trop long", "Raccourcissez-le."),
+}
+FORMS = {
+    "slug": "des minuscules, chiffres et tirets sont attendus, comme saint-martin",
+    "siren": "neuf chiffres sont attendus",
+    "siret": "quatorze chiffres sont attendus",
+    "insee_code": "cinq caractères sont attendus, comme 00123 ou 2A004",
+    "email": "une adresse électronique est attendue",
+}
+# A pattern that is not met has the code of what the field holds.
+CODES = {"siren": "invalid_siren", "siret": "invalid_siret"}
+
+
+def _wrong(file: str, lines: dict[tuple[str | int, ...], int], detail: ErrorDetails) -> Problem:
+    path = tuple(part for part in detail["loc"] if part != "[key]")
+    line = next((lines[path[:depth]] for depth in range(len(path), -1, -1) if path[:depth] in lines), 1)
+    name, kind = str(path[-1]) if path else "", detail["type"]
+    sentence, action = FRENCH.get(kind, (detail["msg"], "Corrigez cette valeur."))
+    code = kind if kind.startswith("invalid_") else "invalid_declaration"
+    if kind == "string_pattern_mismatch":
+        sentence, code = FORMS.get(name, "texte mal formé"), CODES.get(name, code)
+    if kind == "literal_error":
+        sentence = f"valeur inconnue ; choisissez parmi {detail['ctx']['expected'].replace(' or ', ', ')}"
+    if kind in {"greater_than_equal", "less_than_equal"}:
+        sentence = "une année entre 2000 et 2099 est attendue"
+    return Problem(code, file, line, ".".join(map(str, path)), sentence, action)
+
+
+def _agglomeration(files: list[str], found: list[tuple[str, Declaration]]) -> Iterator[Problem]:
+    if TERRITORY_FILE not in files:
+        yield Problem("missing_territory", TERRITORY_FILE, 1, "", "le fichier manque", "Déclarez-y l’agglomération.")
+    for file, member in found:
+        if (member.kind == "epci") != (file == TERRITORY_FILE):
+            yield Problem(
+                "invalid_declaration", file, 1, "kind",
+                f"{TERRITORY_FILE} déclare l’agglomération (kind: epci), et lui seul", "Corrigez kind.",
+            )  # fmt: skip
+
+
+def _duplicates(field: str, values: Iterable[tuple[str, int, str | None]]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for file, line, value in values:
+        if value is not None and first.setdefault(value, file) != file:
+            yield Problem(
+                "duplicate_member", file, line, field,
+                f"« {value} » est déjà celui de {first[value]}", "Chaque membre a le sien.",
+            )  # fmt: skip
+
+
+def _overlaps(subnets: Iterable[tuple[str, int, str | None]]) -> Iterator[Problem]:
+    before: list[tuple[str, ipaddress.IPv4Network]] = []
+    for file, line, value in subnets:
+        if value is None:
+            continue
+        network = ipaddress.IPv4Network(value)
+        for other, taken in before:
+            if network.overlaps(taken):
+                yield Problem(
+                    "overlapping_subnet", file, line, "subnet",
+                    f"{network} recouvre {taken} de {other}", "Choisissez un autre réseau.",
+                )  # fmt: skip
+        before.append((file, network))
