@@ -7,8 +7,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from dbos import DBOS
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from orchestrator.database import ROLES, connect, role_password, url_for
 from orchestrator.errors import InvalidInput, Unavailable
@@ -24,6 +26,14 @@ def alembic_config(connection: sa.Connection) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     return config
+
+
+def is_current(session: Session) -> bool:
+    """Whether the database has the schema that this release was written for."""
+    newest = ScriptDirectory.from_config(alembic_config(session.connection())).get_current_head()
+    if not session.scalar(sa.text("SELECT to_regclass('alembic_version')")):
+        return False
+    return bool(session.scalar(sa.text("SELECT version_num FROM alembic_version")) == newest)
 
 
 def upgrade(settings: Settings) -> None:

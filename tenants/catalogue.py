@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -124,3 +125,14 @@ def find(session: Session, slug: str) -> Offer:
 def validate(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of an order of `offer`, complete; raises InvalidInput with one fault for each wrong parameter."""
     return parameters.read(offer.parameters["rules"], given)
+
+
+def components(offer: Offer, disk_gib: int = 0, public_address: bool = False) -> dict[str, Decimal]:
+    """What a service of `offer` is billed for while it serves: quantity by meter code, memory and disk in GiB."""
+    quantities = {
+        "vcpu": Decimal(offer.vcpus),
+        "ram": Decimal(offer.ram_mib) / 1024,
+        "volume": Decimal(disk_gib),
+        "public_address": Decimal(public_address),
+    }
+    return {meter: quantity for meter, quantity in quantities.items() if quantity}

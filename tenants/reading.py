@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,57 +14,63 @@ from tenants.tables import Order, Statement
 Row = TypeVar("Row", Order, Service, Flow, Statement)
 
 
-@dataclass(frozen=True)
-class Page(Generic[Row]):
-    """Newest first. members: slug by member id; next: give it as `after` for the following page, None at the end."""
-
-    items: list[Row]
-    members: dict[int, str]
-    next: int | None
-
-
 def page(
     session: Session, kind: type[Row], *, after: int | None = None, limit: int = 50, member: str | None = None
-) -> Page[Row]:
-    """At most `limit` rows older than the row `after`, of one member (a slug) if named."""
-    query = sa.select(kind, Member.slug).join(Member, Member.id == kind.member_id).order_by(kind.id.desc())
+) -> tuple[list[dict[str, Any]], int | None]:
+    """At most `limit` rows, newest first, and what to give as `after` for the following ones (None at the end).
+
+    Each row holds the columns of `kind` and `member`, a slug. Narrowed to one member if `member` names it.
+    """
+    query = _shown(kind).order_by(kind.id.desc())
     if after is not None:
         query = query.where(kind.id < after)
     if member is not None:
         query = query.where(Member.slug == member)
-    rows = session.execute(query.limit(limit + 1)).all()
-    items = [row for row, _ in rows[:limit]]
-    members = {row.member_id: slug for row, slug in rows[:limit]}
-    return Page(items, members, items[-1].id if len(rows) > limit else None)
+    rows = [dict(row) for row in session.execute(query.limit(limit + 1)).mappings()]
+    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+def show(session: Session, kind: type[Row], row_id: int) -> dict[str, Any]:
+    """One row as `page` gives it; the same error whether it is unknown or another member's."""
+    row = session.execute(_shown(kind).where(kind.id == row_id)).mappings().one_or_none()
+    if row is None:
+        raise _unknown()
+    return dict(row)
+
+
+def _shown(kind: type[Row]) -> sa.Select[Any]:
+    return sa.select(*kind.__table__.columns, Member.slug.label("member")).join(Member, Member.id == kind.member_id)
 
 
 def find(session: Session, kind: type[Row], row_id: int, *, lock: bool = False) -> Row:
-    """One row; the same error whether it is unknown or another member's."""
+    """One row to work on, locked until the transaction ends if asked; errors as `show`."""
     row = session.get(kind, row_id, with_for_update=lock, populate_existing=lock)
     if row is None:
-        raise NotFound("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Revenez à la liste.")
+        raise _unknown()
     return row
 
 
-def member_of(session: Session, row: Order | Service | Flow | Statement) -> str:
-    """The slug of the member that a row belongs to."""
-    return session.scalars(sa.select(Member.slug).where(Member.id == row.member_id)).one()
+def _unknown() -> NotFound:
+    return NotFound("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Revenez à la liste.")
 
 
-def events(session: Session, service_id: int) -> list[tuple[ResourceEvent, str]]:
-    """What happened to a service's resources, oldest first: (event, kind of resource)."""
+def events(session: Session, service_id: int) -> list[dict[str, Any]]:
+    """What happened to a service's resources, oldest first: kind, at, resource (its kind) and sizes from then on."""
+    sizes = (ResourceEvent.vcpus, ResourceEvent.ram_mib, ResourceEvent.disk_gib)
     query = (
-        sa.select(ResourceEvent, Resource.kind)
+        sa.select(ResourceEvent.kind, ResourceEvent.at, Resource.kind.label("resource"), *sizes)
         .join(Resource, Resource.id == ResourceEvent.resource_id)
         .where(Resource.service_id == service_id)
         .order_by(ResourceEvent.at, ResourceEvent.id)
     )
-    return [(event, kind) for event, kind in session.execute(query)]
+    return [dict(row) for row in session.execute(query).mappings()]
 
 
-def flows_of(session: Session, service_ids: list[int]) -> list[Flow]:
-    """The flows of some services, newest first."""
-    return list(session.scalars(sa.select(Flow).where(Flow.service_id.in_(service_ids)).order_by(Flow.id.desc())))
+def latest_flows(session: Session, service_ids: list[int]) -> dict[int, Flow]:
+    """The newest flow of each service."""
+    query = sa.select(Flow).where(Flow.service_id.in_(service_ids)).distinct(Flow.service_id)
+    flows = session.scalars(query.order_by(Flow.service_id, Flow.id.desc()))
+    return {flow.service_id: flow for flow in flows}
 
 
 def steps(session: Session, flow_ids: list[int]) -> list[FlowStep]:

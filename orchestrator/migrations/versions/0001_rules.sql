@@ -37,12 +37,12 @@ GRANT UPDATE (state, decided_by, decided_at, reason) ON orders TO clocher_web;
 GRANT UPDATE (state, changed_at) ON services TO clocher_web;
 GRANT UPDATE (cancel_requested) ON flows TO clocher_web;
 
-GRANT SELECT ON tokens, workers, sightings TO clocher_staff;
+GRANT SELECT ON tokens, workers, sightings, alembic_version TO clocher_staff;
 GRANT INSERT, UPDATE ON members, places, quotas, budgets, tokens, offers, orders, services, flows, resources,
     resource_events, meters, prices, periods, allocation_keys, cost_pools, statements, statement_lines,
     usage_intervals TO clocher_staff;
 GRANT INSERT ON audit_entries TO clocher_staff;
-GRANT DELETE ON cost_pools, statements, statement_lines, usage_intervals TO clocher_staff;
+GRANT DELETE ON budgets, places, cost_pools, statements, statement_lines, usage_intervals TO clocher_staff;
 
 GRANT INSERT, UPDATE ON services, flows, flow_steps, resources, workers, sightings TO clocher_worker;
 GRANT INSERT ON ansible_events, resource_events, audit_entries TO clocher_worker;

@@ -20,6 +20,7 @@ CREATE TABLE members (
     population BIGINT,
     state TEXT DEFAULT 'active' NOT NULL,
     contacts JSONB DEFAULT '[]' NOT NULL,
+    subnet_cidr TEXT,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT pk_members PRIMARY KEY (id),
     CONSTRAINT ck_members_slug CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(slug) <= 40),
@@ -30,7 +31,8 @@ CREATE TABLE members (
     CONSTRAINT ck_members_kind CHECK (kind IN ('commune', 'epci', 'syndicat', 'public_body', 'company')),
     CONSTRAINT ck_members_state CHECK (state IN ('active', 'closed')),
     CONSTRAINT uq_members_slug UNIQUE (slug),
-    CONSTRAINT uq_members_siret UNIQUE (siret)
+    CONSTRAINT uq_members_siret UNIQUE (siret),
+    CONSTRAINT subnets_apart EXCLUDE USING gist ((subnet_cidr::cidr) inet_ops WITH &&)
 );
 
 CREATE TABLE meters (
@@ -150,14 +152,12 @@ CREATE TABLE places (
     project_id TEXT NOT NULL,
     network_id TEXT NOT NULL,
     subnet_id TEXT NOT NULL,
-    subnet_cidr TEXT NOT NULL,
     router_id TEXT NOT NULL,
     security_group_id TEXT NOT NULL,
     applied_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT pk_places PRIMARY KEY (member_id),
     CONSTRAINT fk_places_member_id FOREIGN KEY(member_id) REFERENCES members (id),
-    CONSTRAINT uq_places_project_id UNIQUE (project_id),
-    CONSTRAINT uq_places_subnet_cidr UNIQUE (subnet_cidr)
+    CONSTRAINT uq_places_project_id UNIQUE (project_id)
 );
 
 CREATE TABLE prices (
