@@ -11,6 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.database import Base
@@ -39,7 +40,7 @@ def now() -> Mapped[datetime]:
 
 
 class Member(Base):
-    """A commune, a syndicat, the EPCI itself, a public body or a company."""
+    """A commune, a syndicat, the EPCI itself, a public body or a company. Its private subnet is chosen once and kept."""
 
     __tablename__ = "members"
     id: Mapped[int] = key()
@@ -52,6 +53,7 @@ class Member(Base):
     population: Mapped[int | None]
     state: Mapped[str] = mapped_column(server_default="active")
     contacts: Mapped[list[Any]] = mapped_column(server_default="[]")
+    subnet_cidr: Mapped[str | None]
     created_at: Mapped[datetime] = now()
     __table_args__ = (
         CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(slug) <= 40", "slug"),
@@ -61,6 +63,7 @@ class Member(Base):
         CheckConstraint("population >= 0", "population"),
         CheckConstraint(one_of("kind", ("commune", "epci", "syndicat", "public_body", "company")), "kind"),
         CheckConstraint(one_of("state", ("active", "closed")), "state"),
+        ExcludeConstraint((sa.text("(subnet_cidr::cidr) inet_ops"), "&&"), name="subnets_apart", using="gist"),
     )
 
 
@@ -72,7 +75,6 @@ class Place(Base):
     project_id: Mapped[str] = mapped_column(unique=True)
     network_id: Mapped[str]
     subnet_id: Mapped[str]
-    subnet_cidr: Mapped[str] = mapped_column(unique=True)
     router_id: Mapped[str]
     security_group_id: Mapped[str]
     applied_at: Mapped[datetime] = now()
