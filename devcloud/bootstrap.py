@@ -58,11 +58,29 @@ def make_resources(cloud: Any, place: Place, image: Path) -> None:
             cloud.compute.create_flavor(name=name, vcpus=vcpus, ram=ram, disk=disk)
     if not cloud.block_storage.find_type("standard"):
         cloud.block_storage.create_type(name="standard", extra_specs={"volume_backend_name": "standard"})
+    _make_default_rules(cloud.network)
     _make_public_network(cloud.network, place)
     if not cloud.image.find_image(IMAGE):
         cloud.image.create_image(
             IMAGE, filename=str(image), disk_format="raw", container_format="bare", visibility="public",
             os_distro="debian", os_version="12", os_admin_user="debian", validate_checksum=False, md5="", sha256="",
+        )
+
+
+def _make_default_rules(network: Any) -> None:
+    """What a new security group holds: all outward; and in the default group, inward from its own members.
+
+    Neutron's migrations seed these; tables made from its models come without.
+    """
+    if next(iter(network.default_security_group_rules()), None):
+        return
+    for family in ("IPv4", "IPv6"):
+        network.create_default_security_group_rule(
+            direction="egress", ether_type=family, used_in_default_sg=True, used_in_non_default_sg=True
+        )
+        network.create_default_security_group_rule(
+            direction="ingress", ether_type=family, remote_group_id="PARENT", used_in_default_sg=True,
+            used_in_non_default_sg=False,
         )
 
 

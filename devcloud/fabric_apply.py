@@ -13,7 +13,7 @@ from devcloud.fabric_plan import Leg, Network, Plan, Router, subnets
 from devcloud.place import Place
 from devcloud.plug import BRIDGE, port_device, run
 
-ROUTE_PROTOCOL = "186"  # marks our routes in the host's table
+ROUTE_PROTOCOL = "219"  # marks our routes; a number that iproute2 has no name for
 
 
 class Applier:
