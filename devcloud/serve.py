@@ -25,8 +25,13 @@ KEEP: list[Any] = []  # services that must not be collected
 
 def keystone(place: Place) -> Any:
     os.environ["OS_KEYSTONE_CONFIG_DIR"] = str(place.config("keystone").parent)
+    from keystone.common.rbac_enforcer.enforcer import RBACEnforcer
     from keystone.wsgi.api import application
 
+    # Policies are loaded at a first request; two first requests at once would find half of them, and refuse. So load
+    # them here, and in neutron and cinder below (the others do so themselves).
+    RBACEnforcer.suppress_deprecation_warnings = True
+    assert RBACEnforcer()._enforcer
     return application
 
 
@@ -49,6 +54,9 @@ def neutron(place: Place) -> Any:
     os.environ["OS_NEUTRON_CONFIG_FILES"] = "neutron.conf"
     from neutron.wsgi.api import application
 
+    from neutron import policy
+
+    policy.init()
     return application
 
 
@@ -133,9 +141,10 @@ def cinder(place: Place) -> Any:
     from cinder.wsgi import wsgi
 
     application = wsgi.initialize_application()
-    from cinder import service
+    from cinder import policy, service
     from oslo_config import cfg
 
+    policy.init()
     _report_every_service(service.Service)
     backend = cfg.CONF.enabled_backends[0]
     cfg.CONF.register_opt(cfg.StrOpt("backend_host"), group=backend)
