@@ -1,0 +1,257 @@
+"""Configure a guest: run one play of `playbooks/` in it, and pass on what happens as it happens.
+
+The only importer of ansible-runner. A play is run by this environment's own ansible-playbook, with the settings of
+`playbooks/ansible.cfg` and none of the user's.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from ansible_runner.interface import init_runner
+from pydantic import SecretStr
+
+from orchestrator import ssh
+from orchestrator.errors import ClocherError
+from orchestrator.settings import ROOT, Settings
+from orchestrator.ssh import Guest
+
+PLAYBOOKS = ROOT / "playbooks"
+PLAYBOOK_COMMAND = "ansible-playbook"
+MESSAGE_LENGTH = 2000
+OUTCOMES = {
+    "runner_on_start": "started",
+    "runner_on_ok": "ok",
+    "runner_on_failed": "failed",
+    "runner_on_unreachable": "unreachable",
+    "runner_on_skipped": "skipped",
+}
+# Of what ansible-runner would hand on, only this: our own environment holds secrets that no play needs.
+KEPT_ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "AWX_ISOLATED_DATA_DIR",
+    "ANSIBLE_CALLBACK_PLUGINS",
+    "ANSIBLE_STDOUT_CALLBACK",
+    "RUNNER_OMIT_EVENTS",
+    "RUNNER_ONLY_FAILED_EVENTS",
+)
+
+
+@dataclass(frozen=True)
+class PlayEvent:
+    """One thing that happened in a play. outcome: started, ok, changed, failed, ignored, unreachable, skipped."""
+
+    uuid: UUID
+    event: str
+    task: str | None
+    outcome: str
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a play went: tasks that changed something, tasks that went well (changed ones among them), seconds."""
+
+    changed: int
+    ok: int
+    seconds: float
+
+
+@dataclass
+class Course:
+    """What we note while a play runs."""
+
+    on_event: Callable[[PlayEvent], None]
+    hostname: str
+    secrets: list[str]
+    failure: PlayEvent | None = None
+    totals: dict[str, int] = field(default_factory=dict)
+    refusal: BaseException | None = None
+
+    def take(self, raw: dict[str, Any]) -> bool:
+        """Take one event of ansible-runner. An error of the listener stops the play and is raised after it."""
+        if self.refusal:
+            return False
+        if raw["event"] == "playbook_on_stats":
+            self.totals = {name: raw["event_data"][name].get(self.hostname, 0) for name in ("changed", "ok")}
+        elif raw["event"] in OUTCOMES:
+            event = self.read(raw)
+            if event.outcome in ("failed", "unreachable"):
+                self.failure = event
+            try:
+                self.on_event(event)
+            except BaseException as error:  # noqa: BLE001  ansible-runner would leave the play running, or swallow it
+                self.refusal = error
+        return False
+
+    def read(self, raw: dict[str, Any]) -> PlayEvent:
+        """Translate an event of ansible-runner, with secrets masked."""
+        data, outcome = raw["event_data"], OUTCOMES[raw["event"]]
+        result = data.get("res") or {}
+        if outcome == "ok" and result.get("changed"):
+            outcome = "changed"
+        if outcome == "failed" and data.get("ignore_errors"):
+            outcome = "ignored"
+        # Of what went well the task's name says enough.
+        told = message_of(result) if outcome in ("failed", "ignored", "unreachable") else ""
+        message = mask(told, self.secrets)[:MESSAGE_LENGTH]
+        return PlayEvent(UUID(raw["uuid"]), raw["event"], data.get("task"), outcome, message or None)
+
+
+def configure(
+    settings: Settings,
+    play: str,
+    guest: Guest,
+    variables: Mapping[str, Any],
+    on_event: Callable[[PlayEvent], None],
+) -> Outcome:
+    """Run `playbooks/<play>/site.yml` in a guest.
+
+    variables: given to the play as they are, never as templates; a value of type SecretStr, at any depth, is masked in
+    all that comes back. on_event is called for each event as it comes, in order; when it raises, the play is stopped
+    and its error raised from here. Raises `guest_unreachable` (worth another try), `play_failed`, `play_timeout`.
+    """
+    started = time.monotonic()
+    course = Course(on_event, guest.hostname, secrets_in(variables))
+    with private_dir(settings, guest) as folder, tempfile.TemporaryDirectory(prefix="clocher-") as sockets:
+        write_variables(folder / "env" / "extravars", variables)
+        ours = environment(folder, sockets)
+        runner = init_runner(
+            private_data_dir=str(folder),
+            playbook=str(PLAYBOOKS / play / "site.yml"),
+            inventory=inventory(settings, guest),
+            envvars=ours,
+            settings={"pexpect_timeout": 1, "suppress_ansible_output": True},
+            timeout=max(1, round(settings.ansible_timeout)),
+            event_handler=course.take,
+            cancel_callback=lambda: course.refusal is not None,
+        )
+        runner.config.command[0] = str(Path(sys.executable).with_name(PLAYBOOK_COMMAND))
+        runner.config.env = {k: v for k, v in runner.config.env.items() if k in KEPT_ENVIRONMENT} | ours
+        status, _ = runner.run()
+        if course.refusal:
+            raise course.refusal
+        if status != "successful":
+            raise failed(settings, play, guest, status, course, mask(runner.stdout.read(), course.secrets))
+    return Outcome(course.totals["changed"], course.totals["ok"], time.monotonic() - started)
+
+
+@contextmanager
+def private_dir(settings: Settings, guest: Guest) -> Iterator[Path]:
+    """A directory for one run (mode 0700), removed afterwards.
+
+    Named by the service, which has one live flow at most: what a killed worker left behind goes first.
+    """
+    folder = settings.state_dir / "ansible" / str(guest.ref)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def environment(folder: Path, sockets: str) -> dict[str, str]:
+    """Ansible's settings that depend on the run; the others are in `playbooks/ansible.cfg`."""
+    return {
+        "ANSIBLE_CONFIG": str(PLAYBOOKS / "ansible.cfg"),
+        "ANSIBLE_HOME": str(folder / "home"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_FORKS": "1",
+        "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=20s",
+        # A socket's path holds 107 characters at most, fewer than some state directories.
+        "ANSIBLE_SSH_CONTROL_PATH": f"{sockets}/s",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def inventory(settings: Settings, guest: Guest) -> dict[str, Any]:
+    """An inventory of this one guest."""
+    host = {
+        "ansible_host": guest.address,
+        "ansible_user": guest.user,
+        "ansible_ssh_private_key_file": str(ssh.key_path(settings)),
+        "ansible_ssh_common_args": shlex.join(ssh.options(settings, guest)),
+    }
+    return {"all": {"hosts": {guest.hostname: host}}}
+
+
+def write_variables(path: Path, variables: Mapping[str, Any]) -> None:
+    """Write a file of extra variables. `!unsafe`: what a member typed is data, even if it looks like a template."""
+    path.parent.mkdir(mode=0o700)
+    path.touch(mode=0o600)
+    path.write_text(
+        "".join(
+            f"{json.dumps(name)}: !unsafe {json.dumps(value, default=reveal, ensure_ascii=False)}\n"
+            for name, value in variables.items()
+        )
+    )
+
+
+def reveal(value: Any) -> str:
+    """A secret's value, for the file that only the play reads."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    raise TypeError(f"{type(value).__name__} can't be a play's variable")
+
+
+def secrets_in(value: Any) -> list[str]:
+    """All secret texts in a value, longest first, so that one which holds another is masked whole."""
+    found: set[str] = set()
+    if isinstance(value, SecretStr):
+        found.add(value.get_secret_value())
+    elif isinstance(value, Mapping):
+        found.update(*(secrets_in(part) for part in value.values()))
+    elif isinstance(value, list | tuple):
+        found.update(*(secrets_in(part) for part in value))
+    return sorted(found - {""}, key=len, reverse=True)
+
+
+def mask(text: str, secrets: list[str]) -> str:
+    """Replace every secret in a text, also in the form that JSON gives it."""
+    for secret in secrets:
+        text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
+    return text
+
+
+def message_of(result: Mapping[str, Any]) -> str:
+    """What a task's result says in words; for a loop, what its failed items say."""
+    items = [item for item in result.get("results") or [] if isinstance(item, Mapping) and item.get("failed")]
+    if items:
+        return "\n".join(message_of(item) for item in items)
+    parts = [result.get("msg"), result.get("stderr") or result.get("module_stderr")]
+    return "\n".join(str(part).strip() for part in parts if part)
+
+
+def failed(settings: Settings, play: str, guest: Guest, status: str, course: Course, output: str) -> ClocherError:
+    """The error for a play that did not end well."""
+    last = course.failure
+    if status == "timeout":
+        return ClocherError(
+            "play_timeout",
+            f"La configuration de la machine n'a pas abouti en {settings.ansible_timeout:g} s.",
+            "Prévenez la DSI.",
+            detail=f"{play} on {guest.hostname}: {output[-MESSAGE_LENGTH:]}",
+        )
+    if last and last.outcome == "unreachable":
+        return ssh.unreachable(guest.address, f"{last.task}: {last.message}")
+    return ClocherError(
+        "play_failed",
+        "La configuration de la machine a échoué.",
+        "Prévenez la DSI : le détail est dans le déroulement de l'opération.",
+        detail=f"{last.task}: {last.message}" if last else output[-MESSAGE_LENGTH:],
+    )

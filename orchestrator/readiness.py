@@ -1,0 +1,86 @@
+"""Is a guest there, and is it well? Conditions asked again and again until a deadline."""
+
+from __future__ import annotations
+
+import http
+import http.client
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator import ssh
+from orchestrator.errors import ClocherError, Unavailable
+from orchestrator.settings import Settings
+from orchestrator.ssh import Guest
+
+ANSWER_SECONDS = 5.0
+PAUSE_SECONDS = 0.2
+# Services that the play has just started get so long to answer.
+HEALTH_SECONDS = 15.0
+NODE_EXPORTER_PORT = 9100
+
+
+def wait_for_ssh(settings: Settings, address: str) -> None:
+    """Return as soon as an SSH server greets at the address; `guest_unreachable` after settings.ssh_timeout seconds."""
+    wait(lambda: greet(address), settings.ssh_timeout)
+
+
+def check_health(settings: Settings, guest: Guest, variables: Mapping[str, Any]) -> None:
+    """Return when the guest is what its play's variables ask for; else `unhealthy`, with what failed.
+
+    It lets the orchestrator in, its node exporter tells its own name, its data volume, if it has one, is mounted.
+    """
+    mark = ("mountpoint", "--quiet", "/data") if variables.get("data_volume") else ("true",)
+    try:
+        wait(lambda: ssh.run(settings, guest, *mark, timeout=ANSWER_SECONDS), HEALTH_SECONDS)
+        wait(lambda: check_metrics(guest), HEALTH_SECONDS)
+    except ClocherError as error:
+        raise Unavailable(
+            "unhealthy",
+            "La machine est configurée mais ne répond pas comme elle devrait.",
+            "L'opération sera réessayée ; si cela persiste, prévenez la DSI.",
+            detail=f"{error.code}: {error.detail}",
+        ) from error
+
+
+def wait(attempt: Callable[[], object], seconds: float) -> None:
+    """Call `attempt` until it raises none of our errors; the last one after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            attempt()
+            return
+        except ClocherError:
+            if time.monotonic() + PAUSE_SECONDS > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)
+
+
+def greet(address: str) -> None:
+    """Read the greeting of the SSH server at the address (RFC 4253, section 4.2)."""
+    try:
+        with socket.create_connection((address, 22), timeout=ANSWER_SECONDS) as connection:
+            greeting = connection.recv(255)
+    except OSError as error:
+        raise ssh.unreachable(address, str(error)) from error
+    if not greeting.startswith(b"SSH-2.0"):
+        raise ssh.unreachable(address, f"greets with {greeting!r}")
+
+
+def check_metrics(guest: Guest) -> None:
+    """Read the node exporter's metrics and see that they are this guest's."""
+    connection = http.client.HTTPConnection(guest.address, NODE_EXPORTER_PORT, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        metrics = answer.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable("no_metrics", "Pas de métriques.", detail=f"node exporter: {error}") from error
+    finally:
+        connection.close()
+    named = re.search(r'^node_uname_info\{.*nodename="([^"]*)"', metrics, re.MULTILINE)
+    if answer.status != http.HTTPStatus.OK or not named or named[1] != guest.hostname:
+        told = named[1] if named else f"HTTP {answer.status}"
+        raise Unavailable("no_metrics", "Pas de métriques.", detail=f"node exporter: {told}, not {guest.hostname}")
