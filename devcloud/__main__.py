@@ -51,6 +51,8 @@ def _show(found: dict[str, Any], as_json: bool) -> int:
         for name, service in found["services"].items():
             state = "answers" if service["answers"] else "down"
             print(f"{name:10} {state:8} pid {service['pid'] or '-':>8}  port {service['port']}  {service['rss_mib']} MiB")
+        for what in ("networks", "routers", "guests", "volumes"):
+            print(f"{what:10} {len(found[what])}")
     return 0 if found["ok"] else 1
 
 

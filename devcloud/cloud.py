@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from devcloud import image, processes, schema
-from devcloud.edge import close_edge, open_edge
+from devcloud import image, plug, processes, remains, schema
+from devcloud.edge import close_edge, end_guests, open_edge
 from devcloud.install import install, require_root
 from devcloud.place import OFFSETS, REGION, Place, environment
 from devcloud.settings import write_settings
@@ -98,14 +96,18 @@ def down(place: Place, log: Log) -> None:
     """Stop everything and take back everything that was made on the host; the state stays."""
     require_root()
     processes.stop(place)
+    log("services stopped")
+    end_guests(place)
+    remains.clear(place)
     close_edge(place)
-    log("down")
+    log("down: nothing of this cloud is left running")
 
 
 def reset(place: Place, log: Log) -> None:
     """Down, then forget the state; the venv, the empty databases and the images stay."""
     down(place, log)
-    shutil.rmtree(place.state, ignore_errors=False) if place.state.exists() else None
+    if place.state.exists():
+        shutil.rmtree(place.state)
 
 
 def status(place: Place) -> dict[str, Any]:
@@ -119,5 +121,14 @@ def status(place: Place) -> dict[str, Any]:
             "answers": bool(pid) and processes.answers(place, service),
             "rss_mib": processes.memory(pid) if pid else 0,
         }
-    return {"instance": place.number, "state": str(place.state), "services": services,
-            "ok": all(found["answers"] for found in services.values())}
+    volumes = place.directory("cinder") / "volumes"
+    return {
+        "instance": place.number,
+        "state": str(place.state),
+        "ok": all(found["answers"] for found in services.values()),
+        "services": services,
+        "networks": plug.namespaces(f"{place.prefix}-net-"),
+        "routers": plug.namespaces(f"{place.prefix}-rtr-"),
+        "guests": plug.namespaces(f"{place.prefix}-vm-"),
+        "volumes": sorted(path.name for path in volumes.iterdir()) if volumes.is_dir() else [],
+    }

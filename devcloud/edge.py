@@ -38,11 +38,9 @@ def open_edge(place: Place) -> None:
 
 
 def close_edge(place: Place) -> None:
-    """Take back everything of this instance on the host: processes in its namespaces, namespaces, interfaces, rules."""
-    names = plug.namespaces(f"{place.prefix}-")
-    _end_processes(names)
+    """Take back this instance's namespaces, interfaces and rules on the host."""
     with plug.locked():
-        for name in names:
+        for name in plug.namespaces(f"{place.prefix}-"):
             run("ip", "netns", "delete", name)
         for device in _own_devices(place):
             run("ip", "link", "delete", device)
@@ -60,8 +58,9 @@ def _own_devices(place: Place) -> list[str]:
     return [name for name in names if name == place.external_bridge or name.startswith((f"c{place.number}p", f"c{place.number}x"))]
 
 
-def _end_processes(names: list[str]) -> None:
-    """Kill what still runs in the namespaces, so that they really go away."""
+def end_guests(place: Place) -> None:
+    """Kill what still runs in this instance's namespaces: the guests' own processes."""
+    names = plug.namespaces(f"{place.prefix}-")
     deadline = time.monotonic() + KILL_SECONDS
     while pids := [int(pid) for name in names for pid in run("ip", "netns", "pids", name).split()]:
         if time.monotonic() > deadline:

@@ -1,0 +1,132 @@
+"""A running dev cloud for the tests: the instance that the environment names, brought up if it is down."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+openstack = pytest.importorskip("openstack")
+ROOT = Path(__file__).resolve().parents[2]
+UP_SECONDS = 900
+WAIT_SECONDS = 60
+
+
+def devcloud(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the dev cloud's command."""
+    return subprocess.run([sys.executable, "-m", "devcloud", *arguments], cwd=ROOT, capture_output=True, text=True,
+                          timeout=UP_SECONDS, check=False)
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS, pause: float = 0.1) -> Any:
+    """The first true value of `condition`, or a failure that names what never came."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(pause)
+    return value
+
+
+@pytest.fixture(scope="session")
+def state() -> Path:
+    """The state folder of a running instance."""
+    if os.geteuid():
+        pytest.skip("the dev cloud needs root")
+    if devcloud("status").returncode:
+        started = devcloud("up")
+        assert started.returncode == 0, started.stderr
+    number = os.environ.get("CLOCHER_DEVCLOUD_INSTANCE", "0")
+    default = ROOT / ".clocher" / (f"devcloud-{number}" if number != "0" else "devcloud")
+    return Path(os.environ.get("CLOCHER_DEVCLOUD_DIR") or default)
+
+
+@pytest.fixture(scope="session")
+def connect(state: Path) -> Iterator[Callable[..., Any]]:
+    """connect(cloud, **scope): a connection by a cloud of the instance's clouds.yaml, in another scope if one is given."""
+    made = []
+
+    def open_connection(cloud: str, **scope: str) -> Any:
+        region = openstack.config.OpenStackConfig(config_files=[str(state / "clouds.yaml")]).get_one(cloud=cloud)
+        auth = dict(region.config["auth"])
+        if scope:
+            for key in ("project_name", "project_domain_name", "domain_name"):
+                auth.pop(key, None)
+            auth.update(scope)
+        connection = openstack.connection.Connection(auth=auth, region_name=region.region_name, identity_api_version="3")
+        made.append(connection)
+        return connection
+
+    yield open_connection
+    for connection in made:
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def admin(connect: Callable[..., Any]) -> Any:
+    """The cloud's administrator."""
+    return connect("devcloud-admin")
+
+
+@dataclass
+class Member:
+    """A project with a network of its own, its router, and a security group without inward rules."""
+
+    cloud: Any
+    project: Any
+    network: Any
+    subnet: Any
+    router: Any
+    group: Any
+
+
+@pytest.fixture(scope="session")
+def make_member(connect: Callable[..., Any], admin: Any) -> Iterator[Callable[[str], Member]]:
+    """make_member(cidr): a project in the orchestrator's domain, made by the orchestrator's own account; deleted at the end."""
+    domain = connect("clocher-domain")
+    access = domain.session.auth.get_access(domain.session)
+    made: list[Member] = []
+
+    def make(cidr: str) -> Member:
+        name = f"test-{uuid.uuid4().hex[:8]}"
+        project = domain.identity.create_project(name=name, domain_id=access.domain_id)
+        domain.identity.assign_project_role_to_user(project, access.user_id, domain.identity.find_role("member"))
+        cloud = connect("clocher", project_id=project.id)
+        public = cloud.network.find_network("public")
+        network = cloud.network.create_network(name=name)
+        subnet = cloud.network.create_subnet(network_id=network.id, ip_version=4, cidr=cidr, is_dhcp_enabled=False)
+        router = cloud.network.create_router(name=name, external_gateway_info={"network_id": public.id})
+        cloud.network.add_interface_to_router(router, subnet_id=subnet.id)
+        member = Member(cloud, project, network, subnet, router, cloud.network.create_security_group(name=name))
+        made.append(member)
+        return member
+
+    yield make
+    for member in made:
+        _clear(member)
+        domain.identity.delete_project(member.project)
+
+
+def _clear(member: Member) -> None:
+    cloud = member.cloud
+    for server in list(cloud.compute.servers()):
+        cloud.compute.delete_server(server)
+    eventually(lambda: not list(cloud.compute.servers()), "all servers of the test are gone")
+    for address in list(cloud.network.ips(project_id=member.project.id)):
+        cloud.network.delete_ip(address)
+    for volume in list(cloud.block_storage.volumes()):
+        cloud.block_storage.delete_volume(volume)
+    for port in list(cloud.network.ports(network_id=member.network.id)):
+        if not port.device_owner.startswith("network:"):
+            cloud.network.delete_port(port)
+    cloud.network.remove_interface_from_router(member.router, subnet_id=member.subnet.id)
+    cloud.network.delete_router(member.router)
+    cloud.network.delete_network(member.network)
