@@ -7,13 +7,15 @@ The only importer of ansible-runner. A play is run by this environment's own ans
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,12 +78,16 @@ class Course:
     on_event: Callable[[PlayEvent], None]
     hostname: str
     secrets: list[str]
+    deadline: float
+    pid: int | None = None
+    asked_to_end: bool = False
     failure: PlayEvent | None = None
     totals: dict[str, int] = field(default_factory=dict)
     refusal: BaseException | None = None
 
     def take(self, raw: dict[str, Any]) -> bool:
         """Take one event of ansible-runner. An error of the listener stops the play and is raised after it."""
+        self.pid = raw.get("pid", self.pid)
         if self.refusal:
             return False
         if raw["event"] == "playbook_on_stats":
@@ -94,6 +100,22 @@ class Course:
                 self.on_event(event)
             except BaseException as error:  # noqa: BLE001  ansible-runner would leave the play running, or swallow it
                 self.refusal = error
+        return False
+
+    def must_be_killed(self) -> bool:
+        """Asked every second by ansible-runner, which kills the play when the answer is yes.
+
+        Ansible's workers have sessions of their own and would outlive that; asked to terminate, Ansible takes them
+        along. So it is asked first, and killed if it is still there a second later.
+        """
+        if not self.refusal and time.monotonic() < self.deadline:
+            return False
+        if self.asked_to_end:
+            return True
+        self.asked_to_end = True
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
         return False
 
     def read(self, raw: dict[str, Any]) -> PlayEvent:
@@ -124,7 +146,7 @@ def configure(
     and its error raised from here. Raises `guest_unreachable` (worth another try), `play_failed`, `play_timeout`.
     """
     started = time.monotonic()
-    course = Course(on_event, guest.hostname, secrets_in(variables))
+    course = Course(on_event, guest.hostname, secrets_in(variables), started + settings.ansible_timeout)
     with private_dir(settings, guest) as folder, tempfile.TemporaryDirectory(prefix="clocher-") as sockets:
         write_variables(folder / "env" / "extravars", variables)
         ours = environment(folder, sockets)
@@ -134,9 +156,8 @@ def configure(
             inventory=inventory(settings, guest),
             envvars=ours,
             settings={"pexpect_timeout": 1, "suppress_ansible_output": True},
-            timeout=max(1, round(settings.ansible_timeout)),
             event_handler=course.take,
-            cancel_callback=lambda: course.refusal is not None,
+            cancel_callback=course.must_be_killed,
         )
         runner.config.command[0] = str(Path(sys.executable).with_name(PLAYBOOK_COMMAND))
         runner.config.env = {k: v for k, v in runner.config.env.items() if k in KEPT_ENVIRONMENT} | ours
@@ -144,7 +165,8 @@ def configure(
         if course.refusal:
             raise course.refusal
         if status != "successful":
-            raise failed(settings, play, guest, status, course, mask(runner.stdout.read(), course.secrets))
+            with runner.stdout as output:
+                raise failed(settings, play, guest, course, mask(output.read(), course.secrets))
     return Outcome(course.totals["changed"], course.totals["ok"], time.monotonic() - started)
 
 
@@ -194,12 +216,11 @@ def write_variables(path: Path, variables: Mapping[str, Any]) -> None:
     """Write a file of extra variables. `!unsafe`: what a member typed is data, even if it looks like a template."""
     path.parent.mkdir(mode=0o700)
     path.touch(mode=0o600)
-    path.write_text(
-        "".join(
-            f"{json.dumps(name)}: !unsafe {json.dumps(value, default=reveal, ensure_ascii=False)}\n"
-            for name, value in variables.items()
-        )
+    lines = (
+        f"{json.dumps(name)}: !unsafe {json.dumps(value, default=reveal, ensure_ascii=False)}\n"
+        for name, value in variables.items()
     )
+    path.write_text("".join(lines) or "{}")
 
 
 def reveal(value: Any) -> str:
@@ -237,13 +258,13 @@ def message_of(result: Mapping[str, Any]) -> str:
     return "\n".join(str(part).strip() for part in parts if part)
 
 
-def failed(settings: Settings, play: str, guest: Guest, status: str, course: Course, output: str) -> ClocherError:
+def failed(settings: Settings, play: str, guest: Guest, course: Course, output: str) -> ClocherError:
     """The error for a play that did not end well."""
     last = course.failure
-    if status == "timeout":
+    if course.asked_to_end:
         return ClocherError(
             "play_timeout",
-            f"La configuration de la machine n'a pas abouti en {settings.ansible_timeout:g} s.",
+            f"La configuration de la machine n’a pas abouti en {settings.ansible_timeout:g} s.",
             "Prévenez la DSI.",
             detail=f"{play} on {guest.hostname}: {output[-MESSAGE_LENGTH:]}",
         )
@@ -252,6 +273,6 @@ def failed(settings: Settings, play: str, guest: Guest, status: str, course: Cou
     return ClocherError(
         "play_failed",
         "La configuration de la machine a échoué.",
-        "Prévenez la DSI : le détail est dans le déroulement de l'opération.",
+        "Prévenez la DSI : le détail est dans le déroulement de l’opération.",
         detail=f"{last.task}: {last.message}" if last else output[-MESSAGE_LENGTH:],
     )

@@ -40,7 +40,7 @@ def check_health(settings: Settings, guest: Guest, variables: Mapping[str, Any])
         raise Unavailable(
             "unhealthy",
             "La machine est configurée mais ne répond pas comme elle devrait.",
-            "L'opération sera réessayée ; si cela persiste, prévenez la DSI.",
+            "L’opération sera réessayée ; si cela persiste, prévenez la DSI.",
             detail=f"{error.code}: {error.detail}",
         ) from error
 

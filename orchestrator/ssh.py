@@ -125,6 +125,6 @@ def unreachable(address: str, detail: str) -> Unavailable:
     return Unavailable(
         "guest_unreachable",
         f"La machine {address} ne répond pas en SSH.",
-        "L'opération sera réessayée ; si cela persiste, prévenez la DSI.",
+        "L’opération sera réessayée ; si cela persiste, prévenez la DSI.",
         detail=detail,
     )

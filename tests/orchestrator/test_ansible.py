@@ -1,0 +1,151 @@
+"""Plays really run, on this machine: what comes back from them, and what does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from orchestrator import ansible
+from orchestrator.ansible import PlayEvent
+from orchestrator.errors import ClocherError, FlowCancelled, Unavailable
+from orchestrator.settings import Settings
+from orchestrator.ssh import Guest
+
+Run = Callable[..., ansible.Outcome]
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Settings:
+    """An installation that needs no database."""
+    return Settings(state_dir=tmp_path / "state", secret_key="x", ansible_timeout=60)
+
+
+@pytest.fixture
+def play(tmp_path: Path, local: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run tasks as a play, through all that a guest's play goes through but SSH."""
+    monkeypatch.setattr(ansible, "PLAYBOOKS", tmp_path)
+    (tmp_path / "ansible.cfg").write_text((ansible.ROOT / "playbooks" / "ansible.cfg").read_text())
+
+    def run(tasks: list[dict[str, object]], events: list[PlayEvent], settings: Settings = local, **variables: object):
+        name = f"play-{uuid4()}"
+        (tmp_path / name).mkdir()
+        head = {"name": "Try", "hosts": "all", "connection": "local", "gather_facts": False}
+        (tmp_path / name / "site.yml").write_text(json.dumps([{**head, "tasks": tasks}]))
+        return ansible.configure(settings, name, Guest("127.0.0.1", "here", uuid4()), variables, events.append)
+
+    return run
+
+
+def task(name: str, module: str, **arguments: object) -> dict[str, object]:
+    return {"name": name, f"ansible.builtin.{module}": arguments}
+
+
+def test_events_come_in_order_and_are_counted(play: Run, local: Settings, tmp_path: Path) -> None:
+    events: list[PlayEvent] = []
+    outcome = play(
+        [
+            task("look", "stat", path="/"),
+            task("write", "copy", dest=str(tmp_path / "out"), content="x"),
+            {**task("leave out", "stat", path="/"), "when": False},
+            {**task("stumble", "command", argv=["false"]), "ignore_errors": True},
+        ],
+        events,
+    )
+    assert (outcome.changed, outcome.ok) == (2, 3)
+    assert [(e.task, e.outcome) for e in events if e.outcome != "started"] == [
+        ("look", "ok"),
+        ("write", "changed"),
+        ("leave out", "skipped"),
+        ("stumble", "ignored"),
+    ]
+    assert [e.task for e in events if e.outcome == "started"] == ["look", "write", "leave out", "stumble"]
+    assert len({e.uuid for e in events}) == len(events)
+    assert list((local.state_dir / "ansible").iterdir()) == []
+
+
+def test_a_failure_names_the_task_and_masks_secrets(play: Run) -> None:
+    events: list[PlayEvent] = []
+    fail = task("open the safe", "fail", msg="the key {{ db.password }} does not fit, says {{ admin }}")
+    with pytest.raises(ClocherError) as caught:
+        play([fail], events, admin="jeanne", db={"password": SecretStr('top"secret')})
+    assert (caught.value.code, caught.value.retryable) == ("play_failed", False)
+    assert caught.value.detail == "open the safe: the key *** does not fit, says jeanne"
+    assert [e.message for e in events if e.outcome == "failed"] == ["the key *** does not fit, says jeanne"]
+    assert "secret" not in repr(events)
+
+
+def test_a_play_that_can_not_even_start_says_why(play: Run) -> None:
+    with pytest.raises(ClocherError) as caught:
+        play([{"name": "nonsense", "no_such_module": {}}], [])
+    assert caught.value.code == "play_failed"
+    assert "no_such_module" in caught.value.detail
+
+
+def test_what_a_member_typed_is_no_template(play: Run, tmp_path: Path) -> None:
+    typed = ["{{ 6 * 7 }}", "{% raw %}", "é😀 \"'\\ \n: #", "yes", "{{ lookup('ansible.builtin.pipe', 'id') }}"]
+    out = tmp_path / "out"
+    play([task("write", "copy", dest=str(out), content="{{ typed | to_json }}")], [], typed=typed)
+    assert json.loads(out.read_text()) == typed
+
+
+def test_a_play_sees_nothing_of_our_environment(play: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOCHER_DATABASE_URL", "postgresql://owner:hidden@db/clocher")
+    monkeypatch.setenv("ANSIBLE_CHECK_MODE_MARKERS", "True")
+    out = tmp_path / "out"
+    play([task("write", "shell", cmd=f"env > {out}")], [])
+    assert "hidden" not in out.read_text()
+    assert "CHECK_MODE" not in out.read_text()
+
+
+def test_a_play_that_lasts_too_long_is_ended(play: Run, local: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ClocherError) as caught:
+        play([task("dawdle", "command", argv=["sleep", "61.25"])], [], local.model_copy(update={"ansible_timeout": 2}))
+    assert (caught.value.code, caught.value.retryable) == ("play_timeout", False)
+    assert not _running(str(tmp_path))
+
+
+def test_the_listener_can_stop_a_play(play: Run, local: Settings, tmp_path: Path) -> None:
+    events: list[PlayEvent] = []
+
+    class Stop(list[PlayEvent]):
+        def append(self, event: PlayEvent) -> None:
+            events.append(event)
+            if event.task == "dawdle":
+                raise FlowCancelled("flow_cancelled", "stop")
+
+    with pytest.raises(FlowCancelled):
+        play([task("look", "stat", path="/"), task("dawdle", "command", argv=["sleep", "61.5"])], Stop())
+    assert [e.task for e in events][-1] == "dawdle"
+    assert not _running(str(tmp_path))
+    assert list((local.state_dir / "ansible").iterdir()) == []
+
+
+def test_a_guest_that_is_not_there_is_worth_another_try(local: Settings) -> None:
+    events: list[PlayEvent] = []
+    nobody = Guest("127.0.0.1", "nobody", uuid4(), user="nobody-at-all")
+    with pytest.raises(Unavailable) as caught:
+        ansible.configure(local, "vm", nobody, {"admin": "jeanne", "ssh_keys": []}, events.append)
+    assert (caught.value.code, caught.value.retryable) == ("guest_unreachable", True)
+    assert events[-1].outcome == "unreachable"
+
+
+def test_plays_of_several_guests_run_at_once(play: Run) -> None:
+    def one(number: int) -> list[str | None]:
+        events: list[PlayEvent] = []
+        play([task(f"guest {number}", "stat", path="/")], events)
+        return [e.task for e in events]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(one, range(3))) == [[f"guest {n}"] * 2 for n in range(3)]
+
+
+def _running(marker: str) -> str:
+    """The processes that have a text in their command line."""
+    return subprocess.run(["pgrep", "-af", marker], capture_output=True, text=True, timeout=10, check=False).stdout

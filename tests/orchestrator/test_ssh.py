@@ -1,0 +1,65 @@
+"""The orchestrator's key and its waits for guests."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from orchestrator import readiness, ssh
+from orchestrator.errors import Unavailable
+from orchestrator.settings import Settings
+from orchestrator.ssh import Guest
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path / "state", secret_key="x", ssh_timeout=1)
+
+
+def test_all_who_ask_at_once_get_one_key(local: Settings) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: ssh.public_key(local), range(16)))
+    assert len(keys) == 1
+    assert keys.pop().startswith("ssh-ed25519 AAAA")
+    assert stat.S_IMODE(ssh.key_path(local).stat().st_mode) == 0o600
+    assert [path.name for path in ssh.key_path(local).parent.iterdir()] == ["orchestrator_ed25519"]
+
+
+def test_a_guest_that_does_not_greet_is_unreachable(local: Settings) -> None:
+    # 192.0.2.0/24 is nobody's (RFC 5737).
+    with pytest.raises(Unavailable) as caught:
+        readiness.wait_for_ssh(local.model_copy(update={"ssh_timeout": 0.1}), "192.0.2.1")
+    assert caught.value.code == "guest_unreachable"
+
+
+def test_waiting_ends_when_the_server_greets(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+    connect = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda _, timeout: connect(("127.0.0.1", port), timeout))
+
+    def serve() -> None:
+        # Something that is not SSH answers first, as while a machine boots.
+        for greeting in (b"", b"not yet\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"):
+            with server.accept()[0] as connection:
+                connection.sendall(greeting)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    readiness.wait_for_ssh(local.model_copy(update={"ssh_timeout": 10}), "127.0.0.1")
+    thread.join()
+    server.close()
+
+
+def test_an_unhealthy_guest_says_what_failed(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "HEALTH_SECONDS", 0.1)
+    with pytest.raises(Unavailable) as caught:
+        readiness.check_health(local, Guest("127.0.0.1", "nobody", uuid4(), user="nobody-at-all"), {})
+    assert caught.value.code == "unhealthy"
+    assert caught.value.detail.startswith("guest_unreachable: ")

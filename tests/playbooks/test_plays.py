@@ -1,0 +1,52 @@
+"""What can be said of the plays without a guest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.ansible import PLAYBOOKS
+
+PLAYS = sorted(path.parent.name for path in PLAYBOOKS.glob("*/site.yml"))
+TASKS = sorted(path for folder in ("tasks", "handlers") for path in PLAYBOOKS.rglob(f"{folder}/*.yml"))
+# What a task may hold beside its module.
+KEYWORDS = {
+    "name", "when", "loop", "register", "notify", "changed_when", "failed_when", "vars", "become", "no_log", "until",
+    "retries", "delay", "block", "rescue", "always", "loop_control", "environment", "throttle", "tags", "listen",
+}  # fmt: skip
+
+
+def steps(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All tasks of a list, those of its blocks too."""
+    for task in tasks:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from steps(task.get(part, []))
+
+
+def test_there_are_plays() -> None:
+    assert "vm" in PLAYS
+    assert TASKS
+
+
+@pytest.mark.parametrize("play", PLAYS)
+def test_the_syntax_of_each_play(play: str) -> None:
+    command = [Path(sys.executable).with_name("ansible-playbook"), "--syntax-check", "-i", "guest,", f"{play}/site.yml"]
+    done = subprocess.run(command, cwd=PLAYBOOKS, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: str(path.relative_to(PLAYBOOKS)))
+def test_only_builtin_modules_and_named_tasks(path: Path) -> None:
+    for step in steps(yaml.safe_load(path.read_text())):
+        modules = set(step) - KEYWORDS
+        assert step.get("name"), step
+        assert len(modules) == (0 if "block" in step else 1), step
+        assert all(name.startswith("ansible.builtin.") for name in modules), modules
