@@ -71,6 +71,12 @@ def delete_port(cloud: Cloud, port_id: str) -> None:
         cloud.connection.network.delete_port(port_id, ignore_missing=False)
 
 
+def check_network(cloud: Cloud, network_id: str) -> None:
+    """CloudNotFound when the network is not there."""
+    with translated():
+        cloud.connection.network.get_network(network_id)
+
+
 def find_network(cloud: Cloud, name: str) -> str:
     """The id of the network `name`."""
     with translated():

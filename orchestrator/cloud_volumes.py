@@ -23,11 +23,10 @@ class Volume:
     tag: Tag | None
 
 
-def create_volume(cloud: Cloud, name: str, size_gib: int, *, tag: Tag) -> str:
-    """Ask Cinder for an empty volume; its id. It is being made when this returns."""
+def create_volume(cloud: Cloud, name: str, size_gib: int, *, tag: Tag) -> Volume:
+    """Ask Cinder for an empty volume; it is being made when this returns."""
     with translated():
-        made = cloud.connection.block_storage.create_volume(name=name, size=size_gib, metadata=tag.metadata())
-    return str(made.id)
+        return _volume(cloud.connection.block_storage.create_volume(name=name, size=size_gib, metadata=tag.metadata()))
 
 
 def get_volume(cloud: Cloud, volume_id: str) -> Volume:

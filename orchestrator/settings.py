@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     flows_total: int = Field(12, ge=1)
     heartbeat_seconds: float = Field(2.0, gt=0)
     dead_after_seconds: float = Field(15.0, gt=0, description="a worker silent for so long is taken over")
+    sweep_seconds: float = Field(60.0, gt=0, description="how often the cloud is searched for what belongs to nothing")
+    sweep_patience_seconds: float = Field(300.0, gt=0, description="it is deleted if seen again so much later")
     ansible_timeout: float = Field(900.0, gt=0, description="seconds for one play")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 

@@ -1,0 +1,139 @@
+"""`clocher flows`: see what runs, follow it, stop it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from api.output import json_option, print_json, print_rows
+from orchestrator import database
+from orchestrator.errors import NotFound
+from orchestrator.settings import load
+from orchestrator.tables import FLOW_LIVE, FLOW_STATES, Flow, FlowStep, Member, Service
+from tenants import operations
+
+ACTOR = "cli"
+LOOK_SECONDS = 0.5
+COLUMNS = [
+    ("flow", "Opération"),
+    ("member", "Membre"),
+    ("service", "Service"),
+    ("kind", "Nature"),
+    ("state", "État"),
+    ("worker", "Exécutant"),
+    ("queued_at", "Demandée"),
+    ("ended_at", "Finie"),
+    ("error", "Motif"),
+]
+
+
+@click.group()
+def command() -> None:
+    """The runs of operations: list, watch, cancel."""
+
+
+@command.command("list")
+@click.option("--state", type=click.Choice(FLOW_STATES), multiple=True, help="Only these states (repeatable).")
+@click.option("--member", help="Only this member (its slug).")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@json_option
+def show_list(state: tuple[str, ...], member: str | None, limit: int, as_json: bool) -> None:
+    """List the latest flows."""
+    query = _flows().order_by(Flow.id.desc()).limit(limit)
+    if state:
+        query = query.where(Flow.state.in_(state))
+    if member:
+        query = query.where(Member.slug == member)
+    with _session() as session:
+        rows = [dict(row) for row in session.execute(query).mappings()]
+    print_rows(rows, COLUMNS, as_json=as_json, empty="Aucune opération. Une commande approuvée en crée une.")
+
+
+@command.command()
+@click.argument("flow", type=int)
+@json_option
+def watch(flow: int, as_json: bool) -> None:
+    """Follow a flow until it ends; each step as it happens. Exit status 1 when it did not succeed."""
+    told: dict[str, str] = {}
+    while True:
+        found, steps = _read(flow)
+        if not as_json:
+            _tell(steps, told)
+        if found["state"] not in FLOW_LIVE:
+            break
+        time.sleep(LOOK_SECONDS)
+    if as_json:
+        print_json({**found, "steps": steps})
+    else:
+        click.echo(f"{found['kind']} {flow} : {found['state']}" + (f" — {found['error']}" if found["error"] else ""))
+    raise SystemExit(0 if found["state"] == "done" else 1)
+
+
+@command.command()
+@click.argument("flow", type=int)
+@json_option
+def cancel(flow: int, as_json: bool) -> None:
+    """Ask a flow to stop and undo what it made."""
+    with _session() as session:
+        found = operations.cancel(session, flow)
+        state = found.state
+    if as_json:
+        print_json({"flow": flow, "state": state, "cancel_requested": True})
+    else:
+        click.echo(f"Annulation demandée pour l’opération {flow}. Suivez-la : clocher flows watch {flow}")
+
+
+@cache
+def _engine() -> sa.Engine:
+    return database.connect(load(), "clocher_staff")
+
+
+def _session() -> AbstractContextManager[Session]:
+    return database.territory_session(_engine(), ACTOR)
+
+
+def _flows() -> Any:
+    return (
+        sa.select(
+            Flow.id.label("flow"),
+            Member.slug.label("member"),
+            Service.name.label("service"),
+            Flow.kind,
+            Flow.state,
+            Flow.worker_id.label("worker"),
+            Flow.queued_at,
+            Flow.started_at,
+            Flow.ended_at,
+            Flow.error_code,
+            Flow.error_sentence.label("error"),
+            Flow.error_detail.label("detail"),
+        )
+        .join(Service, Service.id == Flow.service_id)
+        .join(Member, Member.id == Flow.member_id)
+    )
+
+
+def _read(flow: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    steps = sa.select(
+        FlowStep.name, FlowStep.state, FlowStep.attempts, FlowStep.message, FlowStep.started_at, FlowStep.ended_at
+    )
+    with _session() as session:
+        found = session.execute(_flows().where(Flow.id == flow)).mappings().one_or_none()
+        if found is None:
+            raise NotFound("not_found", f"L’opération {flow} n’existe pas.", "Voyez : clocher flows list")
+        told = session.execute(steps.where(FlowStep.flow_id == flow).order_by(FlowStep.id)).mappings()
+        return dict(found), [dict(step) for step in told]
+
+
+def _tell(steps: list[dict[str, Any]], told: dict[str, str]) -> None:
+    for step in steps:
+        line = f"{step['name']} : {step['state']}" + (f" — {step['message']}" if step["message"] else "")
+        if told.get(step["name"]) != line:
+            click.echo(line)
+            told[step["name"]] = line

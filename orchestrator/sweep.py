@@ -1,0 +1,124 @@
+"""The sweeper: finds what carries our tag in the cloud and belongs to nothing, and deletes it at the second sighting.
+
+It never touches what has no tag or another territory's, nor what a live flow may be about to record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from orchestrator import audit, events
+from orchestrator import cloud_network as network
+from orchestrator import cloud_servers as servers
+from orchestrator import cloud_volumes as volumes
+from orchestrator.cloud import Cloud, Tag
+from orchestrator.database import territory_session
+from orchestrator.errors import ClocherError, CloudNotFound
+from orchestrator.steps import Runtime
+from orchestrator.tables import FLOW_LIVE, Flow, Resource, Service, Sighting
+
+log = structlog.get_logger()
+
+SWEEP_LOCK = 0x434C0002  # advisory lock: one worker sweeps at a time
+ACTOR = "sweeper"
+
+# In this order: what is in use by something else goes after it.
+DELETE: dict[str, Callable[[Cloud, str], None]] = {
+    "floating_ip": network.delete_floating_ip,
+    "server": servers.delete_server,
+    "volume": volumes.delete_volume,
+    "port": network.delete_port,
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A cloud resource that carries a tag."""
+
+    kind: str
+    cloud_id: str
+    project_id: str
+    tag: Tag
+
+
+def run(runtime: Runtime) -> list[Seen]:
+    """Look once at all projects; what was deleted."""
+    seen = look(runtime.cloud, runtime.settings.territory)
+    with territory_session(runtime.engine, ACTOR) as session:
+        if not session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
+            return []
+        doomed = _sight(session, _orphans(session, seen), runtime.settings.sweep_patience_seconds)
+    return [orphan for orphan in doomed if _delete(runtime, orphan)]
+
+
+def look(cloud: Cloud, territory: str) -> list[Seen]:
+    """Everything in the cloud that carries the territory's tag, in the order in which it could be deleted."""
+    found: dict[str, Iterable[servers.Server | volumes.Volume | network.Port | network.FloatingIp]] = {
+        "floating_ip": network.list_floating_ips(cloud),
+        "server": servers.list_servers(cloud, all_projects=True),
+        "volume": volumes.list_volumes(cloud, all_projects=True),
+        "port": network.list_ports(cloud),
+    }
+    return [
+        Seen(kind, thing.id, thing.project_id, thing.tag)
+        for kind in DELETE
+        for thing in found[kind]
+        if thing.tag and thing.tag.territory == territory
+    ]
+
+
+def _orphans(session: Session, seen: list[Seen]) -> list[Seen]:
+    """What no living service owns, and no live flow works on."""
+    living = sa.select(Resource.kind, Resource.cloud_id).join(Service, Service.id == Resource.service_id)
+    living = living.where(Resource.deleted_at.is_(None), Service.state.not_in(("deleted", "failed")))
+    owned = {(kind, cloud_id) for kind, cloud_id in session.execute(living)}
+    flows = sa.select(Service.ref).join(Flow, Flow.service_id == Service.id).where(Flow.state.in_(FLOW_LIVE))
+    busy = {str(ref) for ref in session.scalars(flows)}
+    return [thing for thing in seen if (thing.kind, thing.cloud_id) not in owned and thing.tag.service not in busy]
+
+
+def _sight(session: Session, orphans: list[Seen], patience: float) -> list[Seen]:
+    """Write the first sighting of each orphan, forget what is no orphan any more; those seen long enough ago."""
+    known = {(row.kind, row.cloud_id): row for row in session.scalars(sa.select(Sighting))}
+    now = {(orphan.kind, orphan.cloud_id) for orphan in orphans}
+    for key in known.keys() - now:
+        session.delete(known[key])
+    for orphan in orphans:
+        session.execute(
+            insert(Sighting)
+            .values(kind=orphan.kind, cloud_id=orphan.cloud_id, project_id=orphan.project_id)
+            .on_conflict_do_nothing()
+        )
+    ripe = datetime.now(UTC) - timedelta(seconds=patience)
+    return [
+        orphan
+        for orphan in orphans
+        if (row := known.get((orphan.kind, orphan.cloud_id))) is not None and row.first_seen_at <= ripe
+    ]
+
+
+def _delete(runtime: Runtime, orphan: Seen) -> bool:
+    try:
+        DELETE[orphan.kind](runtime.cloud.project(orphan.project_id), orphan.cloud_id)
+    except CloudNotFound:
+        pass  # somebody was faster
+    except ClocherError as error:
+        log.warning("not swept", kind=orphan.kind, id=orphan.cloud_id, code=error.code, detail=error.detail)
+        return False
+    with territory_session(runtime.engine, ACTOR) as session:
+        events.record_deletion(session, orphan.kind, orphan.cloud_id, datetime.now(UTC))
+        audit.record(
+            session,
+            "cloud.swept",
+            f"{orphan.kind} {orphan.cloud_id}",
+            detail={"project": orphan.project_id, "service": orphan.tag.service, "flow": orphan.tag.flow},
+        )
+    log.warning("swept", kind=orphan.kind, id=orphan.cloud_id, service=orphan.tag.service)
+    return True

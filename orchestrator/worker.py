@@ -1,0 +1,138 @@
+"""The worker: runs flows, shows that it lives, takes over the flows of a worker that died, sweeps what was left behind.
+
+More machines are more workers on the same database, each with its own `worker_id`. A worker that restarts under its
+id goes on with its own flows; those of a silent one go to exactly one survivor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import sqlalchemy as sa
+import structlog
+from dbos import DBOS, DBOSConfig
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from orchestrator import cloud, database, flows, sweep
+from orchestrator.errors import ClocherError
+from orchestrator.settings import Settings
+from orchestrator.steps import Runtime
+from orchestrator.tables import Worker
+
+log = structlog.get_logger()
+
+TAKEOVER_LOCK = 0x434C0001  # advisory lock: one survivor at a time looks for the dead
+VERSION = "clocher"  # constant, so that a new release goes on with the flows of the one before
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Flows in progress go on at the next start, or with another worker."""
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 3)
+    runtime = Runtime(settings, engine, cloud.connect(settings))
+    beat(runtime)  # before any flow is ours, or nobody would notice our death
+    launch(runtime)
+    log.info("worker ready", worker=settings.worker_id, pid=os.getpid())
+    # Apart from each other: a cloud that hangs must not make this worker look dead.
+    for every, duty in ((settings.heartbeat_seconds, keep_alive), (settings.sweep_seconds, sweep.run)):
+        threading.Thread(target=_repeat, args=(every, duty, runtime, stop), name=duty.__name__, daemon=True).start()
+    stop.wait()
+    _leave(runtime)
+
+
+def _repeat(every: float, duty: Callable[[Runtime], object], runtime: Runtime, stop: threading.Event) -> None:
+    """Do a duty every so many seconds. A database or a cloud that is away is told; the next time may be better."""
+    while not stop.wait(every):
+        try:
+            duty(runtime)
+        except ClocherError as error:
+            log.warning("duty failed", duty=duty.__name__, code=error.code, detail=error.detail)
+        except Exception:
+            log.exception("duty broke", duty=duty.__name__)
+
+
+def launch(runtime: Runtime) -> None:
+    """Start the flow engine on our database: it recovers this worker's own flows, then takes queued ones."""
+    settings = runtime.settings
+    config: DBOSConfig = {
+        "name": "clocher",
+        "system_database_url": database.url_for(settings, "clocher_worker").render_as_string(hide_password=False),
+        "application_version": VERSION,
+        "executor_id": settings.worker_id,
+        "run_migrations": False,
+        "sys_db_pool_size": settings.flows_total + 5,
+        "db_engine_kwargs": {
+            "pool_pre_ping": True,
+            "connect_args": {"connect_timeout": 5, "application_name": f"clocher {settings.worker_id}"},
+        },
+    }
+    DBOS(config=config)
+    flows.register(runtime)
+    DBOS.launch()
+    flows.listen(settings)
+
+
+def beat(runtime: Runtime) -> None:
+    """Write that this worker lives."""
+    row = {"id": runtime.settings.worker_id, "host": socket.gethostname(), "pid": os.getpid()}
+    with database.territory_session(runtime.engine, _name(runtime)) as session:
+        session.execute(
+            insert(Worker)
+            .values(**row)
+            .on_conflict_do_update(
+                index_elements=["id"],
+                set_=row
+                | {
+                    "seen_at": sa.func.now(),
+                    "started_at": sa.case((Worker.pid == os.getpid(), Worker.started_at), else_=sa.func.now()),
+                },
+            )
+        )
+
+
+def keep_alive(runtime: Runtime) -> None:
+    """Show that we live, and see who does not."""
+    beat(runtime)
+    take_over(runtime)
+
+
+def take_over(runtime: Runtime) -> list[str]:
+    """Queue again the flows whose worker is silent or gone; their ids in the engine. The engine fences the old worker
+    off if it is alive after all: what it still does can't be recorded."""
+    with database.territory_session(runtime.engine, _name(runtime)) as session:
+        if not session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(TAKEOVER_LOCK))):
+            return []
+        # First the flows, then who lives: a worker that starts in between counts as living.
+        pending = DBOS.list_workflows(status="PENDING", queue_name=flows.QUEUE, load_input=False, load_output=False)
+        living = _living(session, runtime.settings.dead_after_seconds)
+        stranded = [flow.workflow_id for flow in pending if flow.executor_id not in living]
+        if stranded:
+            DBOS.resume_workflows(stranded, queue_name=flows.QUEUE)
+            log.warning("flows taken over", flows=stranded, worker=runtime.settings.worker_id)
+        return stranded
+
+
+def _living(session: Session, dead_after_seconds: float) -> set[str]:
+    recent = Worker.seen_at > sa.func.now() - timedelta(seconds=dead_after_seconds)
+    return set(session.scalars(sa.select(Worker.id).where(recent)))
+
+
+def _leave(runtime: Runtime) -> None:
+    """Stop taking flows and go at once: every step can be cut, and a restart must not wait for a long play."""
+    log.info("worker stops", worker=runtime.settings.worker_id)
+    DBOS.destroy(workflow_completion_timeout_sec=0)
+    with database.territory_session(runtime.engine, _name(runtime)) as session:
+        session.execute(sa.delete(Worker).where(Worker.id == runtime.settings.worker_id))
+    os._exit(0)
+
+
+def _name(runtime: Runtime) -> str:
+    return f"worker {runtime.settings.worker_id}"
