@@ -40,7 +40,7 @@ def now() -> Mapped[datetime]:
 
 
 class Member(Base):
-    """A commune, a syndicat, the EPCI itself, a public body or a company. Its private subnet is chosen once and kept."""
+    """A commune, a syndicat, the EPCI itself, a public body or a company. Its subnet is chosen once and kept."""
 
     __tablename__ = "members"
     id: Mapped[int] = key()
