@@ -16,8 +16,8 @@ from typing import Any
 
 import waitress
 
-from devcloud import sqlite
-from devcloud.place import Place, here
+from devcloud import processes, sqlite
+from devcloud.place import OFFSETS, Place, here
 
 NO_CELL = "00000000-0000-0000-0000-000000000000"
 KEEP: list[Any] = []  # services that must not be collected
@@ -79,6 +79,8 @@ def nova(place: Place) -> Any:
     os_vif.initialize()
     _map_cells(place)
     _skip_allocation_scan()
+    for other in OFFSETS.keys() - {"nova"}:  # as it starts, nova-compute asks them for what its guests need
+        processes.wait(place, other)
     for binary in ("nova-conductor", "nova-scheduler", "nova-compute"):
         KEEP.append(_start_nova(binary))
     threading.Thread(target=_discover_hosts, daemon=True).start()
