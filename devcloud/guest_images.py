@@ -1,0 +1,120 @@
+"""The read-only layers below a guest: its Glance image, mounted once for all guests, and what a guest takes of this host.
+
+Members' images never hold anything of the host. But a guest on a machine with certificate authorities of its own must
+trust them too, or it reaches no package registry; they go into a thin layer over the image. Standard library only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devcloud.guest import GuestError
+
+AUTHORITIES = Path("/usr/local/share/ca-certificates")
+SQUASHFS = b"hsqs"
+SECONDS = 60
+
+
+class ImageFormatError(GuestError):
+    """The image is not one that guests can boot."""
+
+
+def layers(image: Path) -> list[str]:
+    """The directories of a squashfs image, uppermost first, mounted if need be; ImageFormatError if it is something else."""
+    with image.open("rb") as handle:
+        if handle.read(4) != SQUASHFS:
+            raise ImageFormatError("not an image of this cloud: a squashfs of a root file system is wanted")
+    with _locked(image):
+        base = mount(image)
+        extra = _host_layer(image, base)
+    return [str(extra), str(base)] if extra else [str(base)]
+
+
+def mount(image: Path) -> Path:
+    """Mount an image beside its file, once; the loop device goes with the mount."""
+    point = image.with_suffix(".mounted")
+    point.mkdir(exist_ok=True)
+    if not point.is_mount():
+        _run("mount", "-t", "squashfs", "-o", "loop,ro,nodev", str(image), str(point))
+    return point
+
+
+def pack(root: Path, mounts_of: int | None, target: Path) -> None:
+    """Write the tree at `root` as an image. `mounts_of` is a process in whose mount namespace to look, None for our own.
+
+    What makes a machine this machine and no other is left out; run time file systems are not part of the tree.
+    """
+    where = ("nsenter", "--target", str(mounts_of), "--mount", "--") if mounts_of else ()
+    _run(*where, "mksquashfs", str(root), str(target), "-comp", "zstd", "-Xcompression-level", "3", "-noappend",
+         "-no-progress", "-quiet", "-one-file-system", "-wildcards", "-e", "etc/machine-id", "var/lib/dbus/machine-id",
+         "etc/ssh/ssh_host_*", "var/lib/cloud/seed", seconds=900)
+
+
+def pack_layers(upper: Path, work: Path, below: list[str], target: Path) -> None:
+    """`pack` for a guest that is off: its layers are put together for the time of the packing."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as point:
+        _overlay(Path(point), below, upper, work)
+        try:
+            pack(Path(point), None, target)
+        finally:
+            _run("umount", point)
+
+
+def _host_layer(image: Path, base: Path) -> Path | None:
+    """The layer with the host's extra certificate authorities, made by the image's own tool; None when not needed."""
+    wanted = {path.name: path.read_bytes() for path in sorted(AUTHORITIES.glob("*.crt"))}
+    inside = base / AUTHORITIES.relative_to("/")
+    has_all = all((inside / name).is_file() and (inside / name).read_bytes() == text for name, text in wanted.items())
+    if has_all or not (base / "usr/sbin/update-ca-certificates").exists():
+        return None
+    layer = image.with_suffix(f".{hashlib.sha256(repr(wanted).encode()).hexdigest()[:12]}")
+    if not layer.exists():
+        with tempfile.TemporaryDirectory(dir=image.parent) as scratch:
+            _make_layer(Path(scratch), base, wanted).rename(layer)
+    return layer
+
+
+def _make_layer(scratch: Path, base: Path, files: dict[str, bytes]) -> Path:
+    """Run update-ca-certificates over the image, in a container without network, and keep what it wrote."""
+    upper, work, root = (scratch / name for name in ("upper", "work", "root"))
+    for directory in (upper, work, root):
+        directory.mkdir()
+    _overlay(root, [str(base)], upper, work)
+    try:
+        target = root / AUTHORITIES.relative_to("/")
+        target.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (target / name).write_bytes(text)
+        _run("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--pipe", "--as-pid2",
+             "--resolv-conf=off", "--timezone=off", f"--machine=clocher-{scratch.name}", "--directory", str(root),
+             "update-ca-certificates")
+    finally:
+        _run("umount", str(root))
+    shutil.rmtree(upper / "tmp", ignore_errors=True)
+    return upper
+
+
+def _overlay(point: Path, below: list[str], upper: Path, work: Path) -> None:
+    _run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={':'.join(below)},upperdir={upper},workdir={work}",
+         str(point))
+
+
+@contextmanager
+def _locked(image: Path) -> Iterator[None]:
+    with image.with_suffix(".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _run(*command: str, seconds: int = SECONDS) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=seconds, check=False)
+    if done.returncode:
+        raise GuestError(f"{command[0]}: {done.stdout[-1000:].strip()}")
