@@ -130,13 +130,13 @@ def is_connected(cloud: Cloud, router_id: str, subnet_id: str) -> bool:
 def connect(cloud: Cloud, router_id: str, subnet_id: str) -> None:
     """Give the router an interface in the subnet."""
     with translated():
-        cloud.connection.network.add_interface_to_router(router_id, subnet_id=subnet_id)
+        cloud.connection.network.add_interface_to_router(router_id, subnet=subnet_id)
 
 
 def disconnect(cloud: Cloud, router_id: str, subnet_id: str) -> None:
     """Take the router's interface out of the subnet."""
     with translated():
-        cloud.connection.network.remove_interface_from_router(router_id, subnet_id=subnet_id)
+        cloud.connection.network.remove_interface_from_router(router_id, subnet=subnet_id)
 
 
 def find_security_group(cloud: Cloud, name: str) -> SecurityGroup | None:
