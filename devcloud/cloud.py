@@ -8,14 +8,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from devcloud import image, plug, processes, remains, schema
-from devcloud.edge import close_edge, end_guests, open_edge
+from devcloud import guest, image, plug, processes, remains, schema
+from devcloud.edge import close_edge, end_strays, open_edge
 from devcloud.install import install, require_root
 from devcloud.place import OFFSETS, REGION, Place, environment
 from devcloud.settings import write_settings
 
 Log = Callable[[str], None]
 BOOTSTRAP_SECONDS = 120
+POWEROFF_SECONDS = 8
 
 
 class CloudError(RuntimeError):
@@ -97,10 +98,23 @@ def down(place: Place, log: Log) -> None:
     require_root()
     processes.stop(place)
     log("services stopped")
-    end_guests(place)
+    _end_guests(place)
+    end_strays(place)
     remains.clear(place)
     close_edge(place)
     log("down: nothing of this cloud is left running")
+
+
+def _end_guests(place: Place) -> None:
+    """Power all guests off, all at once. Nova, already gone, goes on believing that they run, and boots them at the next up."""
+    running = [found for found in guests(place) if found.is_running()]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda found: guest.stop(found, POWEROFF_SECONDS), running))
+
+
+def guests(place: Place) -> list[guest.Guest]:
+    """All guests of this instance, running or not."""
+    return [guest.Guest(path.parent) for path in sorted(place.directory("nova").glob("instances/*/spec.json"))]
 
 
 def reset(place: Place, log: Log) -> None:
@@ -129,6 +143,6 @@ def status(place: Place) -> dict[str, Any]:
         "services": services,
         "networks": plug.namespaces(f"{place.prefix}-net-"),
         "routers": plug.namespaces(f"{place.prefix}-rtr-"),
-        "guests": plug.namespaces(f"{place.prefix}-vm-"),
+        "guests": {found.directory.name: found.is_running() for found in guests(place)},
         "volumes": sorted(path.name for path in volumes.iterdir()) if volumes.is_dir() else [],
     }

@@ -58,8 +58,8 @@ def _own_devices(place: Place) -> list[str]:
     return [name for name in names if name == place.external_bridge or name.startswith((f"c{place.number}p", f"c{place.number}x"))]
 
 
-def end_guests(place: Place) -> None:
-    """Kill what still runs in this instance's namespaces: the guests' own processes."""
+def end_strays(place: Place) -> None:
+    """Kill what still runs in this instance's namespaces, so that they can go."""
     names = plug.namespaces(f"{place.prefix}-")
     deadline = time.monotonic() + KILL_SECONDS
     while pids := [int(pid) for name in names for pid in run("ip", "netns", "pids", name).split()]:
