@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import InvalidInput
-from tenants import parameters
+from orchestrator.errors import Conflict, InvalidInput
+from tenants import parameters, prices
 from tenants.parameters import Rule, Text
 from tenants.tables import Offer
 
@@ -136,3 +137,23 @@ def components(offer: Offer, disk_gib: int = 0, public_address: bool = False) ->
         "public_address": Decimal(public_address),
     }
     return {meter: quantity for meter, quantity in quantities.items() if quantity}
+
+
+def priced(session: Session, at: datetime) -> list[dict[str, Any]]:
+    """The published offers with `monthly`, euros a month without options at the prices of `at` (None: no price)."""
+    return [
+        {
+            **{name: getattr(offer, name) for name in ("slug", "version", "kind", "title", "summary", "approval")},
+            **{name: getattr(offer, name) for name in ("flavor", "vcpus", "ram_mib")},
+            "parameters": offer.parameters["rules"],
+            "monthly": _monthly(session, offer, at),
+        }
+        for offer in published(session)
+    ]
+
+
+def _monthly(session: Session, offer: Offer, at: datetime) -> Decimal | None:
+    try:
+        return prices.monthly(session, components(offer), at).monthly
+    except Conflict:  # missing_price: the catalogue is still worth reading
+        return None

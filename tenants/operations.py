@@ -5,31 +5,31 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator import audit
+from orchestrator import audit, services
 from orchestrator.errors import Conflict
 from orchestrator.tables import FLOW_LIVE, Flow, Service
 from tenants import reading
 
-# From which states each kind of flow may be asked for.
-ALLOWED = {
-    "stop_server": ("active",),
-    "start_server": ("stopped",),
-    "delete_server": ("active", "stopped"),
+# What is asked for, the flow that does it, and the state through which the flow leads the service.
+VERBS = {
+    "stop": ("stop_server", "stopping"),
+    "start": ("start_server", "starting"),
+    "delete": ("delete_server", "deleting"),
 }
-VERBS = {"stop": "stop_server", "start": "start_server", "delete": "delete_server"}
 
 
 def ask(session: Session, service_id: int, verb: str) -> Flow:
     """Queue `stop`, `start` or `delete` of a service. Raises not_found, flow_running or not_allowed_now."""
     service = reading.find(session, Service, service_id, lock=True)  # two requests at once: the second one waits
     _check_idle(session, service)
-    kind = VERBS[verb]
-    if service.state not in ALLOWED[kind]:
+    kind, through = VERBS[verb]
+    # A service left half way by a flow that failed may be asked again for the same.
+    if service.state != through and through not in services.ALLOWED[service.state]:
         raise Conflict(
             "not_allowed_now",
             f"« {service.name} » est dans l’état {service.state} : l’action demandée n’est pas possible.",
             "Attendez que son état change, ou choisissez une autre action.",
-            facts={"state": service.state, "allowed": list(ALLOWED[kind])},
+            facts={"state": service.state},
         )
     flow = Flow(member_id=service.member_id, service_id=service.id, kind=kind, requested_by=session.info["actor"])
     session.add(flow)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import NotFound
-from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Member, Resource, ResourceEvent, Service
+from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, FlowStep, Member, Resource, ResourceEvent, Service
 from tenants.tables import Order, Statement
 
+BEYOND = 2**63 - 1  # the biggest id a column holds; no row has it, whatever a bigger one asked for
 Row = TypeVar("Row", Order, Service, Flow, Statement)
 
 
@@ -32,7 +34,7 @@ def page(
 
 def show(session: Session, kind: type[Row], row_id: int) -> dict[str, Any]:
     """One row as `page` gives it; the same error whether it is unknown or another member's."""
-    row = session.execute(_shown(kind).where(kind.id == row_id)).mappings().one_or_none()
+    row = session.execute(_shown(kind).where(kind.id == min(row_id, BEYOND))).mappings().one_or_none()
     if row is None:
         raise _unknown()
     return dict(row)
@@ -44,10 +46,18 @@ def _shown(kind: type[Row]) -> sa.Select[Any]:
 
 def find(session: Session, kind: type[Row], row_id: int, *, lock: bool = False) -> Row:
     """One row to work on, locked until the transaction ends if asked; errors as `show`."""
-    row = session.get(kind, row_id, with_for_update=lock, populate_existing=lock)
+    row = session.get(kind, min(row_id, BEYOND), with_for_update=lock, populate_existing=lock)
     if row is None:
         raise _unknown()
     return row
+
+
+def member(session: Session, slug: str) -> Member:
+    """The member of that slug, if the session may see it; raises `unknown_member`."""
+    found = session.scalar(sa.select(Member).where(Member.slug == slug))
+    if found is None:
+        raise NotFound("unknown_member", f"Le membre « {slug} » n’existe pas.", "Vérifiez son nom court.")
+    return found
 
 
 def _unknown() -> NotFound:
@@ -66,11 +76,34 @@ def events(session: Session, service_id: int) -> list[dict[str, Any]]:
     return [dict(row) for row in session.execute(query).mappings()]
 
 
-def latest_flows(session: Session, service_ids: list[int]) -> dict[int, Flow]:
-    """The newest flow of each service."""
+def at_work(session: Session, at: datetime, *, limit: int = 200) -> list[dict[str, Any]]:
+    """The services that matter now, newest first, as `page` gives them, with `flow` (the newest) and its `steps`.
+
+    Deleted ones are left out, and those that failed over a week before `at`.
+    """
+    forgotten = (Service.state == "failed") & (Service.changed_at < at - timedelta(days=7))
+    query = _shown(Service).where(Service.state != "deleted", sa.not_(forgotten)).order_by(Service.id.desc())
+    rows = [dict(row) for row in session.execute(query.limit(limit)).mappings()]
+    flows = _newest_flows(session, [row["id"] for row in rows])
+    by_flow: dict[int, list[FlowStep]] = {}
+    for step in steps(session, [flow.id for flow in flows.values()]):
+        by_flow.setdefault(step.flow_id, []).append(step)
+    for row in rows:
+        flow = row["flow"] = flows.get(row["id"])
+        row["steps"] = by_flow.get(flow.id, []) if flow else []
+    return rows
+
+
+def _newest_flows(session: Session, service_ids: list[int]) -> dict[int, Flow]:
     query = sa.select(Flow).where(Flow.service_id.in_(service_ids)).distinct(Flow.service_id)
     flows = session.scalars(query.order_by(Flow.service_id, Flow.id.desc()))
     return {flow.service_id: flow for flow in flows}
+
+
+def waiting_orders(session: Session) -> list[dict[str, Any]]:
+    """The orders that wait for a decision, oldest first."""
+    query = _shown(Order).where(Order.state == "waiting").order_by(Order.id)
+    return [dict(row) for row in session.execute(query).mappings()]
 
 
 def steps(session: Session, flow_ids: list[int]) -> list[FlowStep]:
@@ -82,3 +115,27 @@ def tasks(session: Session, flow_id: int, *, after: int = 0, limit: int = 500) -
     """What Ansible did in the guest during a flow, as it came, beginning after the event `after`."""
     query = sa.select(AnsibleEvent).where(AnsibleEvent.flow_id == flow_id, AnsibleEvent.id > after)
     return list(session.scalars(query.order_by(AnsibleEvent.id).limit(limit)))
+
+
+def audit_entries(
+    session: Session, *, after: int | None = None, limit: int = 50, member: str | None = None
+) -> list[dict[str, Any]]:
+    """The audit trail, newest first, older than the entry `after`, of one member (a slug) if named."""
+    query = (
+        sa.select(
+            AuditEntry.id,
+            AuditEntry.at,
+            AuditEntry.actor,
+            AuditEntry.action,
+            AuditEntry.subject,
+            AuditEntry.detail,
+            Member.slug.label("member"),
+        )
+        .outerjoin(Member, Member.id == AuditEntry.member_id)
+        .order_by(AuditEntry.id.desc())
+    )
+    if after is not None:
+        query = query.where(AuditEntry.id < after)
+    if member is not None:
+        query = query.where(Member.slug == member)
+    return [dict(row) for row in session.execute(query.limit(limit)).mappings()]

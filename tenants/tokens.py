@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.tables import Member
+from tenants import reading
 from tenants.tables import Token
 
 PREFIX = "clo_"  # lets a scanner of leaked secrets know what it found
@@ -42,7 +43,7 @@ def make(session: Session, label: str, member: str | None, days: int, at: dateti
         raise InvalidInput("invalid_expiry", f"La durée doit être de 1 à {LONGEST.days} jours.", "Choisissez-en une.")
     secret = PREFIX + secrets.token_urlsafe(32)
     token = Token(
-        member_id=_member_id(session, member) if member else None,
+        member_id=reading.member(session, member).id if member else None,
         label=label.strip(),
         digest=digest(secret),
         expires_at=at + timedelta(days=days),
@@ -51,13 +52,6 @@ def make(session: Session, label: str, member: str | None, days: int, at: dateti
     session.flush()
     audit.record(session, "token.make", f"token {token.id}", member_id=token.member_id, detail={"label": label})
     return token, secret
-
-
-def _member_id(session: Session, slug: str) -> int:
-    member_id = session.scalar(sa.select(Member.id).where(Member.slug == slug))
-    if member_id is None:
-        raise NotFound("unknown_member", f"Le membre « {slug} » n’existe pas.", "Voyez : clocher members list")
-    return member_id
 
 
 def digest(secret: str) -> bytes:

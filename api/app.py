@@ -1,0 +1,47 @@
+"""The portal and the API: one Flask app, made by `create`."""
+
+from __future__ import annotations
+
+from apiflask import APIFlask
+from flask import Response, request
+
+from api import auth, french, health, metrics, pages, problems, v1
+from orchestrator.settings import Settings
+
+BODY = 64 * 1024  # bytes; the longest honest request is an order with twenty keys
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def create(settings: Settings) -> APIFlask:
+    """The WSGI application of an installation."""
+    app = APIFlask(
+        "api",
+        title="Clocher",
+        version="1",
+        spec_path="/api/v1/openapi.json",
+        docs_path=None,
+        json_errors=False,
+    )
+    app.config.update(MAX_CONTENT_LENGTH=BODY, MAX_FORM_MEMORY_SIZE=BODY, AUTO_SERVERS=False)
+    app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "clocher tokens make"}}
+    metrics.install(app, settings)  # first, so that refusals are counted too
+    auth.install(app, settings)
+    problems.install(app)
+    french.install(app)
+    for blueprint in (*v1.BLUEPRINTS, pages.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    app.after_request(_harden)
+    return app
+
+
+def _harden(answer: Response) -> Response:
+    answer.headers["Content-Security-Policy"] = POLICY
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Referrer-Policy"] = "same-origin"
+    answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if request.endpoint != "static":
+        answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -1,0 +1,50 @@
+"""`clocher catalogue`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from api.output import json_option, print_rows
+from orchestrator import settings
+from orchestrator.database import connect, territory_session
+from tenants import catalogue
+
+
+@click.group("catalogue", short_help="The offers: list, publish, withdraw.")
+def command() -> None:
+    """The offers, declared in YAML and published as versions."""
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """What can be ordered, and what it costs a month without options."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        offers = catalogue.priced(session, datetime.now(UTC))
+    rows = [{**offer, "title": offer["title"] if as_json else offer["title"]["fr"]} for offer in offers]
+    print_rows(
+        rows,
+        [("slug", "Offre"), ("version", "Version"), ("title", "Titre"), ("vcpus", "vCPU"), ("ram_mib", "Mio"),
+         ("approval", "Accord"), ("monthly", "€ par mois")],
+        as_json=as_json,
+        empty="Le catalogue est vide. Publiez-le : clocher catalogue apply",
+    )  # fmt: skip
+
+
+@command.command()
+@click.option("--from", "directory", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              default=catalogue.OFFERS, help="Folder of the declared offers.")  # fmt: skip
+@json_option
+def apply(directory: Path, as_json: bool) -> None:
+    """Publish what is declared; what changed gets a new version, what is gone is withdrawn; again changes nothing."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        changes = catalogue.load(session, directory)
+    print_rows(
+        changes,
+        [("slug", "Offre"), ("version", "Version"), ("change", "Changement")],
+        as_json=as_json,
+        empty="Rien à faire : le catalogue publié est celui qui est déclaré.",
+    )

@@ -1,0 +1,131 @@
+"""`clocher orders`."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api import french
+from api.output import cell, euros, json_option, print_json, print_rows
+from orchestrator import settings
+from orchestrator.database import connect, territory_session
+from orchestrator.errors import InvalidInput
+from tenants import orders, reading
+from tenants.tables import Order
+
+order_argument = click.argument("order_id", type=click.IntRange(1, 2**63 - 1))
+
+
+@click.group("orders", short_help="Orders: place, list, approve, reject.")
+def command() -> None:
+    """What members asked for."""
+
+
+@command.command()
+@click.argument("offer")
+@click.option("--member", required=True, help="For which member (short name).")
+@click.option("--name", required=True, help="Name of the machine.")
+@click.option("--ssh-key", "keys", multiple=True, required=True, help="A public key, or the path of its .pub file.")
+@click.option("--image")
+@click.option("--disk", "disk_gib", type=int, help="Data disk in GiB.")
+@click.option("--public-address", is_flag=True, default=None)
+@click.option("--request-key", help="The same key again is the same order; by default a new one.")
+@json_option
+def place(
+    offer: str, member: str, name: str, keys: tuple[str, ...], request_key: str | None, as_json: bool, **given: Any
+) -> None:
+    """Order OFFER for a member."""
+    wish = {"name": name, "ssh_keys": [_key(key) for key in keys]}
+    wish |= {parameter: value for parameter, value in given.items() if value is not None}
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        chosen = reading.member(session, member)
+        placed = orders.place(
+            session, chosen.id, offer, wish, request_key or secrets.token_urlsafe(16), datetime.now(UTC)
+        )
+        _tell(reading.show(session, Order, placed.id), as_json)
+
+
+def _key(given: str) -> str:
+    if " " in given:
+        return given
+    try:
+        return Path(given).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            "invalid_ssh_key", f"Le fichier {given} ne se lit pas.", "Donnez une clé publique ou le chemin d’un .pub."
+        ) from error
+
+
+@command.command("list")
+@click.option("--member", help="Of this member only.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--after", type=click.IntRange(1, 2**63 - 1), help="Orders older than this one.")
+@json_option
+def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> None:
+    """The orders, newest first."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        rows, _ = reading.page(session, Order, after=after, limit=limit, member=member)
+    print_rows(
+        [{**row, "name": row["parameters"]["name"]} for row in rows],
+        [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État"), ("monthly", "€ par mois"),
+         ("placed_at", "Passée le"), ("reason", "Motif")],
+        as_json=as_json,
+        empty="Aucune commande. Passez-en une : clocher orders place --help",
+    )  # fmt: skip
+
+
+@command.command()
+@order_argument
+@json_option
+def show(order_id: int, as_json: bool) -> None:
+    """One order with its frozen prices."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        _tell(reading.show(session, Order, order_id), as_json)
+
+
+@command.command()
+@order_argument
+@json_option
+def approve(order_id: int, as_json: bool) -> None:
+    """Start a waiting order."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        orders.approve(session, order_id, datetime.now(UTC))
+        _tell(reading.show(session, Order, order_id), as_json)
+
+
+@command.command()
+@order_argument
+@click.option("--reason", required=True, help="Why; the member reads it.")
+@json_option
+def reject(order_id: int, reason: str, as_json: bool) -> None:
+    """Refuse a waiting order."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        orders.reject(session, order_id, reason, datetime.now(UTC))
+        _tell(reading.show(session, Order, order_id), as_json)
+
+
+@command.command()
+@order_argument
+@json_option
+def cancel(order_id: int, as_json: bool) -> None:
+    """Take back a waiting order."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        orders.cancel(session, order_id, datetime.now(UTC))
+        _tell(reading.show(session, Order, order_id), as_json)
+
+
+def _tell(order: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(order)
+        return
+    click.echo(
+        f"Commande {order['id']} de {order['member']} : {order['parameters']['name']},"
+        f" {euros(order['monthly'])} par mois, {french.french(order['state'], 'order')}"
+        f" ({cell(order['decided_at'] or order['placed_at'])})"
+    )
+    if order["flow_id"]:
+        click.echo(f"Suivez sa création : clocher flows watch {order['flow_id']}")

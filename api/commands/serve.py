@@ -1,0 +1,30 @@
+"""`clocher serve`."""
+
+from __future__ import annotations
+
+import click
+from waitress import create_server
+
+from api.app import create
+from orchestrator import log, settings
+from orchestrator.errors import Conflict
+
+THREADS = 8  # each holds at most one database connection of each role
+
+
+@click.command("serve", short_help="Run the portal and the API.")
+@click.option("--host", help="Address to listen on; by default listen_host of the settings.")
+@click.option("--port", type=click.IntRange(0, 65535), help="0: any free one; by default listen_port of the settings.")
+def command(host: str | None, port: int | None) -> None:
+    """Run the portal and the API until stopped; prints the URL once it listens."""
+    chosen = settings.load()
+    log.configure(chosen)
+    host, port = host or chosen.listen_host, chosen.listen_port if port is None else port
+    try:
+        server = create_server(create(chosen), host=host, port=port, threads=THREADS, ident="clocher")
+    except OSError as error:
+        raise Conflict(
+            "cannot_listen", f"Impossible d’écouter sur {host}:{port} ({error.strerror}).", "Choisissez un autre port."
+        ) from error
+    click.echo(f"http://{server.effective_host}:{server.effective_port}/")
+    server.run()

@@ -1,0 +1,97 @@
+"""`clocher services`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from api import french
+from api.output import cell, json_option, print_json, print_rows
+from orchestrator import settings
+from orchestrator.database import connect, territory_session
+from orchestrator.tables import Flow, Service
+from tenants import operations, reading
+
+service_argument = click.argument("service_id", type=click.IntRange(1, 2**63 - 1))
+
+
+@click.group("services", short_help="What members own: list, stop, start, delete.")
+def command() -> None:
+    """What members own."""
+
+
+@command.command("list")
+@click.option("--member", help="Of this member only.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--after", type=click.IntRange(1, 2**63 - 1), help="Services older than this one.")
+@json_option
+def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> None:
+    """The services, newest first."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        rows, _ = reading.page(session, Service, after=after, limit=limit, member=member)
+    print_rows(
+        rows,
+        [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État"), ("address", "Adresse"),
+         ("public_address", "Adresse publique")],
+        as_json=as_json,
+        empty="Aucun service. Commandez-en un : clocher orders place --help",
+    )  # fmt: skip
+
+
+@command.command()
+@service_argument
+@json_option
+def show(service_id: int, as_json: bool) -> None:
+    """One service and what happened to it."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        service = reading.show(session, Service, service_id)
+        events = reading.events(session, service_id)
+    if as_json:
+        print_json({**service, "ref": str(service["ref"]), "events": events})
+        return
+    size = f"{service['specification']['vcpus']} vCPU, {service['specification']['ram_mib']} Mio"
+    click.echo(f"{service['name']} ({service['member']}) : {french.french(service['state'], 'service')}, {size}")
+    click.echo(f"Adresse {cell(service['address'])}, adresse publique {cell(service['public_address'])}")
+    print_rows(
+        events,
+        [("at", "Quand"), ("resource", "Ressource"), ("kind", "Événement")],
+        as_json=False,
+        empty="Rien ne lui est encore arrivé.",
+    )
+
+
+@command.command()
+@service_argument
+@json_option
+def stop(service_id: int, as_json: bool) -> None:
+    """Ask for a server to be stopped."""
+    _ask(service_id, "stop", as_json)
+
+
+@command.command()
+@service_argument
+@json_option
+def start(service_id: int, as_json: bool) -> None:
+    """Ask for a server to be started."""
+    _ask(service_id, "start", as_json)
+
+
+@command.command()
+@service_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def delete(service_id: int, yes: bool, as_json: bool) -> None:
+    """Ask for a service to be deleted, with its disk."""
+    if not yes:
+        click.confirm(f"Supprimer le service {service_id} et toutes ses données ?", abort=True, err=True)
+    _ask(service_id, "delete", as_json)
+
+
+def _ask(service_id: int, verb: str, as_json: bool) -> None:
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        flow: dict[str, Any] = reading.show(session, Flow, operations.ask(session, service_id, verb).id)
+    if as_json:
+        print_json(flow)
+    else:
+        click.echo(f"Opération {flow['id']} en file. Suivez-la : clocher flows watch {flow['id']}")

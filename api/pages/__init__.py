@@ -1,0 +1,83 @@
+"""The portal's pages, thin for now: sign in, the services and their live steps, one flow, the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import g, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response
+
+from api import auth
+from orchestrator.errors import Unauthenticated
+from orchestrator.tables import FLOW_LIVE, Flow, Member, Service
+from tenants import catalogue, operations, reading
+
+blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
+
+
+@blueprint.get("/sign-in")
+def sign_in() -> str:
+    """The form."""
+    return render_template("sign_in.html", error=None)
+
+
+@blueprint.post("/sign-in")
+def enter() -> Response | tuple[str, int]:
+    """Take a pasted token; a wrong one is said in the form."""
+    try:
+        auth.sign_in(request.form.get("token", ""))
+    except Unauthenticated as error:
+        return render_template("sign_in.html", error=error), 401
+    return redirect(url_for("pages.home"))
+
+
+@blueprint.post("/sign-out")
+def leave() -> Response:
+    """Forget the token."""
+    session.clear()
+    return redirect(url_for("pages.sign_in"))
+
+
+@blueprint.get("/")
+def home() -> str:
+    """The services and what happens to them. `?part=live` answers with the part that is polled."""
+    with auth.scope() as opened:
+        services = reading.at_work(opened, auth.now())
+        waiting = reading.waiting_orders(opened)
+        # An operation under way is worth a look every second; a quiet page, now and then.
+        live = any(service["flow"] and service["flow"].state in FLOW_LIVE for service in services)
+        return _page("home", opened, services=services, waiting=waiting, live=live)
+
+
+@blueprint.get("/flows/<int:flow_id>")
+def flow(flow_id: int) -> str:
+    """One operation: its steps with times, Ansible's tasks as they come."""
+    with auth.scope() as opened:
+        found = reading.find(opened, Flow, flow_id)
+        service = reading.show(opened, Service, found.service_id)
+        steps, tasks = reading.steps(opened, [flow_id]), reading.tasks(opened, flow_id)
+        live = found.state in FLOW_LIVE
+        return _page("flow", opened, flow=found, service=service, steps=steps, tasks=tasks, live=live)
+
+
+@blueprint.post("/flows/<int:flow_id>/cancel")
+def cancel(flow_id: int) -> Response:
+    """Ask an operation to stop and undo what it made."""
+    with auth.scope() as opened:
+        operations.cancel(opened, flow_id)
+    return redirect(url_for("pages.flow", flow_id=flow_id))
+
+
+@blueprint.get("/catalogue")
+def offers() -> str:
+    """What can be ordered, and what it costs a month."""
+    with auth.scope() as opened:
+        return _page("catalogue", opened, offers=catalogue.priced(opened, auth.now()), live=False)
+
+
+def _page(name: str, opened: Any, **shown: Any) -> str:
+    if request.args.get("part") == "live":
+        return render_template(f"{name}_live.html", **shown)
+    member = opened.get(Member, g.holder.member_id) if g.holder.member_id else None
+    return render_template(f"{name}.html", member=member, **shown)

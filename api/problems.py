@@ -1,0 +1,103 @@
+"""How a refusal looks: problem+json (RFC 9457) for programs, a page for people. Never a stack trace."""
+
+from __future__ import annotations
+
+import structlog
+from apiflask import APIFlask, HTTPError
+from flask import Response, jsonify, make_response, render_template, request
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from orchestrator.errors import ClocherError, InvalidInput, NotFound, Unavailable
+
+log = structlog.get_logger(__name__)
+
+# What Flask itself refuses, in our words: HTTP status → code, sentence, action.
+REFUSALS = {
+    400: ("invalid_request", "La requête n’a pas la forme attendue.", "Envoyez du JSON valide."),
+    404: ("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Revenez à la liste."),
+    405: ("method_not_allowed", "Cette adresse n’accepte pas cette méthode.", "Voyez /api/v1/openapi.json."),
+    413: ("too_large", "La requête est trop grosse.", "Envoyez moins de 64 Kio."),
+    415: ("invalid_request", "Le corps de la requête doit être du JSON.", "Envoyez Content-Type: application/json."),
+}
+
+
+def install(app: APIFlask) -> None:
+    """Tell every refusal of `app` in one form."""
+    app.register_error_handler(ClocherError, tell)
+    app.register_error_handler(HTTPException, _tell_http)
+    app.register_error_handler(PoolTimeout, _tell_busy)
+    app.register_error_handler(Exception, _tell_unexpected)
+    app.error_callback = _tell_schema  # not error_processor(): that would also take what _tell_http tells
+
+
+def tell(error: ClocherError) -> Response:
+    """The answer to a request that raised `error`."""
+    return _answer(error, error.status)
+
+
+def _answer(error: ClocherError, status: int) -> Response:
+    if error.detail or status >= 500:
+        log.warning("request refused", code=error.code, status=status, detail=error.detail, path=request.path)
+    if request.path.startswith("/api/"):
+        answer = jsonify(
+            {
+                **error.facts,
+                "type": f"urn:clocher:error:{error.code}",
+                "title": error.sentence,
+                "status": status,
+                "detail": error.sentence,
+                "code": error.code,
+                "action": error.action,
+                "retryable": error.retryable,
+            }
+        )
+        answer.content_type = "application/problem+json"
+    else:
+        answer = make_response(render_template("error.html", error=error, status=status))
+    answer.status_code = status
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def _tell_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    code, sentence, action = REFUSALS.get(status, (f"http_{status}", "La requête est refusée.", "Vérifiez-la."))
+    kind = NotFound if status == 404 else InvalidInput
+    answer = _answer(kind(code, sentence, action), status)
+    if status == 405:
+        answer.headers["Allow"] = dict(error.get_headers()).get("Allow", "")
+    return answer
+
+
+def _tell_schema(error: HTTPError) -> Response:
+    # What the schema refused: {"json": {"offer": ["Field required"]}}
+    places = error.detail.values() if isinstance(error.detail, dict) else []
+    fields = [
+        {"parameter": name, "code": "invalid_request", "sentence": " ".join(reasons)}
+        for faults in places
+        for name, reasons in faults.items()
+    ]
+    named = ", ".join(field["parameter"] for field in fields)
+    refusal = InvalidInput(
+        "invalid_request", f"À corriger : {named}.", "Voyez /api/v1/openapi.json.", facts={"errors": fields}
+    )
+    return _answer(refusal, error.status_code)
+
+
+def _tell_busy(error: PoolTimeout) -> Response:
+    busy = Unavailable("busy", "Trop de demandes à la fois.", "Réessayez dans un instant.", detail=str(error))
+    return _answer(busy, 503)
+
+
+def _tell_unexpected(error: Exception) -> Response:
+    if isinstance(error, RecursionError):
+        return _answer(InvalidInput(*REFUSALS[400]), 400)  # JSON nested deeper than anybody needs
+    log.error("request failed", path=request.path, exc_info=error)
+    fault = ClocherError(
+        "internal_error", "Une erreur inattendue s’est produite ; elle est dans le journal.", "Prévenez la DSI."
+    )
+    return _answer(fault, 500)

@@ -1,0 +1,76 @@
+"""The app on a real database, and callers with tokens of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from apiflask import APIFlask
+from werkzeug.test import TestResponse
+
+from api.app import create
+from orchestrator.database import territory_session
+from orchestrator.settings import Settings
+from tenants import tokens
+from tests.tenants.ordering import member, seed
+
+
+@dataclass
+class Caller:
+    """Somebody with a token. secret None: nobody."""
+
+    app: APIFlask
+    secret: str | None
+
+    def __call__(self, method: str, path: str, **more: Any) -> TestResponse:
+        headers = more.pop("headers", {})
+        if self.secret is not None:
+            headers = {"Authorization": f"Bearer {self.secret}", **headers}
+        return self.app.test_client().open(f"/api/v1{path}", method=method, headers=headers, **more)
+
+    def place(self, parameters: dict[str, Any], offer: str = "vm-small", key: str = "key", **body: Any) -> TestResponse:
+        body |= {"offer": offer, "parameters": parameters}
+        return self("POST", "/orders", json=body, headers={"Idempotency-Key": key})
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[APIFlask]:
+    made = create(settings)
+    yield made
+    made.extensions["engines"].web.dispose()
+    made.extensions["engines"].staff.dispose()
+
+
+@pytest.fixture
+def callers(app: APIFlask, owner: sa.Engine) -> Callable[[str | None], Caller]:
+    """Makes a caller for a member (made on first use), or for the territory."""
+    seed(owner)
+    known: set[str] = set()
+
+    def caller(slug: str | None) -> Caller:
+        if slug and slug not in known:
+            member(owner, slug)
+            known.add(slug)
+        with territory_session(owner, "tests") as session:
+            return Caller(app, tokens.make(session, slug or "dsi", slug, 30, datetime.now(UTC))[1])
+
+    return caller
+
+
+@pytest.fixture
+def brevaux(callers: Callable[[str | None], Caller]) -> Caller:
+    return callers("brevaux")
+
+
+@pytest.fixture
+def orgelune(callers: Callable[[str | None], Caller]) -> Caller:
+    return callers("orgelune")
+
+
+@pytest.fixture
+def dsi(callers: Callable[[str | None], Caller]) -> Caller:
+    return callers(None)
