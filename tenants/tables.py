@@ -182,14 +182,14 @@ class UsageInterval(Base):
     quantity: Mapped[Decimal]
     during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
     __table_args__ = (
+        # One number for (resource, meter): meters have two digits.
         ExcludeConstraint(
-            # One number for (resource, meter): meters have two digits.
-            (sa.text("int8range(resource_id * 100 + meter_id, resource_id * 100 + meter_id, '[]')"), "&&"),
-            ("during", "&&"),
-            name="usage_apart",
-            using="gist",
+            (sa.text("clocher_usage_box(resource_id, meter_id, during)"), "&&"), name="usage_apart", using="gist"
         ),
-        CheckConstraint("quantity > 0 AND NOT isempty(during) AND meter_id < 100", "sound"),
+        CheckConstraint(
+            "quantity > 0 AND meter_id < 100 AND lower_inc(during) AND NOT (upper_inc(during) OR upper_inf(during))",
+            "sound",
+        ),
     )
 
 
@@ -224,16 +224,20 @@ class CostPool(Base):
 
 
 class Statement(Base):
-    """A member's account for a period. Closed statements form a hash chain."""
+    """A member's account for a period. Closed, its document is kept as text and its hash follows the one before."""
 
     __tablename__ = "statements"
     id: Mapped[int] = key()
     period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"))
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
     total: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    document: Mapped[str | None]
     previous_hash: Mapped[str | None]
     hash: Mapped[str | None]
-    __table_args__ = (UniqueConstraint("period_id", "member_id"),)
+    __table_args__ = (
+        UniqueConstraint("period_id", "member_id"),
+        CheckConstraint("num_nonnulls(document, previous_hash, hash) IN (0, 3)", "sealed"),
+    )
 
 
 class StatementLine(Base):

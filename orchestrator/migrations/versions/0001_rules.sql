@@ -117,6 +117,8 @@ CREATE TRIGGER enqueued AFTER INSERT ON flows FOR EACH ROW WHEN (NEW.state = 'qu
 
 CREATE FUNCTION clocher_refuse_sealed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Waits for a transaction that closes the period now, and makes a later one wait for us.
+    PERFORM FROM periods WHERE id IN (SELECT period_id FROM changed) FOR SHARE;
     IF EXISTS (SELECT FROM changed c JOIN periods p ON p.id = c.period_id WHERE p.state = 'closed') THEN
         RAISE EXCEPTION 'the period is closed' USING ERRCODE = 'CL002';
     END IF;

@@ -213,10 +213,12 @@ CREATE TABLE statements (
     period_id BIGINT NOT NULL,
     member_id BIGINT NOT NULL,
     total NUMERIC(14, 2) NOT NULL,
+    document TEXT,
     previous_hash TEXT,
     hash TEXT,
     CONSTRAINT pk_statements PRIMARY KEY (id),
     CONSTRAINT uq_statements_period_id_member_id UNIQUE (period_id, member_id),
+    CONSTRAINT ck_statements_sealed CHECK (num_nonnulls(document, previous_hash, hash) IN (0, 3)),
     CONSTRAINT fk_statements_period_id FOREIGN KEY(period_id) REFERENCES periods (id),
     CONSTRAINT fk_statements_member_id FOREIGN KEY(member_id) REFERENCES members (id)
 );
@@ -416,6 +418,14 @@ CREATE TABLE resource_events (
 
 CREATE INDEX ix_resource_events_at ON resource_events (at);
 
+-- A usage interval as a box: the resource and meter across, the microseconds from 2000 on along. Whole numbers below
+-- 2^53 are exact in a box, and its comparison costs a third of that of two ranges. Boxes that touch overlap: the last
+-- microsecond is left out.
+CREATE FUNCTION clocher_usage_box(resource_id bigint, meter_id bigint, during tstzrange) RETURNS box
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN box(
+    point(resource_id * 100 + meter_id, extract(epoch FROM lower(during) - timestamptz '2000-01-01Z') * 1000000),
+    point(resource_id * 100 + meter_id, extract(epoch FROM upper(during) - timestamptz '2000-01-01Z') * 1000000 - 1));
+
 CREATE TABLE usage_intervals (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
     period_id BIGINT NOT NULL,
@@ -425,8 +435,8 @@ CREATE TABLE usage_intervals (
     quantity NUMERIC NOT NULL,
     during TSTZRANGE NOT NULL,
     CONSTRAINT pk_usage_intervals PRIMARY KEY (id),
-    CONSTRAINT usage_apart EXCLUDE USING gist (int8range(resource_id * 100 + meter_id, resource_id * 100 + meter_id, '[]') WITH &&, during WITH &&),
-    CONSTRAINT ck_usage_intervals_sound CHECK (quantity > 0 AND NOT isempty(during) AND meter_id < 100),
+    CONSTRAINT usage_apart EXCLUDE USING gist (clocher_usage_box(resource_id, meter_id, during) WITH &&),
+    CONSTRAINT ck_usage_intervals_sound CHECK (quantity > 0 AND meter_id < 100 AND lower_inc(during) AND NOT (upper_inc(during) OR upper_inf(during))),
     CONSTRAINT fk_usage_intervals_period_id FOREIGN KEY(period_id) REFERENCES periods (id),
     CONSTRAINT fk_usage_intervals_resource_id FOREIGN KEY(resource_id) REFERENCES resources (id),
     CONSTRAINT fk_usage_intervals_member_id FOREIGN KEY(member_id) REFERENCES members (id),

@@ -1,0 +1,148 @@
+"""How long a month takes: events → intervals → charges → shares → drafted statements, in a scratch database."""
+
+from __future__ import annotations
+
+import resource
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+from sqlalchemy.orm import Session
+
+from orchestrator import schema
+from orchestrator.database import connect, territory_session, url_for
+from orchestrator.settings import Settings
+from tenants import finance, periods, pools, prices
+
+LABEL = "2026-09"
+MEMBERS = 40
+
+# A month as an agglomeration lives it, without chance: the number of a server decides what happens to it.
+# 1 in 10 is made in the month, 1 in 20 deleted, 1 in 10 stops every night of a week, 1 in 5 stops once,
+# 1 in 12 grows; half have a volume (1 in 10 of them grows), 1 in 4 a public address.
+CONTENT = """
+INSERT INTO members (slug, name, kind, siren, siret, population)
+SELECT 'membre-' || n, 'Membre ' || n, 'commune', lpad((200000000 + n)::text, 9, '0'),
+    lpad((200000000 + n)::text, 9, '0') || '00010', 200 + n * 731 FROM generate_series(1, :members) n;
+
+INSERT INTO services (member_id, name, specification, state)
+SELECT n % :members + 1, 'srv-' || n, '{}', 'active' FROM generate_series(1, :servers) n;
+
+INSERT INTO resources (member_id, service_id, kind, cloud_id)
+SELECT member_id, s.id, t.kind, 'bench-' || t.kind || s.id FROM services s
+JOIN (VALUES ('server', 1), ('volume', 2), ('floating_ip', 4)) t (kind, every) ON s.id % t.every = 0;
+
+CREATE TEMPORARY TABLE started AS
+SELECT r.id, r.member_id, r.kind, s.id AS n,
+    1 + s.id % 4 AS vcpus, 1024 * (1 + s.id % 8) AS ram_mib, 10 + s.id % 90 AS disk_gib,
+    timestamptz '2026-09-01 00:00+02' + s.id * interval '0.731077 s'
+        + CASE WHEN s.id % 10 = 0 THEN s.id % 28 ELSE -30 - s.id % 300 END * interval '1 day' AS at
+FROM resources r JOIN services s ON s.id = r.service_id;
+
+INSERT INTO resource_events (resource_id, member_id, kind, at, vcpus, ram_mib, disk_gib)
+SELECT r.id, r.member_id, e.kind, e.at,
+    CASE r.kind WHEN 'server' THEN r.vcpus * CASE WHEN e.grown THEN 2 ELSE 1 END END,
+    CASE r.kind WHEN 'server' THEN r.ram_mib * CASE WHEN e.grown THEN 2 ELSE 1 END END,
+    CASE r.kind WHEN 'volume' THEN r.disk_gib * CASE WHEN e.grown THEN 2 ELSE 1 END END
+FROM started r CROSS JOIN LATERAL (
+    SELECT 'launched' AS kind, r.at, false AS grown WHERE r.kind = 'server'
+    UNION ALL SELECT 'serving', r.at + interval '41.5 s', false WHERE r.kind = 'server'
+    UNION ALL SELECT 'created', r.at, false WHERE r.kind <> 'server'
+    UNION ALL SELECT t.kind, night.at + t.late, false
+        FROM generate_series(timestamptz '2026-09-07 19:00+02', '2026-09-11 19:00+02', '1 day') night (at),
+            (VALUES ('stopped', interval '0'), ('started', interval '11 h')) t (kind, late)
+        WHERE r.kind = 'server' AND r.n % 10 = 1
+    UNION ALL SELECT t.kind, t.at, false
+        FROM (VALUES ('stopped', timestamptz '2026-09-12 08:00+02'), ('started', '2026-09-14 07:30+02')) t (kind, at)
+        WHERE r.kind = 'server' AND r.n % 5 = 2
+    UNION ALL SELECT 'resized', '2026-09-29 06:00+02', true
+        WHERE (r.kind = 'server' AND r.n % 12 = 5) OR (r.kind = 'volume' AND r.n % 20 = 2)
+    UNION ALL SELECT 'deleted', '2026-09-30 12:00+02', r.n % 12 = 5 WHERE r.n % 20 = 7) e;
+DROP TABLE started;
+ANALYZE;
+"""
+
+
+def run(settings: Settings, servers: int) -> dict[str, Any]:
+    """Draft a whole past month of `servers` servers. seconds: wall clock of the draft; peak_mib: this process;
+    backend_peak_mib: the memory of PostgreSQL's own process (Linux, same machine; else None); rows: rows written.
+    """
+    with _scratch(settings) as scratch:
+        _fill(scratch, servers)
+        engine = connect(scratch, "clocher_staff")
+        with territory_session(engine, "bench") as session:
+            backend = session.scalar(sa.text("SELECT pg_backend_pid()"))
+            began = time.perf_counter()
+            periods.draft(session, LABEL, finance.sharing(scratch.territory_dir), _after(), scratch.timezone)
+            session.flush()
+            counted = _counts(session)
+            session.commit()
+            seconds = time.perf_counter() - began
+            memory = _backend_mib(backend)
+        engine.dispose()
+    return {
+        "servers": servers,
+        "seconds": round(seconds, 3),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "backend_peak_mib": memory,
+        "rows": sum(counted.values()),
+        **counted,
+    }
+
+
+def _after() -> datetime:
+    return datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@contextmanager
+def _scratch(settings: Settings) -> Iterator[Settings]:
+    """Settings of a migrated database beside the installation's own, dropped at the end."""
+    name = f"clocher_bench_{secrets.token_hex(4)}"
+    owner = url_for(settings, "owner")
+    server = sa.create_engine(owner, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        try:
+            url = SecretStr(owner.set(database=name).render_as_string(hide_password=False))
+            # The derived role addresses follow the owner's; a role set apart would lead to the real database.
+            alone = {"database_url": url, "web_database_url": None, "staff_database_url": None}
+            scratch = settings.model_copy(update={**alone, "worker_database_url": None})
+            schema.upgrade(scratch)
+            yield scratch
+        finally:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+def _fill(scratch: Settings, servers: int) -> None:
+    engine = connect(scratch, "owner")
+    with engine.begin() as connection:
+        for statement in CONTENT.split(";\n"):
+            if statement.strip():
+                connection.execute(sa.text(statement), {"members": MEMBERS, "servers": servers})
+    with territory_session(engine, "bench") as session:
+        prices.apply(session, finance.price_book(scratch.territory_dir), scratch.timezone)
+        pools.apply_keys(session, finance.sharing(scratch.territory_dir))
+    engine.dispose()
+
+
+def _counts(session: Session) -> dict[str, int]:
+    names = {"intervals": "usage_intervals", "lines": "statement_lines", "statements": "statements"}
+    return {
+        name: int(session.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608
+        for name, table in names.items()
+    }
+
+
+def _backend_mib(pid: int) -> float | None:
+    try:
+        with open(f"/proc/{pid}/status") as status:  # noqa: PTH123
+            peak = next(line for line in status if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return None
+    return round(int(peak.split()[1]) / 1024, 1)

@@ -1,0 +1,162 @@
+"""Sharing an amount to the cent: largest remainder in whole cents, with exact fractions.
+
+What is left after everybody's floor goes, a cent each, to the largest fractional parts; ties go by SIREN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from orchestrator.errors import Conflict
+from orchestrator.tables import Member
+from tenants.tables import AllocationKey, CostPool, Meter, Period, Statement, StatementLine, UsageInterval
+
+CENTS = 100
+SCALE = 10**20  # of the exact share that a line keeps: a fraction has no end, a column has
+# Criterion → weight by SIRET, which begins with the SIREN and is unique.
+Measures = Mapping[str, Mapping[str, Fraction]]
+
+
+@dataclass(frozen=True)
+class Share:
+    """`exact` euros before rounding, `amount` in euros and cents."""
+
+    exact: Fraction
+    amount: Decimal
+
+
+def split(total: Decimal, weights: Mapping[str, Fraction], subject: str = "") -> dict[str, Share]:
+    """Share `total` euros (two decimals, may be negative) by `weights` (none negative), by SIRET.
+
+    The amounts sum to `total` exactly; a zero weight gets zero. Raises Conflict nothing_to_share_by.
+    """
+    whole = sum(weights.values(), Fraction(0))
+    if whole == 0:
+        raise nothing_to_share_by(subject)
+    cents = int(total * CENTS)
+    assert cents == total * CENTS, "an amount has two decimals"
+    sign = -1 if cents < 0 else 1
+    exact = {who: abs(cents) * Fraction(weight) / whole for who, weight in weights.items()}
+    floors = {who: int(share) for who, share in exact.items()}
+    left = abs(cents) - sum(floors.values())
+    # Fewer cents are left than there are fractional parts above zero: a zero weight never gets one.
+    for who in sorted(exact, key=lambda who: (floors[who] - exact[who], who))[:left]:
+        floors[who] += 1
+    return {who: Share(sign * exact[who] / CENTS, Decimal(sign * floors[who]).scaleb(-2)) for who in sorted(weights)}
+
+
+def weigh(criteria: Mapping[str, Decimal], measures: Measures, subject: str = "") -> dict[str, Fraction]:
+    """Everybody's weight under a key: each criterion brought to a sum of 1, then weighted. Sums to 1 exactly.
+
+    Raises Conflict nothing_to_share_by when a criterion that counts measures nothing.
+    """
+    weights = dict.fromkeys(sorted({who for measure in measures.values() for who in measure}), Fraction(0))
+    for criterion, part in criteria.items():
+        if part == 0:
+            continue
+        whole = sum(measures[criterion].values(), Fraction(0))
+        if whole == 0:
+            raise nothing_to_share_by(subject, criterion)
+        for who, measure in measures[criterion].items():
+            weights[who] += Fraction(part) * measure / whole
+    return weights
+
+
+def nothing_to_share_by(subject: str, criterion: str = "") -> Conflict:
+    """The error of a sum of weights that is zero."""
+    return Conflict(
+        "nothing_to_share_by",
+        f"Rien ne permet de répartir « {subject} » : le critère « {criterion or 'poids'} » est nul pour tous.",
+        "Choisissez une autre clé dans pools.yaml pour cette période.",
+        facts={"pool": subject, "criterion": criterion},
+    )
+
+
+def share_pools(session: Session, period: Period) -> None:
+    """Write the shares of the period's pools as the statements' last lines, pool by pool."""
+    pools = session.execute(
+        sa.select(CostPool, AllocationKey)
+        .join(AllocationKey, AllocationKey.id == CostPool.key_id)
+        .where(CostPool.period_id == period.id)
+        .order_by(CostPool.code.collate("C"))
+    ).all()
+    if not pools:
+        return
+    statements = _statements(session, period)
+    measures = measure(session, period)
+    for order, (pool, key) in enumerate(pools):
+        criteria = {criterion: Decimal(weight) for criterion, weight in key.weights.items()}
+        shares = split(pool.amount, weigh(criteria, measures, pool.code), pool.code)
+        session.execute(
+            sa.insert(StatementLine),
+            [_line(period, pool, statements[siret], share, order) for siret, share in shares.items()],
+        )
+
+
+def measure(session: Session, period: Period) -> Measures:
+    """What the period's statements weigh by each criterion.
+
+    population: inhabitants; usage: euros of usage lines; vcpu: vCPU-seconds served; equal: one each.
+    """
+    amounts = (
+        sa.select(StatementLine.member_id, sa.func.sum(StatementLine.amount).label("euros"))
+        .where(StatementLine.period_id == period.id, StatementLine.kind == "usage")
+        .group_by(StatementLine.member_id)
+        .subquery()
+    )
+    held = sa.extract("epoch", sa.func.upper(UsageInterval.during) - sa.func.lower(UsageInterval.during))
+    served = (
+        sa.select(UsageInterval.member_id, sa.func.sum(UsageInterval.quantity * held).label("seconds"))
+        .join(Meter, Meter.id == UsageInterval.meter_id)
+        .where(UsageInterval.period_id == period.id, Meter.code == "vcpu")
+        .group_by(UsageInterval.member_id)
+        .subquery()
+    )
+    rows = session.execute(
+        sa.select(Member.siret, Member.population, amounts.c.euros, served.c.seconds)
+        .join(Statement, Statement.member_id == Member.id)
+        .outerjoin(amounts, amounts.c.member_id == Member.id)
+        .outerjoin(served, served.c.member_id == Member.id)
+        .where(Statement.period_id == period.id)
+    ).all()
+    return {
+        "population": {siret: Fraction(population or 0) for siret, population, _, _ in rows},
+        "usage": {siret: Fraction(amount or 0) for siret, _, amount, _ in rows},
+        "vcpu": {siret: Fraction(seconds or 0) for siret, _, _, seconds in rows},
+        "equal": {siret: Fraction(1) for siret, *_ in rows},
+    }
+
+
+def _statements(session: Session, period: Period) -> dict[str, tuple[int, int, int]]:
+    """By SIRET: statement, member, and the last position that is taken."""
+    last = sa.func.coalesce(sa.func.max(StatementLine.position), 0)
+    query = (
+        sa.select(Member.siret, Statement.id, Statement.member_id, last)
+        .join(Member, Member.id == Statement.member_id)
+        .outerjoin(StatementLine, StatementLine.statement_id == Statement.id)
+        .where(Statement.period_id == period.id)
+        .group_by(Member.siret, Statement.id)
+    )
+    return {siret: (statement, member, position) for siret, statement, member, position in session.execute(query)}
+
+
+def _line(
+    period: Period, pool: CostPool, statement: tuple[int, int, int], share: Share, order: int
+) -> dict[str, object]:
+    statement_id, member_id, last = statement
+    return {
+        "statement_id": statement_id,
+        "period_id": period.id,
+        "member_id": member_id,
+        "position": last + 1 + order,
+        "kind": "share",
+        "pool_id": pool.id,
+        "share": Decimal(round(share.exact * SCALE)).scaleb(-20).normalize(),
+        "amount": share.amount,
+    }

@@ -1,0 +1,235 @@
+"""Statements: a member's account for a period as a document, and the chain of hashes that seals it.
+
+The document is what people read, exports write and the hash covers. A draft's is built from its rows; a closed one is
+kept as text, so that nothing that happens later (a member's new name) changes a byte of it. Each member has a chain of
+its own, so a payer can prove its own statements from its own exports: the first link is the SHA-256 of
+`clocher:<SIRET>`, every other one that of the member's statement closed before. Samples have chains apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from orchestrator import audit
+from orchestrator.errors import NotFound
+from orchestrator.tables import Member, Resource, Service
+from tenants.tables import (
+    AllocationKey,
+    CostPool,
+    Meter,
+    Period,
+    Price,
+    Statement,
+    StatementLine,
+    UsageInterval,
+)  # fmt: skip
+
+Document = dict[str, Any]
+
+
+def documents(session: Session, period: Period, member: str | None = None) -> list[Document]:
+    """The period's statements (of one member, by slug), by SIRET. Raises NotFound unknown_statement."""
+    query = (
+        sa.select(Statement, Member)
+        .join(Member, Member.id == Statement.member_id)
+        .where(Statement.period_id == period.id)
+        .order_by(Member.siret.collate("C"))
+    )
+    if member is not None:
+        query = query.where(Member.slug == member)
+    found = session.execute(query).all()
+    if not found and member is not None:
+        raise NotFound(
+            "unknown_statement", f"« {member} » n’a pas de relevé pour {period.label}.", "Vérifiez le nom du membre."
+        )
+    lines = {} if period.state == "closed" else _lines(session, period, member)
+    return [
+        json.loads(statement.document)
+        if statement.document
+        else _document(period, statement, member_row, lines.get(statement.id, []))
+        for statement, member_row in found
+    ]
+
+
+def _document(period: Period, statement: Statement, member: Member, lines: list[Document]) -> Document:
+    return {
+        "period": period.label,
+        "from": _instant(period.during.lower),
+        "until": _instant(period.during.upper),
+        "metered_until": _instant(period.metered_until),
+        "state": "draft" if statement.document is None and period.state != "closed" else "closed",
+        "sample": period.sample,
+        "currency": "EUR",
+        "member": {"slug": member.slug, "name": member.name, "siren": member.siren, "siret": member.siret},
+        "lines": lines,
+        "usage": str(_sum(lines, "usage")),
+        "shares": str(_sum(lines, "share")),
+        "total": str(statement.total),
+        "previous_hash": statement.previous_hash,
+    }
+
+
+def _sum(lines: list[Document], kind: str) -> Decimal:
+    return sum((Decimal(line["amount"]) for line in lines if line["kind"] == kind), Decimal("0.00"))
+
+
+def _lines(session: Session, period: Period, member: str | None) -> dict[int, list[Document]]:
+    """By statement, each line with what it follows from: price and its book, or pool, key and its version."""
+    query = (
+        sa.select(
+            StatementLine.statement_id, StatementLine.position, StatementLine.kind, StatementLine.unit_seconds,
+            StatementLine.share, StatementLine.amount, Service.name, Service.ref, Meter.code, Meter.label, Meter.unit,
+            Price.hourly, Price.book, sa.func.lower(Price.during), CostPool.code, CostPool.label, CostPool.section,
+            CostPool.amount, AllocationKey.code, AllocationKey.version, AllocationKey.deliberation,
+        )
+        .outerjoin(Service, Service.id == StatementLine.service_id)
+        .outerjoin(Meter, Meter.id == StatementLine.meter_id)
+        .outerjoin(Price, Price.id == StatementLine.price_id)
+        .outerjoin(CostPool, CostPool.id == StatementLine.pool_id)
+        .outerjoin(AllocationKey, AllocationKey.id == CostPool.key_id)
+        .where(StatementLine.period_id == period.id)
+        .order_by(StatementLine.statement_id, StatementLine.position)
+    )  # fmt: skip
+    if member is not None:
+        query = query.join(Member, Member.id == StatementLine.member_id).where(Member.slug == member)
+    found: dict[int, list[Document]] = defaultdict(list)
+    for statement_id, position, kind, unit_seconds, share, amount, *rest in session.execute(query):
+        service, ref, meter, label, unit, hourly, book, since, *shared = rest
+        line = {"position": position, "kind": kind, "amount": str(amount)}
+        if kind == "usage":
+            line |= {
+                "service": service, "service_ref": str(ref), "meter": meter, "label": label["fr"], "unit": unit,
+                "unit_seconds": f"{unit_seconds:f}", "hourly": f"{hourly:f}", "book": book,
+                "price_from": _instant(since),
+            }  # fmt: skip
+        else:
+            pool, title, section, whole, key, version, deliberation = shared
+            line |= {
+                "pool": pool, "label": title["fr"], "section": section, "pool_amount": str(whole), "key": key,
+                "key_version": version, "deliberation": deliberation, "share": f"{share:f}",
+            }  # fmt: skip
+        found[statement_id].append(line)
+    return found
+
+
+def _instant(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
+
+
+def canonical(document: Document) -> str:
+    """The text that is hashed: sorted keys, no spaces, decimals as texts."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(text: str) -> str:
+    """SHA-256 of the text in UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def first_link(siret: str) -> str:
+    """What the first statement of a member follows."""
+    return digest(f"clocher:{siret}")
+
+
+def seal(session: Session, period: Period) -> str:
+    """Write each statement's document and hash onto its member's chain; returns the digest of all, in order of SIRET.
+
+    The caller closes the period in the same transaction.
+    """
+    before = _last_hashes(session, period.sample)
+    rows = session.execute(
+        sa.select(Statement, Member)
+        .join(Member, Member.id == Statement.member_id)
+        .where(Statement.period_id == period.id)
+        .order_by(Member.siret.collate("C"))
+    ).all()
+    lines = _lines(session, period, None)
+    for statement, member in rows:
+        statement.previous_hash = before.get(member.id, first_link(member.siret))
+        document = _document(period, statement, member, lines.get(statement.id, [])) | {"state": "closed"}
+        statement.document = canonical(document)
+        statement.hash = digest(statement.document)
+        detail = {"period": period.label, "total": str(statement.total), "hash": statement.hash}
+        audit.record(session, "statement.close", f"statement {statement.id}", member_id=member.id, detail=detail)
+    session.flush()
+    return digest("".join(statement.hash or "" for statement, _ in rows))
+
+
+def _last_hashes(session: Session, sample: bool) -> dict[int, str]:
+    query = (
+        sa.select(Statement.member_id, Statement.hash)
+        .join(Period, Period.id == Statement.period_id)
+        .where(Period.state == "closed", Period.sample == sample)
+        .order_by(Statement.member_id, Period.closed_at.desc(), Period.id.desc())
+        .distinct(Statement.member_id)
+    )
+    return {member_id: link for member_id, link in session.execute(query) if link}
+
+
+def first_break(session: Session) -> int | None:
+    """The id of the first closed statement that does not follow from the one before or from its own text; else None."""
+    query = (
+        sa.select(Statement, Member, Period.sample)
+        .join(Member, Member.id == Statement.member_id)
+        .join(Period, Period.id == Statement.period_id)
+        .where(Period.state == "closed")
+        .order_by(Period.closed_at, Period.id, Member.siret.collate("C"))
+        .execution_options(yield_per=200)
+    )
+    last: dict[tuple[int, bool], str] = {}
+    for statement, member, sample in session.execute(query):
+        chain = (member.id, sample)
+        document = json.loads(statement.document or "{}")
+        expected = last.get(chain, first_link(member.siret))
+        told = (document.get("previous_hash"), document.get("total"), digest(statement.document or ""))
+        if statement.previous_hash != expected or told != (expected, str(statement.total), statement.hash):
+            return int(statement.id)
+        last[chain] = statement.hash or ""
+    return None
+
+
+def listed(session: Session, period: str | None = None, member: str | None = None) -> list[dict[str, Any]]:
+    """Statements in brief, newest period first, then by SIRET; a member's session sees its own."""
+    query = (
+        sa.select(Period, Member.slug, Member.name, Statement)
+        .join(Statement, Statement.period_id == Period.id)
+        .join(Member, Member.id == Statement.member_id)
+        .order_by(Period.label.desc(), Member.siret.collate("C"))
+    )
+    if period is not None:
+        query = query.where(Period.label == period)
+    if member is not None:
+        query = query.where(Member.slug == member)
+    return [
+        {"id": statement.id, "period": p.label, "state": p.state, "sample": p.sample, "member": slug, "name": name,
+         "total": statement.total, "hash": statement.hash}
+        for p, slug, name, statement in session.execute(query)
+    ]  # fmt: skip
+
+
+def intervals(session: Session, line: StatementLine) -> list[dict[str, Any]]:
+    """The usage that a usage line counts, in time order: resource, quantity, from, until."""
+    price = session.get_one(Price, line.price_id)
+    query = (
+        sa.select(Resource.cloud_id, UsageInterval)
+        .join(Resource, Resource.id == UsageInterval.resource_id)
+        .where(
+            UsageInterval.period_id == line.period_id,
+            UsageInterval.meter_id == line.meter_id,
+            Resource.service_id == line.service_id,
+            UsageInterval.during.overlaps(price.during),
+        )
+        .order_by(sa.func.lower(UsageInterval.during), UsageInterval.id)
+    )
+    return [
+        {"resource": cloud_id, "quantity": used.quantity, "from": used.during.lower, "until": used.during.upper}
+        for cloud_id, used in session.execute(query)
+    ]
