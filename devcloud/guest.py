@@ -44,11 +44,15 @@ class Disk:
 
 @dataclass
 class Spec:
-    """What the supervisor must know to boot. `layers` are the read-only directories below the guest's own, uppermost first."""
+    """What the supervisor must know to boot. `layers` are the read-only directories below the guest's own, uppermost first;
+
+    they are found again at each start, from the squashfs file `image`.
+    """
 
     uuid: str
     group: str
     namespace: str
+    image: str
     layers: list[str]
     memory_mib: int
     vcpus: int

@@ -43,6 +43,13 @@ def close_loop(path: Path) -> None:
     wait(lambda: find_loop(path) is None, RELEASE_SECONDS, f"{path.name} is still in use on {loop}")
 
 
+def grow(path: Path) -> None:
+    """Let the loop device, and so the guest, see that the file has grown."""
+    loop = find_loop(path)
+    if loop:
+        _run("losetup", "--set-capacity", loop)
+
+
 def number(loop: str) -> str:
     """`7:3` of `/dev/loop3`."""
     return (Path("/sys/block") / Path(loop).name / "dev").read_text().strip()

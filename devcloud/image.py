@@ -34,7 +34,14 @@ datasource_list: [ConfigDrive]
 network: {config: disabled}
 manage_etc_hosts: true
 ssh_genkeytypes: [ed25519, ecdsa]
+ssh: {emit_keys_to_console: false}
+locale: C.UTF-8
 apt: {preserve_sources_list: true}
+cloud_init_modules: [bootcmd, write-files, mounts, set_hostname, update_hostname, update_etc_hosts, ca-certs, users-groups, ssh]
+cloud_config_modules: [ssh-import-id, set-passwords, apt-configure, ntp, timezone, disable-ec2-metadata, runcmd]
+cloud_final_modules: [package-update-upgrade-install, write-files-deferred, scripts-vendor, scripts-per-once,
+  scripts-per-boot, scripts-per-instance, scripts-user, ssh-authkey-fingerprints, phone-home, final-message,
+  power-state-change]
 """,
     "etc/apt/apt.conf.d/90devcloud": 'APT::Install-Recommends "false";\n',
     "etc/hostname": "",

@@ -1,0 +1,1 @@
+"""What nova loads as its hypervisor driver: `nova.virt.nspawn`."""
