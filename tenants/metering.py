@@ -33,7 +33,8 @@ WITH told AS (
             WHERE gone.resource_id = e.resource_id AND gone.kind = 'deleted' AND gone.at <= :starts)
 ), state AS (
     SELECT resource_id, member_id, thing, vcpus, ram_mib, disk_gib, at AS since,
-        lead(at, 1, :until) OVER ahead AS until, max(turn * 10 + phase) OVER sofar % 10 AS phase, bool_or(kind = 'deleted') OVER sofar AS gone
+        lead(at, 1, :until) OVER ahead AS until,
+        max(turn * 10 + phase) OVER sofar % 10 AS phase, bool_or(kind = 'deleted') OVER sofar AS gone
     FROM told
     WINDOW ahead AS (PARTITION BY resource_id ORDER BY turn),
         sofar AS (PARTITION BY resource_id ORDER BY turn ROWS UNBOUNDED PRECEDING)
@@ -58,10 +59,10 @@ FROM held h JOIN meters m ON m.code = h.code
 WHERE h.since < h.until AND h.until > :starts
 """
 # In the order of the exclusion index, neighbours land on the same pages.
-INSERT = (
-    "INSERT INTO usage_intervals (period_id, resource_id, member_id, meter_id, quantity, during)"
-    f" SELECT * FROM ({DERIVED}) derived ORDER BY resource_id, meter_id, during"  # noqa: S608  (no input in it)
-)
+INSERT = f"""
+INSERT INTO usage_intervals (period_id, resource_id, member_id, meter_id, quantity, during)
+SELECT * FROM ({DERIVED}) derived ORDER BY resource_id, meter_id, during
+"""  # noqa: S608  (no input in it)
 
 
 def parameters(

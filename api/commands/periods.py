@@ -1,0 +1,116 @@
+"""`clocher periods`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import click
+
+from api.output import euros, json_option, print_json, print_rows
+from orchestrator import settings
+from orchestrator.database import connect, territory_session
+from orchestrator.errors import Conflict
+from tenants import finance, periods, pools, statements
+
+STATES = {"open": "ouverte", "draft": "projet", "checked": "contrôlée", "closed": "close"}
+month = click.argument("month", metavar="MONTH")
+
+
+@click.group("periods", short_help="Billing months: draft, check, close.")
+def command() -> None:
+    """Billing months, written as 2026-10."""
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Every period, the newest first."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        rows = periods.listed(session)
+    if not as_json:
+        for row in rows:
+            row["state"] = STATES[row["state"]] + (" (exemple)" if row["sample"] else "")
+            row["total"] = euros(row["total"])
+    print_rows(
+        rows,
+        [("period", "Période"), ("state", "État"), ("statements", "Relevés"), ("total", "Total"),
+         ("metered_until", "Mesurée jusqu’au"), ("closed_at", "Close le")],
+        as_json=as_json,
+        empty="Aucune période. « clocher periods draft 2026-10 » en établit une.",
+    )  # fmt: skip
+
+
+@command.command()
+@month
+@json_option
+def draft(month: str, as_json: bool) -> None:
+    """Meter, price, share and state a month anew, up to now if it still runs."""
+    chosen = settings.load()
+    declared = finance.sharing(chosen.territory_dir)
+    click.echo(f"Établissement de {month} : mesure, prix, répartition…", err=True)
+    with territory_session(connect(chosen, "clocher_staff"), "cli") as session:
+        pools.apply_keys(session, declared)
+        periods.draft(session, month, declared, datetime.now(UTC), chosen.timezone)
+        rows = statements.listed(session, month)
+    show(rows, f"Relevés de {month} (projet)", as_json)
+
+
+@command.command()
+@month
+@json_option
+def check(month: str, as_json: bool) -> None:
+    """Prove that a draft adds up; exit status 3 and the differences when it does not."""
+    click.echo(f"Contrôle de {month}…", err=True)
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        found = periods.check(session, month)
+    print_rows(
+        [asdict(difference) for difference in found],
+        [("check", "Contrôle"), ("subject", "Où"), ("expected", "Attendu"), ("found", "Trouvé")],
+        as_json=as_json,
+        empty=f"Tout concorde : {month} peut être close.",
+    )
+    if found:
+        raise Conflict(
+            "period_differs", f"{len(found)} différence(s) dans {month}.", "Établissez-la de nouveau puis contrôlez-la."
+        )
+
+
+@command.command()
+@month
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def close(month: str, yes: bool, as_json: bool) -> None:
+    """Seal a checked month for good."""
+    engine = connect(settings.load(), "clocher_staff")
+    with territory_session(engine, "cli") as session:
+        rows = statements.listed(session, month)
+        sample = periods.find(session, month).sample
+    total = sum((row["total"] for row in rows), Decimal("0.00"))
+    said = f"{month}{' (exemple)' if sample else ''} : {len(rows)} relevés, {euros(total)} en tout."
+    if not yes:
+        click.confirm(f"{said} Une période close ne change plus. La clore ?", abort=True, err=True)
+    with territory_session(engine, "cli") as session:
+        closed = periods.close(session, month, datetime.now(UTC))
+        answer = {"period": closed.label, "state": closed.state, "sample": sample, "statements": len(rows),
+                  "total": total, "closed_at": closed.closed_at}  # fmt: skip
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"Close : {said}")
+
+
+def show(rows: list[dict[str, object]], title: str, as_json: bool) -> None:
+    """A table of statements in brief."""
+    if not as_json:
+        for row in rows:
+            row["total"] = euros(Decimal(str(row["total"])))
+            row["state"] = STATES[str(row["state"])] + (" (exemple)" if row["sample"] else "")
+    print_rows(
+        rows,
+        [("period", "Période"), ("state", "État"), ("member", "Membre"), ("name", "Nom"), ("total", "Total")],
+        as_json=as_json,
+        empty="Aucun relevé. « clocher periods draft 2026-10 » en établit.",
+        title=title,
+    )

@@ -1,0 +1,103 @@
+"""`clocher statements`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from api.commands.periods import month, show
+from api.output import euros, json_option, print_json, print_rows
+from orchestrator import settings
+from orchestrator.database import connect, territory_session
+from orchestrator.errors import Conflict, InvalidInput
+from tenants import exports, periods, statements
+
+
+@click.group("statements", short_help="Members' accounts: show and export.")
+def command() -> None:
+    """Members' accounts for a month."""
+
+
+@command.command("list")
+@click.option("--month", "period", help="Of one month (2026-10).")
+@click.option("--member", help="Of one member, by its short name.")
+@json_option
+def list_(period: str | None, member: str | None, as_json: bool) -> None:
+    """Statements in brief."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        rows = statements.listed(session, period, member)
+    show(rows, "", as_json)
+
+
+@command.command("show")
+@month
+@click.argument("member")
+@json_option
+def show_(month: str, member: str, as_json: bool) -> None:
+    """One member's statement, line by line."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        [document] = statements.documents(session, periods.find(session, month), member)
+    if as_json:
+        print_json(document)
+        return
+    mention = exports.mention(document)
+    click.echo(f"{document['member']['name']} — {month}" + (f" — {mention}" if mention else ""))
+    rows = [
+        {
+            "service": line.get("service", "coût commun"),
+            "label": line["label"],
+            "hours": Decimal(line["unit_seconds"]) / 3600 if "unit_seconds" in line else None,
+            "price": Decimal(line["hourly"]) if "hourly" in line else None,
+            "amount": euros(Decimal(line["amount"])),
+        }
+        for line in document["lines"]
+    ]
+    print_rows(
+        rows,
+        [("service", "Service"), ("label", "Libellé"), ("hours", "Unités × heures"), ("price", "€ par heure"),
+         ("amount", "Montant")],
+        as_json=False,
+        empty="Aucune consommation ni quote-part ce mois-ci.",
+    )  # fmt: skip
+    click.echo(f"Total : {euros(Decimal(document['total']))}")
+
+
+@command.command()
+@month
+@click.option("--member", help="Of one member only, by its short name.")
+@click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+@json_option
+def export(month: str, member: str | None, kind: str, folder: Path, as_json: bool) -> None:
+    """Write the month's statements to a file, for the tools that finance has."""
+    chosen = settings.load()
+    with territory_session(connect(chosen, "clocher_staff"), "cli") as session:
+        period = periods.find(session, month)
+        documents = statements.documents(session, period, member)
+    content = exports.csv_file(documents, chosen.timezone) if kind == "csv" else exports.json_file(documents)
+    path = folder / exports.file_name(month, period.sample, member, kind)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise InvalidInput("unwritable", f"{path} ne s’écrit pas ({error.strerror}).", "Choisissez --to.") from error
+    if as_json:
+        print_json({"file": str(path), "statements": len(documents), "bytes": len(content)})
+    else:
+        click.echo(f"{len(documents)} relevé(s) dans {path}")
+
+
+@command.command()
+@json_option
+def verify(as_json: bool) -> None:
+    """Prove that no closed statement was changed: every hash follows from the one before."""
+    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+        broken = statements.first_break(session)
+    if broken is not None:
+        raise Conflict("chain_broken", f"Le relevé {broken} ne suit pas de celui d’avant.", "Prévenez la DSI.")
+    if as_json:
+        print_json({"ok": True})
+    else:
+        click.echo("Chaîne des relevés clos : intacte.")
