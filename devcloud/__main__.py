@@ -24,7 +24,9 @@ COMMANDS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="devcloud", description="A real OpenStack on one machine, with real guests.")
-    parser.add_argument("command", choices=COMMANDS, help="; ".join(f"{name}: {text}" for name, text in COMMANDS.items()))
+    parser.add_argument(
+        "command", choices=COMMANDS, help="; ".join(f"{name}: {text}" for name, text in COMMANDS.items())
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     asked = parser.parse_args()
     place, start = here(), time.monotonic()
@@ -50,7 +52,9 @@ def _show(found: dict[str, Any], as_json: bool) -> int:
     else:
         for name, service in found["services"].items():
             state = "answers" if service["answers"] else "down"
-            print(f"{name:10} {state:8} pid {service['pid'] or '-':>8}  port {service['port']}  {service['rss_mib']} MiB")
+            print(
+                f"{name:10} {state:8} pid {service['pid'] or '-':>8}  port {service['port']}  {service['rss_mib']} MiB"
+            )
         for what in ("networks", "routers", "guests", "volumes"):
             print(f"{what:10} {len(found[what])}")
     return 0 if found["ok"] else 1

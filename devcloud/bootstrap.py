@@ -13,10 +13,20 @@ import openstack
 
 from devcloud.place import ACCOUNTS, REGION, Place, here
 
-TYPES = {"glance": "image", "placement": "placement", "nova": "compute", "neutron": "network",
-         "cinder": "block-storage"}
+TYPES = {
+    "glance": "image",
+    "placement": "placement",
+    "nova": "compute",
+    "neutron": "network",
+    "cinder": "block-storage",
+}
 # name → vCPU, MiB, GB
-FLAVORS = {"s1.small": (1, 1024, 10), "s1.medium": (2, 4096, 20), "s1.large": (4, 8192, 40), "s1.xlarge": (8, 16384, 80)}
+FLAVORS = {
+    "s1.small": (1, 1024, 10),
+    "s1.medium": (2, 4096, 20),
+    "s1.large": (4, 8192, 40),
+    "s1.xlarge": (8, 16384, 80),
+}
 IMAGE = "debian-12"
 
 
@@ -62,8 +72,17 @@ def make_resources(cloud: Any, place: Place, image: Path) -> None:
     _make_public_network(cloud.network, place)
     if not cloud.image.find_image(IMAGE):
         cloud.image.create_image(
-            IMAGE, filename=str(image), disk_format="raw", container_format="bare", visibility="public",
-            os_distro="debian", os_version="12", os_admin_user="debian", validate_checksum=False, md5="", sha256="",
+            IMAGE,
+            filename=str(image),
+            disk_format="raw",
+            container_format="bare",
+            visibility="public",
+            os_distro="debian",
+            os_version="12",
+            os_admin_user="debian",
+            validate_checksum=False,
+            md5="",
+            sha256="",
         )
 
 
@@ -79,7 +98,10 @@ def _make_default_rules(network: Any) -> None:
             direction="egress", ether_type=family, used_in_default_sg=True, used_in_non_default_sg=True
         )
         network.create_default_security_group_rule(
-            direction="ingress", ether_type=family, remote_group_id="PARENT", used_in_default_sg=True,
+            direction="ingress",
+            ether_type=family,
+            remote_group_id="PARENT",
+            used_in_default_sg=True,
             used_in_non_default_sg=False,
         )
 
@@ -90,8 +112,12 @@ def _make_public_network(network: Any, place: Place) -> None:
     )
     if not network.find_subnet("public", network_id=public.id):
         network.create_subnet(
-            name="public", network_id=public.id, ip_version=4, cidr=place.external_cidr,
-            gateway_ip=place.external_gateway, is_dhcp_enabled=False,
+            name="public",
+            network_id=public.id,
+            ip_version=4,
+            cidr=place.external_cidr,
+            gateway_ip=place.external_gateway,
+            is_dhcp_enabled=False,
         )
 
 

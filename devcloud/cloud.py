@@ -74,9 +74,24 @@ def _start(place: Place, services: list[str], log: Log) -> None:
 def _make_administrator(place: Place) -> None:
     """Keystone's own first step: the administrator, the default roles, its own entry in the catalogue."""
     url = place.url("keystone")
-    _run(place, ["keystone-manage", "--config-file", str(place.config("keystone")), "bootstrap",
-                 "--bootstrap-region-id", REGION, "--bootstrap-public-url", url, "--bootstrap-internal-url", url,
-                 "--bootstrap-admin-url", url], {"OS_BOOTSTRAP_PASSWORD": place.secret("admin")})
+    _run(
+        place,
+        [
+            "keystone-manage",
+            "--config-file",
+            str(place.config("keystone")),
+            "bootstrap",
+            "--bootstrap-region-id",
+            REGION,
+            "--bootstrap-public-url",
+            url,
+            "--bootstrap-internal-url",
+            url,
+            "--bootstrap-admin-url",
+            url,
+        ],
+        {"OS_BOOTSTRAP_PASSWORD": place.secret("admin")},
+    )
 
 
 def _bootstrap(place: Place, log: Log, *what: str) -> None:
@@ -86,9 +101,16 @@ def _bootstrap(place: Place, log: Log, *what: str) -> None:
 
 def _run(place: Place, command: list[str], secrets: dict[str, str] | None = None) -> None:
     """Run one of the venv's programs; secrets go by the environment, which other users can't read."""
-    done = subprocess.run([str(place.venv / "bin" / command[0]), *command[1:]], cwd="/",
-                          env={**environment(place), **(secrets or {})}, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=BOOTSTRAP_SECONDS, check=False)
+    done = subprocess.run(
+        [str(place.venv / "bin" / command[0]), *command[1:]],
+        cwd="/",
+        env={**environment(place), **(secrets or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BOOTSTRAP_SECONDS,
+        check=False,
+    )
     if done.returncode:
         raise CloudError(f"{' '.join(command[:3])} failed:\n{done.stderr[-3000:]}")
 
@@ -106,7 +128,7 @@ def down(place: Place, log: Log) -> None:
 
 
 def _end_guests(place: Place) -> None:
-    """Power all guests off, all at once. Nova, already gone, goes on believing that they run, and boots them at the next up."""
+    """Power all guests off at once. Nova, already gone, goes on believing that they run, and boots them at next up."""
     running = [found for found in guests(place) if found.is_running()]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda found: guest.stop(found, POWEROFF_SECONDS), running))

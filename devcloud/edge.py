@@ -1,4 +1,4 @@
-"""The host's side of the fabric: the provider's edge router beyond the members' routers, made by `up`, undone by `down`.
+"""The host's side of the fabric: the provider's edge router, beyond the members'. Made by `up`, undone by `down`.
 
 Every object has the instance's prefix in its name, so that `down` finds them all by name, even after a crash.
 """
@@ -55,7 +55,11 @@ def close_edge(place: Place) -> None:
 def _own_devices(place: Place) -> list[str]:
     """Our interfaces in the host's namespace. The outer legs go with their routers' namespaces, but not at once."""
     names = [path.name for path in Path("/sys/class/net").iterdir()]
-    return [name for name in names if name == place.external_bridge or name.startswith((f"c{place.number}p", f"c{place.number}x"))]
+    return [
+        name
+        for name in names
+        if name == place.external_bridge or name.startswith((f"c{place.number}p", f"c{place.number}x"))
+    ]
 
 
 def end_strays(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Neutron's networks made real: the ML2 mechanism driver, and the thread that keeps the kernel equal to neutron's database."""
+"""Neutron's networks made real: the mechanism driver, and the thread that keeps the kernel equal to the database."""
 
 from __future__ import annotations
 
@@ -35,8 +35,12 @@ class ClocherMechanismDriver(api.MechanismDriver):
 
     def bind_port(self, context: Any) -> None:
         segment = context.segments_to_bind[0]
-        context.set_binding(segment[api.ID], portbindings.VIF_TYPE_OVS, {portbindings.CAP_PORT_FILTER: True},
-                            status=constants.PORT_STATUS_ACTIVE)
+        context.set_binding(
+            segment[api.ID],
+            portbindings.VIF_TYPE_OVS,
+            {portbindings.CAP_PORT_FILTER: True},
+            status=constants.PORT_STATUS_ACTIVE,
+        )
 
 
 def follow() -> None:

@@ -1,4 +1,4 @@
-"""Make the host's kernel match a plan: namespaces, interfaces, addresses, routes, rules. Idempotent, only differences."""
+"""Make the kernel match a plan: namespaces, interfaces, addresses, routes, rules. Idempotent, only differences."""
 
 from __future__ import annotations
 
@@ -27,12 +27,19 @@ class Applier:
         """Bring everything to the plan. Networks first: a router's leg needs its bridge."""
         place = self._place
         wanted = {plug.network_ns(place.number, key): network for key, network in plan.networks.items()}
-        routers = {plug.router_ns(place.number, key): router for key, router in plan.routers.items()
-                   if router.gateway or router.legs}
+        routers = {
+            plug.router_ns(place.number, key): router
+            for key, router in plan.routers.items()
+            if router.gateway or router.legs
+        }
         for kind, names in (("rtr", routers), ("net", wanted)):
             self._remove(kind, set(names))
         for name, network in wanted.items():
-            self._once(name, rules.network_rules(place.number, network), lambda name=name, network=network: self._network(name, network))
+            self._once(
+                name,
+                rules.network_rules(place.number, network),
+                lambda name=name, network=network: self._network(name, network),
+            )
         for name, router in routers.items():
             self._once(name, router, lambda name=name, router=router: self._router(name, router))
         routes = host_routes(place, list(plan.routers.values()))
@@ -59,8 +66,18 @@ class Applier:
     def _router(self, name: str, router: Router) -> None:
         with plug.locked():
             if plug.make_namespace(name):
-                run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0",
-                    "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+                run(
+                    "ip",
+                    "netns",
+                    "exec",
+                    name,
+                    "sysctl",
+                    "-qw",
+                    "net.ipv4.ip_forward=1",
+                    "net.ipv4.conf.all.rp_filter=0",
+                    "net.ipv6.conf.all.disable_ipv6=1",
+                    "net.ipv6.conf.default.disable_ipv6=1",
+                )
             outer = self._device("g", router.gateway.port_id) if router.gateway else ""
             wanted = {self._device("r", leg.port_id): leg for leg in router.legs}
             for device in plug.devices(name):
@@ -79,8 +96,23 @@ class Applier:
             peer = port_device(self._place.number, leg.port_id)
             if peer in plug.devices(network):
                 run("ip", "-n", network, "link", "delete", peer)
-            run("ip", "-n", namespace, "link", "add", device, "address", leg.mac, "type", "veth", "peer", "name", peer,
-                "netns", network)
+            run(
+                "ip",
+                "-n",
+                namespace,
+                "link",
+                "add",
+                device,
+                "address",
+                leg.mac,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                peer,
+                "netns",
+                network,
+            )
             run("ip", "-n", network, "link", "set", peer, "master", BRIDGE, "up")
             run("ip", "-n", namespace, "link", "set", device, "up")
         _set_addresses(namespace, device, leg.addresses)
@@ -92,7 +124,21 @@ class Applier:
             peer = self._device("x", leg.port_id)
             if Path(f"/sys/class/net/{peer}").exists():
                 run("ip", "link", "delete", peer)
-            run("ip", "link", "add", peer, "type", "veth", "peer", "name", device, "address", leg.mac, "netns", namespace)
+            run(
+                "ip",
+                "link",
+                "add",
+                peer,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                device,
+                "address",
+                leg.mac,
+                "netns",
+                namespace,
+            )
             run("ip", "link", "set", peer, "master", self._place.external_bridge, "up")
             run("ip", "-n", namespace, "link", "set", device, "up")
         _set_addresses(namespace, device, rules.gateway_addresses(leg, router))
@@ -102,14 +148,28 @@ class Applier:
 
     def _routes(self, wanted: dict[str, str]) -> None:
         bridge = self._place.external_bridge
-        known = {route["dst"]: route.get("gateway") for route in
-                 json.loads(run("ip", "-j", "route", "show", "proto", ROUTE_PROTOCOL, "dev", bridge) or "[]")}
+        known = {
+            route["dst"]: route.get("gateway")
+            for route in json.loads(run("ip", "-j", "route", "show", "proto", ROUTE_PROTOCOL, "dev", bridge) or "[]")
+        }
         for prefix in known.keys() - wanted.keys():
             run("ip", "route", "delete", prefix, "dev", bridge, "proto", ROUTE_PROTOCOL)
         for prefix, gateway in wanted.items():
             if known.get(prefix) != gateway:
-                run("ip", "route", "replace", prefix, "via", gateway, "dev", bridge, "src", self._place.external_gateway,
-                    "proto", ROUTE_PROTOCOL)
+                run(
+                    "ip",
+                    "route",
+                    "replace",
+                    prefix,
+                    "via",
+                    gateway,
+                    "dev",
+                    bridge,
+                    "src",
+                    self._place.external_gateway,
+                    "proto",
+                    ROUTE_PROTOCOL,
+                )
 
 
 def host_routes(place: Place, routers: list[Router]) -> dict[str, str]:
@@ -118,8 +178,12 @@ def host_routes(place: Place, routers: list[Router]) -> dict[str, str]:
     Prefixes may overlap between members, as on any cloud; the first that came has the route, and the others are
     reached by floating IP. A prefix that the host itself uses, or another instance, is left alone.
     """
-    taken = [ip_network(route["dst"]) for route in json.loads(run("ip", "-j", "route", "show"))
-             if route["dst"] != "default" and not (route.get("protocol") == ROUTE_PROTOCOL and route["dev"] == place.external_bridge)]
+    taken = [
+        ip_network(route["dst"])
+        for route in json.loads(run("ip", "-j", "route", "show"))
+        if route["dst"] != "default"
+        and not (route.get("protocol") == ROUTE_PROTOCOL and route["dev"] == place.external_bridge)
+    ]
     found: dict[str, str] = {}
     for router in routers:
         if not router.gateway or not router.gateway.addresses:

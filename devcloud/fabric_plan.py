@@ -101,10 +101,13 @@ class Reader:
 
 
 def _plan(rows: Any) -> Plan:
-    prefixes = {row["id"]: row["cidr"].rpartition("/")[2] for row in rows("SELECT id, cidr FROM subnets WHERE ip_version = 4")}
+    prefixes = {
+        row["id"]: row["cidr"].rpartition("/")[2] for row in rows("SELECT id, cidr FROM subnets WHERE ip_version = 4")
+    }
     addresses = _group(
         (row["port_id"], f"{row['ip_address']}/{prefixes[row['subnet_id']]}")
-        for row in rows("SELECT * FROM ipallocations ORDER BY ip_address") if row["subnet_id"] in prefixes
+        for row in rows("SELECT * FROM ipallocations ORDER BY ip_address")
+        if row["subnet_id"] in prefixes
     )
     external = {row["network_id"] for row in rows("SELECT network_id FROM externalnetworks")}
     ports = {row["id"]: row for row in rows("SELECT * FROM ports ORDER BY id")}
@@ -121,20 +124,31 @@ def _plan(rows: Any) -> Plan:
     )
 
 
-def _networks(rows: Any, ports: dict[str, Any], addresses: dict[str, list[str]], external: set[str]) -> dict[str, Network]:
-    pairs = _group((row["port_id"], (row["mac_address"], row["ip_address"])) for row in rows("SELECT * FROM allowedaddresspairs"))
-    groups = _group((row["port_id"], row["security_group_id"]) for row in rows("SELECT * FROM securitygroupportbindings"))
+def _networks(
+    rows: Any, ports: dict[str, Any], addresses: dict[str, list[str]], external: set[str]
+) -> dict[str, Network]:
+    pairs = _group(
+        (row["port_id"], (row["mac_address"], row["ip_address"])) for row in rows("SELECT * FROM allowedaddresspairs")
+    )
+    groups = _group(
+        (row["port_id"], row["security_group_id"]) for row in rows("SELECT * FROM securitygroupportbindings")
+    )
     open_ports = {row["port_id"] for row in rows("SELECT * FROM portsecuritybindings WHERE NOT port_security_enabled")}
     rules = _rules(rows, groups, addresses, pairs)
-    found = {row["id"]: Network(row["id"], row["mtu"] or 1500)
-             for row in rows("SELECT id, mtu FROM networks") if row["id"] not in external}
+    found = {
+        row["id"]: Network(row["id"], row["mtu"] or 1500)
+        for row in rows("SELECT id, mtu FROM networks")
+        if row["id"] not in external
+    }
     for row in ports.values():
         network = found.get(row["network_id"])
         if network is None:
             continue
         own = tuple(address.partition("/")[0] for address in addresses.get(row["id"], ()))
         port = Port(
-            id=row["id"], mac=row["mac_address"], addresses=own,
+            id=row["id"],
+            mac=row["mac_address"],
+            addresses=own,
             secured=not row["device_owner"].startswith("network:") and row["id"] not in open_ports,
             pairs=tuple(sorted({*((row["mac_address"], address) for address in own), *pairs.get(row["id"], ())})),
             groups=tuple(sorted(groups.get(row["id"], ()))),
@@ -144,12 +158,15 @@ def _networks(rows: Any, ports: dict[str, Any], addresses: dict[str, list[str]],
     return {key: network for key, network in found.items() if network.ports}
 
 
-def _rules(rows: Any, groups: dict[str, list[str]], addresses: dict[str, list[str]],
-           pairs: dict[str, list[tuple[str, str]]]) -> dict[str, list[Rule]]:
+def _rules(
+    rows: Any, groups: dict[str, list[str]], addresses: dict[str, list[str]], pairs: dict[str, list[tuple[str, str]]]
+) -> dict[str, list[Rule]]:
     """Security group → its rules, with remote groups resolved to the addresses of their members."""
     members: dict[str, set[str]] = defaultdict(set)
     for port, its_groups in groups.items():
-        own = {address.partition("/")[0] for address in addresses.get(port, ())} | {pair[1] for pair in pairs.get(port, ())}
+        own = {address.partition("/")[0] for address in addresses.get(port, ())} | {
+            pair[1] for pair in pairs.get(port, ())
+        }
         for group in its_groups:
             members[group] |= own
     lists = _group((row["address_group_id"], row["address"]) for row in rows("SELECT * FROM address_associations"))
@@ -162,19 +179,25 @@ def _rules(rows: Any, groups: dict[str, list[str]], addresses: dict[str, list[st
         return (row["remote_ip_prefix"],) if row["remote_ip_prefix"] not in (None, "0.0.0.0/0") else None
 
     return _group(
-        (row["security_group_id"],
-         Rule(row["direction"], row["protocol"], row["port_range_min"], row["port_range_max"], remotes(row)))
+        (
+            row["security_group_id"],
+            Rule(row["direction"], row["protocol"], row["port_range_min"], row["port_range_max"], remotes(row)),
+        )
         for row in rows("SELECT * FROM securitygrouprules WHERE ethertype = 'IPv4' ORDER BY id")
     )
 
 
-def _routers(rows: Any, ports: dict[str, Any], addresses: dict[str, list[str]], floating: list[Any]) -> dict[str, Router]:
+def _routers(
+    rows: Any, ports: dict[str, Any], addresses: dict[str, list[str]], floating: list[Any]
+) -> dict[str, Router]:
     def leg(port: str) -> Leg:
         row = ports[port]
         return Leg(port, row["network_id"], row["mac_address"], tuple(addresses.get(port, ())))
 
     found = {
-        row["id"]: Router(row["id"], bool(row["enable_snat"]), leg(row["gw_port_id"]) if row["gw_port_id"] in ports else None)
+        row["id"]: Router(
+            row["id"], bool(row["enable_snat"]), leg(row["gw_port_id"]) if row["gw_port_id"] in ports else None
+        )
         for row in rows("SELECT * FROM routers WHERE admin_state_up ORDER BY standard_attr_id")
     }
     for row in rows("SELECT * FROM routerports ORDER BY port_id"):

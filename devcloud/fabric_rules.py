@@ -16,9 +16,28 @@ from ipaddress import collapse_addresses, ip_interface, ip_network
 from devcloud.fabric_plan import Leg, Network, Port, Router, Rule, subnets
 from devcloud.plug import port_device
 
-PROTOCOLS = {"ipip": "4", "ipv6-encap": "41", "pgm": "113", "vrrp": "112", "rsvp": "46", "egp": "8", "igmp": "2", "ospf": "89"}
-WITH_PORTS = {"tcp": "tcp", "6": "tcp", "udp": "udp", "17": "udp", "sctp": "sctp", "132": "sctp", "dccp": "dccp", "33": "dccp",
-              "udplite": "udplite", "136": "udplite"}
+PROTOCOLS = {
+    "ipip": "4",
+    "ipv6-encap": "41",
+    "pgm": "113",
+    "vrrp": "112",
+    "rsvp": "46",
+    "egp": "8",
+    "igmp": "2",
+    "ospf": "89",
+}
+WITH_PORTS = {
+    "tcp": "tcp",
+    "6": "tcp",
+    "udp": "udp",
+    "17": "udp",
+    "sctp": "sctp",
+    "132": "sctp",
+    "dccp": "dccp",
+    "33": "dccp",
+    "udplite": "udplite",
+    "136": "udplite",
+}
 ICMP = ("icmp", "1")
 
 
@@ -30,19 +49,37 @@ def network_rules(instance: int, network: Network) -> str:
 
 def _bridge_table(instance: int, ports: list[tuple[int, Port]]) -> str:
     chains = [
-        _chain("prerouting", "type filter hook prerouting priority -300; policy accept",
-               _dispatch("iifname", {f'"{port_device(instance, port.id)}"': f"jump from_{n}" for n, port in ports})),
-        _chain("forward", "type filter hook forward priority -200; policy accept",
-               _dispatch("oifname", {f'"{port_device(instance, port.id)}"': f"jump to_{n}" for n, port in ports})),
+        _chain(
+            "prerouting",
+            "type filter hook prerouting priority -300; policy accept",
+            _dispatch("iifname", {f'"{port_device(instance, port.id)}"': f"jump from_{n}" for n, port in ports}),
+        ),
+        _chain(
+            "forward",
+            "type filter hook forward priority -200; policy accept",
+            _dispatch("oifname", {f'"{port_device(instance, port.id)}"': f"jump to_{n}" for n, port in ports}),
+        ),
     ]
     for number, port in ports:
         pairs = _pairs(port)
-        chains.append(_chain(f"from_{number}", None, [
-            f"meta mark set {number << 16:#x}",
-            *([f"ether type arp arp saddr ether . arp saddr ip {pairs} accept",
-               f"ether type ip ether saddr . ip saddr {pairs} accept"] if pairs else []),
-            "drop",
-        ]))
+        chains.append(
+            _chain(
+                f"from_{number}",
+                None,
+                [
+                    f"meta mark set {number << 16:#x}",
+                    *(
+                        [
+                            f"ether type arp arp saddr ether . arp saddr ip {pairs} accept",
+                            f"ether type ip ether saddr . ip saddr {pairs} accept",
+                        ]
+                        if pairs
+                        else []
+                    ),
+                    "drop",
+                ],
+            )
+        )
         chains.append(_chain(f"to_{number}", None, [f"meta mark set meta mark or {number:#x}"]))
     return _table("bridge", chains)
 
@@ -61,13 +98,17 @@ def _inet_table(ports: list[tuple[int, Port]], groups: dict[str, list[Rule]]) ->
     inward = _dispatch("meta mark & 0xffff", {f"{n:#x}": f"goto in_{n}" for n, _ in ports})
     outward = _dispatch("meta mark & 0xffff0000", {f"{n << 16:#x}": f"goto out_{n}" for n, _ in ports})
     version = f"{zlib.crc32(repr((ports, sorted(groups.items()))).encode()) | 1:#x}"
-    forward = _chain("forward", "type filter hook forward priority 0; policy drop", [
-        f"ct state established,related ct mark {version} accept",
-        "ct state established ct direction reply accept",
-        "ct state invalid drop",
-        *outward,
-        "jump inward",
-    ])
+    forward = _chain(
+        "forward",
+        "type filter hook forward priority 0; policy drop",
+        [
+            f"ct state established,related ct mark {version} accept",
+            "ct state established ct direction reply accept",
+            "ct state invalid drop",
+            *outward,
+            "jump inward",
+        ],
+    )
     inward_chain = _chain("inward", None, [*inward, f"ct mark set {version}", "accept"])
     allow = _chain("allow", None, [f"ct mark set {version}", "accept"])
     return _table("inet", [allow, *body, inward_chain, forward])
@@ -76,8 +117,16 @@ def _inet_table(ports: list[tuple[int, Port]], groups: dict[str, list[Rule]]) ->
 def _group_chains(group: str, rules: list[Rule]) -> list[str]:
     name = f"group_{group.replace('-', '')}"
     return [
-        _chain(f"{name}_out", None, [f"{m} goto inward" for rule in rules if rule.direction == "egress" for m in _match(rule, "daddr")]),
-        _chain(f"{name}_in", None, [f"{m} goto allow" for rule in rules if rule.direction == "ingress" for m in _match(rule, "saddr")]),
+        _chain(
+            f"{name}_out",
+            None,
+            [f"{m} goto inward" for rule in rules if rule.direction == "egress" for m in _match(rule, "daddr")],
+        ),
+        _chain(
+            f"{name}_in",
+            None,
+            [f"{m} goto allow" for rule in rules if rule.direction == "ingress" for m in _match(rule, "saddr")],
+        ),
     ]
 
 
@@ -106,36 +155,57 @@ def _match(rule: Rule, field: str) -> list[str]:
 def router_rules(router: Router, external: str, host: str) -> str:
     """NAT and filter of a router. `external` is the name of its outer leg, `host` the address of the edge beyond it."""
     inside = subnets(router.legs)
-    forward = ["ct state established,related accept", f'iifname != "{external}" accept', "ct status dnat accept",
-               f"ip saddr {host} accept"]
+    forward = [
+        "ct state established,related accept",
+        f'iifname != "{external}" accept',
+        "ct status dnat accept",
+        f"ip saddr {host} accept",
+    ]
     before, after = [], []
     if router.floating:
-        before.append(f"dnat to ip daddr map {{ {', '.join(f'{public} : {fixed}' for public, fixed in router.floating)} }}")
+        before.append(
+            f"dnat to ip daddr map {{ {', '.join(f'{public} : {fixed}' for public, fixed in router.floating)} }}"
+        )
     if router.gateway and router.gateway.addresses:
         own = str(ip_interface(router.gateway.addresses[0]).ip)
         if inside:
             # a guest that calls a floating IP of its own network must get the answer from that address
             after.append(f'oifname != "{external}" ct status dnat ip saddr {_set(inside)} snat to {own}')
         if router.floating:
-            after.append(f'oifname "{external}" snat to ip saddr map '
-                         f"{{ {', '.join(f'{fixed} : {public}' for public, fixed in router.floating)} }}")
+            after.append(
+                f'oifname "{external}" snat to ip saddr map '
+                f"{{ {', '.join(f'{fixed} : {public}' for public, fixed in router.floating)} }}"
+            )
         if inside and router.snat:
             after.append(f'oifname "{external}" ip saddr {_set(inside)} snat to {own}')
-    return _table("ip", [
-        _chain("forward", "type filter hook forward priority 0; policy drop", forward),
-        _chain("prerouting", "type nat hook prerouting priority -100; policy accept", before),
-        _chain("postrouting", "type nat hook postrouting priority 100; policy accept", after),
-    ])
+    return _table(
+        "ip",
+        [
+            _chain("forward", "type filter hook forward priority 0; policy drop", forward),
+            _chain("prerouting", "type nat hook prerouting priority -100; policy accept", before),
+            _chain("postrouting", "type nat hook postrouting priority 100; policy accept", after),
+        ],
+    )
 
 
 def edge_rules(name: str, bridge: str, cidr: str) -> str:
     """The host's part: guests reach the world behind its address; it never forwards between members' prefixes."""
-    return _table("ip", [
-        _chain("forward", "type filter hook forward priority 0; policy accept",
-               [f'iifname "{bridge}" oifname "{bridge}" ip daddr != {cidr} drop']),
-        _chain("postrouting", "type nat hook postrouting priority 100; policy accept",
-               [f'ip saddr {cidr} oifname != "{bridge}" masquerade']),
-    ], name)
+    return _table(
+        "ip",
+        [
+            _chain(
+                "forward",
+                "type filter hook forward priority 0; policy accept",
+                [f'iifname "{bridge}" oifname "{bridge}" ip daddr != {cidr} drop'],
+            ),
+            _chain(
+                "postrouting",
+                "type nat hook postrouting priority 100; policy accept",
+                [f'ip saddr {cidr} oifname != "{bridge}" masquerade'],
+            ),
+        ],
+        name,
+    )
 
 
 def gateway_addresses(leg: Leg, router: Router) -> tuple[str, ...]:

@@ -73,8 +73,20 @@ def install_venv(place: Place, log: Log) -> None:
     python = place.venv / "bin" / "python"
     if uv := _uv():
         _check([uv, "venv", "-q", "--python", _python(), str(place.venv)])
-        _check([uv, "pip", "install", "-q", "--compile-bytecode", "--require-hashes", "-p", str(python), "-r",
-                str(LOCK_FILE)])
+        _check(
+            [
+                uv,
+                "pip",
+                "install",
+                "-q",
+                "--compile-bytecode",
+                "--require-hashes",
+                "-p",
+                str(python),
+                "-r",
+                str(LOCK_FILE),
+            ]
+        )
     else:
         _check([_python(), "-m", "venv", str(place.venv)])
         _check([str(python), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(LOCK_FILE)])
@@ -101,7 +113,15 @@ def _python() -> str:
 
 
 def _check(command: list[str], environment: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=20 * MINUTES, check=False)
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=20 * MINUTES,
+        check=False,
+    )
     if done.returncode:
         raise InstallError(f"{' '.join(command[:6])} failed:\n{done.stdout[-2000:]}")

@@ -104,8 +104,20 @@ def make_network(instance: int, network_id: str) -> str:
     if make_namespace(namespace):
         run("ip", "netns", "exec", namespace, "nft", "-f", "-", text=CLOSED)
     if BRIDGE not in devices(namespace):
-        run("ip", "-n", namespace, "link", "add", BRIDGE, "type", "bridge",
-            "nf_call_iptables", "1", "nf_call_ip6tables", "1")
+        run(
+            "ip",
+            "-n",
+            namespace,
+            "link",
+            "add",
+            BRIDGE,
+            "type",
+            "bridge",
+            "nf_call_iptables",
+            "1",
+            "nf_call_ip6tables",
+            "1",
+        )
         run("ip", "-n", namespace, "link", "set", BRIDGE, "up")
     return namespace
 
@@ -113,8 +125,8 @@ def make_network(instance: int, network_id: str) -> str:
 def plug(instance_no: int, network_id: str, port_id: str, mac: str, guest_ns: str, mtu: int = 1500) -> str:
     """Join a port to its network and to the guest's namespace, which must exist.
 
-    Returns the interface's name in the guest (`eth0`, `eth1`…, in the order of plugging), up, with the port's MAC and no
-    address: addresses are the caller's. Called again for a port that is plugged there, it changes nothing.
+    Returns the interface's name in the guest (`eth0`, `eth1`…, in the order of plugging), up, with the port's MAC and
+    no address: addresses are the caller's. Called again for a port that is plugged there, it changes nothing.
     """
     device = port_device(instance_no, port_id)
     with locked():
@@ -126,8 +138,27 @@ def plug(instance_no: int, network_id: str, port_id: str, mac: str, guest_ns: st
                 return name
             run("ip", "-n", namespace, "link", "delete", device)
         name = next(f"eth{i}" for i in range(64) if f"eth{i}" not in inside)
-        run("ip", "-n", namespace, "link", "add", device, "mtu", str(mtu), "type", "veth",
-            "peer", "name", name, "address", mac, "mtu", str(mtu), "netns", guest_ns)
+        run(
+            "ip",
+            "-n",
+            namespace,
+            "link",
+            "add",
+            device,
+            "mtu",
+            str(mtu),
+            "type",
+            "veth",
+            "peer",
+            "name",
+            name,
+            "address",
+            mac,
+            "mtu",
+            str(mtu),
+            "netns",
+            guest_ns,
+        )
         run("ip", "-n", guest_ns, "link", "set", name, "up")
         run("ip", "-n", namespace, "link", "set", device, "master", BRIDGE, "up")
     return name

@@ -29,7 +29,7 @@ def check_ports(place: Place) -> None:
             probe.settimeout(2)
             if probe.connect_ex(("127.0.0.1", place.port(service))) == 0:
                 raise ServiceError(
-                    f"port {place.port(service)} ({service}) is in use by another program; nothing was started or changed"
+                    f"port {place.port(service)} ({service}) is taken by another program; nothing was started"
                 )
 
 
@@ -50,7 +50,11 @@ def start(place: Place, service: str) -> None:
     with (place.directory("log") / f"{service}.out").open("ab") as output:
         process = subprocess.Popen(
             [str(place.venv / "bin" / "python"), "-m", "devcloud.serve", service],
-            cwd="/", env=environment(place), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            cwd="/",
+            env=environment(place),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     _pid_file(place, service).write_text(str(process.pid))

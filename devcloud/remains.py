@@ -1,4 +1,4 @@
-"""What a cloud that was stopped, or that died, may have left on the host below its state: mounts, loop devices, cgroups."""
+"""What a cloud that was stopped, or that died, may have left on the host: mounts, loop devices, control groups."""
 
 from __future__ import annotations
 
@@ -32,8 +32,12 @@ def loops(place: Place) -> list[str]:
 
 def cgroups(place: Place) -> list[Path]:
     """Control groups that are named after the instance, the innermost first."""
-    found = [Path(top) for pattern in (f"{place.prefix}-*", f"*/{place.prefix}-*", f"*/*/{place.prefix}-*")
-             for match in CGROUPS.glob(pattern) for top, _, _ in os.walk(match)]
+    found = [
+        Path(top)
+        for pattern in (f"{place.prefix}-*", f"*/{place.prefix}-*", f"*/*/{place.prefix}-*")
+        for match in CGROUPS.glob(pattern)
+        for top, _, _ in os.walk(match)
+    ]
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 

@@ -13,14 +13,23 @@ from devcloud.install import lock_hash
 from devcloud.place import REPO, Place, environment
 
 Log = Callable[[str], None]
-DATABASES = {"keystone": ["keystone"], "glance": ["glance"], "placement": ["placement"],
-             "nova": ["nova_api", "nova", "nova_cell0"], "neutron": ["neutron"], "cinder": ["cinder"]}
+DATABASES = {
+    "keystone": ["keystone"],
+    "glance": ["glance"],
+    "placement": ["placement"],
+    "nova": ["nova_api", "nova", "nova_cell0"],
+    "neutron": ["neutron"],
+    "cinder": ["cinder"],
+}
 # service → the commands that make its tables; {config} is its configuration file
 COMMANDS = {
     "keystone": ["keystone-manage --config-file {config} db_sync"],
     "glance": ["glance-manage --config-file {config} db_sync"],
     "placement": ["placement-manage --config-file {config} db sync"],
-    "nova": ["nova-manage --config-file {config} api_db sync", "nova-manage --config-file {config} db sync --local_cell"],
+    "nova": [
+        "nova-manage --config-file {config} api_db sync",
+        "nova-manage --config-file {config} db sync --local_cell",
+    ],
     "neutron": ["python -m devcloud.neutron_tables {config}"],
     "cinder": ["cinder-manage --config-file {config} db sync"],
 }
@@ -68,7 +77,14 @@ def _copy(source: Path, target: Path) -> None:
 
 def _run(place: Place, command: list[str]) -> None:
     with (place.directory("log") / "schema.log").open("ab") as output:
-        done = subprocess.run([str(place.venv / "bin" / command[0]), *command[1:]], env=environment(place),
-                              stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=5 * MINUTES, check=False)
+        done = subprocess.run(
+            [str(place.venv / "bin" / command[0]), *command[1:]],
+            env=environment(place),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            timeout=5 * MINUTES,
+            check=False,
+        )
     if done.returncode:
         raise SchemaError(f"{' '.join(command)} failed, see {output.name}")

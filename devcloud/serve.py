@@ -52,9 +52,8 @@ def placement(place: Place) -> Any:
 def neutron(place: Place) -> Any:
     os.environ["OS_NEUTRON_CONFIG_DIR"] = str(place.config("neutron").parent)
     os.environ["OS_NEUTRON_CONFIG_FILES"] = "neutron.conf"
-    from neutron.wsgi.api import application
-
     from neutron import policy
+    from neutron.wsgi.api import application
 
     policy.init()
     return application
@@ -110,11 +109,21 @@ def _map_cells(place: Place) -> None:
     admin = context.get_admin_context()
     known = {cell.name for cell in objects.CellMappingList.get_all(admin)}
     if "cell0" not in known:
-        objects.CellMapping(admin, uuid=NO_CELL, name="cell0", transport_url="none:///",
-                            database_connection=place.database("nova_cell0")).create()
+        objects.CellMapping(
+            admin,
+            uuid=NO_CELL,
+            name="cell0",
+            transport_url="none:///",
+            database_connection=place.database("nova_cell0"),
+        ).create()
     if "cell1" not in known:
-        objects.CellMapping(admin, uuid=str(uuid.uuid4()), name="cell1", transport_url="fake://",
-                            database_connection=place.database("nova")).create()
+        objects.CellMapping(
+            admin,
+            uuid=str(uuid.uuid4()),
+            name="cell1",
+            transport_url="fake://",
+            database_connection=place.database("nova"),
+        ).create()
 
 
 def _skip_allocation_scan() -> None:
@@ -150,8 +159,9 @@ def cinder(place: Place) -> Any:
     _report_every_service(service.Service)
     backend = cfg.CONF.enabled_backends[0]
     cfg.CONF.register_opt(cfg.StrOpt("backend_host"), group=backend)
-    volumes = service.Service.create(host=f"{cfg.CONF.host}@{backend}", service_name=backend, binary="cinder-volume",
-                                     coordination=True)
+    volumes = service.Service.create(
+        host=f"{cfg.CONF.host}@{backend}", service_name=backend, binary="cinder-volume", coordination=True
+    )
     scheduler = service.Service.create(binary="cinder-scheduler")
     for started in (volumes, scheduler):  # in this order: the scheduler waits for the first report of the volumes
         started.start()
@@ -175,7 +185,12 @@ def _report_every_service(service: Any) -> None:
 
 
 SERVICES: dict[str, Callable[[Place], Any]] = {
-    "keystone": keystone, "glance": glance, "placement": placement, "nova": nova, "neutron": neutron, "cinder": cinder,
+    "keystone": keystone,
+    "glance": glance,
+    "placement": placement,
+    "nova": nova,
+    "neutron": neutron,
+    "cinder": cinder,
 }
 
 
@@ -184,8 +199,14 @@ def main() -> None:
     sys.argv = [service]
     sqlite.tune()
     try:
-        server = waitress.create_server(SERVICES[service](place), host="127.0.0.1", port=place.port(service),
-                                        threads=12, connection_limit=1000, channel_timeout=600)
+        server = waitress.create_server(
+            SERVICES[service](place),
+            host="127.0.0.1",
+            port=place.port(service),
+            threads=12,
+            connection_limit=1000,
+            channel_timeout=600,
+        )
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

@@ -26,8 +26,22 @@ IN_PROCESS = "fake://"
 
 def write_settings(place: Place) -> None:
     """Write every configuration file, key and directory that the services start from; repeated at each `up`."""
-    for name in ("etc", "db", "log", "pid", "lock", "glance/images", "glance/staging", "glance/tasks", "glance/cache",
-                 "nova/instances", "neutron", "cinder/volumes", "cinder/coordination", "python"):
+    for name in (
+        "etc",
+        "db",
+        "log",
+        "pid",
+        "lock",
+        "glance/images",
+        "glance/staging",
+        "glance/tasks",
+        "glance/cache",
+        "nova/instances",
+        "neutron",
+        "cinder/volumes",
+        "cinder/coordination",
+        "python",
+    ):
         place.directory(name).mkdir(parents=True, exist_ok=True)
     place.state.chmod(0o700)
     place.make_secrets()
@@ -51,11 +65,15 @@ def write_settings(place: Place) -> None:
 def clouds(place: Place) -> str:
     """clouds.yaml: the administrator, and the orchestrator's account scoped to its project or to its domain."""
     control = "project_name: clocher-control\n      project_domain_name: clocher"
-    return "clouds:\n" + "".join((
-        _cloud(place, "devcloud-admin", "admin", "Default", "project_name: admin\n      project_domain_name: Default"),
-        _cloud(place, "clocher", "clocher", "clocher", control),
-        _cloud(place, "clocher-domain", "clocher", "clocher", "domain_name: clocher"),
-    ))
+    return "clouds:\n" + "".join(
+        (
+            _cloud(
+                place, "devcloud-admin", "admin", "Default", "project_name: admin\n      project_domain_name: Default"
+            ),
+            _cloud(place, "clocher", "clocher", "clocher", control),
+            _cloud(place, "clocher-domain", "clocher", "clocher", "domain_name: clocher"),
+        )
+    )
 
 
 def _cloud(place: Place, name: str, user: str, domain: str, scope: str) -> str:
@@ -223,7 +241,12 @@ def cinder(place: Place) -> Sections:
 
 
 SECTIONS: dict[str, Callable[[Place], Sections]] = {
-    "keystone": keystone, "glance": glance, "placement": placement, "nova": nova, "neutron": neutron, "cinder": cinder,
+    "keystone": keystone,
+    "glance": glance,
+    "placement": placement,
+    "nova": nova,
+    "neutron": neutron,
+    "cinder": cinder,
 }
 assert SECTIONS.keys() == OFFSETS.keys()
 
@@ -264,8 +287,10 @@ def _lock(place: Place) -> dict[str, object]:
 
 
 def _ini(sections: Sections) -> str:
-    blocks = (f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in options.items())
-              for name, options in sections.items())
+    blocks = (
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in options.items())
+        for name, options in sections.items()
+    )
     return "\n".join(blocks)
 
 

@@ -22,8 +22,14 @@ WAIT_SECONDS = 60
 
 def devcloud(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the dev cloud's command."""
-    return subprocess.run([sys.executable, "-m", "devcloud", *arguments], cwd=ROOT, capture_output=True, text=True,
-                          timeout=UP_SECONDS, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "devcloud", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=UP_SECONDS,
+        check=False,
+    )
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS, pause: float = 0.1) -> Any:
@@ -51,7 +57,7 @@ def state() -> Path:
 
 @pytest.fixture(scope="session")
 def connect(state: Path) -> Iterator[Callable[..., Any]]:
-    """connect(cloud, **scope): a connection by a cloud of the instance's clouds.yaml, in another scope if one is given."""
+    """connect(cloud, **scope): a connection by an entry of the instance's clouds.yaml, in another scope if given."""
     made = []
 
     def open_connection(cloud: str, **scope: str) -> Any:
@@ -61,7 +67,9 @@ def connect(state: Path) -> Iterator[Callable[..., Any]]:
             for key in ("project_name", "project_domain_name", "domain_name"):
                 auth.pop(key, None)
             auth.update(scope)
-        connection = openstack.connection.Connection(auth=auth, region_name=region.region_name, identity_api_version="3")
+        connection = openstack.connection.Connection(
+            auth=auth, region_name=region.region_name, identity_api_version="3"
+        )
         made.append(connection)
         return connection
 
@@ -90,7 +98,7 @@ class Member:
 
 @pytest.fixture(scope="session")
 def make_member(connect: Callable[..., Any], admin: Any) -> Iterator[Callable[[str], Member]]:
-    """make_member(cidr): a project in the orchestrator's domain, made by the orchestrator's own account; deleted at the end."""
+    """make_member(cidr): a project with its network, made by the orchestrator's own account; deleted at the end."""
     domain = connect("clocher-domain")
     access = domain.session.auth.get_access(domain.session)
     made: list[Member] = []
@@ -104,7 +112,7 @@ def make_member(connect: Callable[..., Any], admin: Any) -> Iterator[Callable[[s
         network = cloud.network.create_network(name=name)
         subnet = cloud.network.create_subnet(network_id=network.id, ip_version=4, cidr=cidr, is_dhcp_enabled=False)
         router = cloud.network.create_router(name=name, external_gateway_info={"network_id": public.id})
-        cloud.network.add_interface_to_router(router, subnet_id=subnet.id)
+        cloud.network.add_interface_to_router(router, subnet=subnet.id)
         member = Member(cloud, project, network, subnet, router, cloud.network.create_security_group(name=name))
         made.append(member)
         return member
@@ -127,6 +135,111 @@ def _clear(member: Member) -> None:
     for port in list(cloud.network.ports(network_id=member.network.id)):
         if not port.device_owner.startswith("network:"):
             cloud.network.delete_port(port)
-    cloud.network.remove_interface_from_router(member.router, subnet_id=member.subnet.id)
+    cloud.network.remove_interface_from_router(member.router, subnet=member.subnet.id)
     cloud.network.delete_router(member.router)
     cloud.network.delete_network(member.network)
+
+
+@dataclass(frozen=True)
+class Key:
+    """An SSH key made for these tests."""
+
+    private: Path
+    public: str
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Key:
+    path = tmp_path_factory.mktemp("key") / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True, timeout=20)
+    return Key(path, path.with_suffix(".pub").read_text())
+
+
+@pytest.fixture(scope="session")
+def run_in(key: Key) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """run_in(address, command, user="debian"): run a command in a guest; exit status 255 when SSH itself failed."""
+
+    def run(address: str, command: str, user: str = "debian", seconds: int = 30) -> subprocess.CompletedProcess[str]:
+        options = (
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ConnectTimeout=2",
+            "-o",
+            "LogLevel=ERROR",
+            "-o",
+            "IdentitiesOnly=yes",
+        )
+        return subprocess.run(
+            ["ssh", "-i", str(key.private), *options, f"{user}@{address}", command],
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def boot(key: Key) -> Callable[..., Any]:
+    """boot(member, **options): a server of `debian-12`, `s1.small`, on a port of the member's group, once ACTIVE."""
+
+    def make(member: Member, **options: Any) -> Any:
+        cloud = member.cloud
+        if not cloud.compute.find_keypair("test"):
+            cloud.compute.create_keypair(name="test", public_key=key.public)
+        port = cloud.network.create_port(network_id=member.network.id, security_groups=[member.group.id])
+        wanted = {
+            "name": f"guest-{uuid.uuid4().hex[:6]}",
+            "image_id": cloud.image.find_image("debian-12").id,
+            "flavor_id": cloud.compute.find_flavor("s1.small").id,
+            "key_name": "test",
+            "networks": [{"port": port.id}],
+            **options,
+        }
+        return wait_for_status(member, cloud.compute.create_server(**wanted), "ACTIVE")
+
+    return make
+
+
+def wait_for_status(member: Member, server: Any, status: str) -> Any:
+    """The server when Nova says `status` and no task is under way; a failure when it is ERROR."""
+
+    def look() -> Any:
+        found = member.cloud.compute.get_server(server.id)
+        assert found.status == status or found.status != "ERROR", found.fault
+        return found if found.status == status and not found.task_state else None
+
+    return eventually(look, f"server {server.name} is {status}")
+
+
+def port_of(member: Member, server: Any) -> Any:
+    """The server's only port."""
+    return next(iter(member.cloud.network.ports(device_id=server.id)))
+
+
+def address_of(server: Any) -> str:
+    """The server's fixed address."""
+    return next(
+        entry["addr"]
+        for entries in server.addresses.values()
+        for entry in entries
+        if entry["OS-EXT-IPS:type"] == "fixed"
+    )
+
+
+def allow(member: Member, **rule: Any) -> Any:
+    """Add an inward rule to the member's security group: all TCP to port 22 unless said otherwise."""
+    wanted = {
+        "direction": "ingress",
+        "ether_type": "IPv4",
+        "protocol": "tcp",
+        "port_range_min": 22,
+        "port_range_max": 22,
+    }
+    return member.cloud.network.create_security_group_rule(security_group_id=member.group.id, **{**wanted, **rule})
