@@ -94,6 +94,7 @@ def keystone(place: Place) -> Sections:
     return {
         "DEFAULT": {"transport_url": IN_PROCESS, "log_file": place.directory("log") / "keystone.log"},
         "database": {"connection": place.database("keystone")},
+        "identity": {"password_hash_rounds": 4},  # every token costs a hash; here the passwords guard nothing
         "token": {"provider": "fernet", "expiration": 86400},
         "fernet_tokens": {"key_repository": place.directory("fernet")},
         "fernet_receipts": {"key_repository": place.directory("fernet")},
