@@ -42,8 +42,7 @@ def close_edge(place: Place) -> None:
     with plug.locked():
         for name in plug.namespaces(f"{place.prefix}-"):
             run("ip", "netns", "delete", name)
-        for device in _own_devices(place):
-            run("ip", "link", "delete", device)
+        _delete_devices(place)
         tables = json.loads(run("nft", "-j", "list", "tables"))["nftables"]
         if any(entry.get("table", {}).get("name") == place.prefix for entry in tables):
             run("nft", "delete", "table", "ip", place.prefix)
@@ -52,8 +51,19 @@ def close_edge(place: Place) -> None:
             BORROWED.unlink()
 
 
+def _delete_devices(place: Place) -> None:
+    """The outer legs also go by themselves, a moment after their routers' namespaces."""
+    deadline = time.monotonic() + KILL_SECONDS
+    while names := _own_devices(place):
+        try:
+            run("ip", "link", "delete", names[0])
+        except PlugError:
+            if time.monotonic() > deadline:
+                raise
+
+
 def _own_devices(place: Place) -> list[str]:
-    """Our interfaces in the host's namespace. The outer legs go with their routers' namespaces, but not at once."""
+    """Our interfaces in the host's namespace."""
     names = [path.name for path in Path("/sys/class/net").iterdir()]
     return [
         name
