@@ -52,6 +52,8 @@ def write_identity(upper: Path, instance: Any, network_info: Any, injected_files
     seed = upper / SEED
     shutil.rmtree(seed, ignore_errors=True)
     for name, content in known.metadata_for_config_drive():
+        if name.endswith("/network_data.json"):  # cloud-init would look for cards to set up; ours are set up from outside
+            continue
         path = seed / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else str(content).encode())
