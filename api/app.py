@@ -25,7 +25,9 @@ def create(settings: Settings) -> APIFlask:
         docs_path=None,
         json_errors=False,
     )
-    app.config.update(MAX_CONTENT_LENGTH=BODY, MAX_FORM_MEMORY_SIZE=BODY, AUTO_SERVERS=False)
+    app.config.update(
+        MAX_CONTENT_LENGTH=BODY, MAX_FORM_MEMORY_SIZE=BODY, AUTO_SERVERS=False, TIMEZONE=settings.timezone
+    )
     app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "clocher tokens make"}}
     metrics.install(app, settings)  # first, so that refusals are counted too
     auth.install(app, settings)

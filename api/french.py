@@ -44,7 +44,8 @@ STEPS = {
     "configure": "Configurer le système",
     "health": "Vérifier la santé",
     "activate": "Mettre en service",
-    "deactivate": "Retirer du service",
+    "release": "Libérer ce qui était réservé",
+    "rest": "Mettre au repos",
     "stop": "Arrêter",
     "start": "Démarrer",
 }
@@ -55,7 +56,19 @@ ORDER_STATES = {
     "rejected": "refusée",
     "cancelled": "annulée",
 }
+OUTCOMES = {
+    "started": "en cours",
+    "ok": "inchangé",
+    "changed": "fait",
+    "skipped": "sans objet",
+    "failed": "échoué",
+    "unreachable": "injoignable",
+    "ignored": "passé outre",
+}
+PERIOD_STATES = {"open": "en cours", "draft": "projet", "checked": "vérifié", "closed": "clos"}
 WORDS = {
+    "period": PERIOD_STATES,
+    "outcome": OUTCOMES,
     "service": SERVICE_STATES,
     "flow": FLOW_STATES,
     "kind": FLOW_KINDS,

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import NotFound
 from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, FlowStep, Member, Resource, ResourceEvent, Service
-from tenants.tables import Order, Statement
+from tenants import statements
+from tenants.tables import Order, Period, Statement
 
 BEYOND = 2**63 - 1  # the biggest id a column holds; no row has it, whatever a bigger one asked for
 Row = TypeVar("Row", Order, Service, Flow, Statement)
@@ -95,9 +96,8 @@ def at_work(session: Session, at: datetime, *, limit: int = 200) -> list[dict[st
 
 
 def _newest_flows(session: Session, service_ids: list[int]) -> dict[int, Flow]:
-    query = sa.select(Flow).where(Flow.service_id.in_(service_ids)).distinct(Flow.service_id)
-    flows = session.scalars(query.order_by(Flow.service_id, Flow.id.desc()))
-    return {flow.service_id: flow for flow in flows}
+    newest = sa.select(sa.func.max(Flow.id)).where(Flow.service_id.in_(service_ids)).group_by(Flow.service_id)
+    return {flow.service_id: flow for flow in session.scalars(sa.select(Flow).where(Flow.id.in_(newest)))}
 
 
 def waiting_orders(session: Session) -> list[dict[str, Any]]:
@@ -115,6 +115,13 @@ def tasks(session: Session, flow_id: int, *, after: int = 0, limit: int = 500) -
     """What Ansible did in the guest during a flow, as it came, beginning after the event `after`."""
     query = sa.select(AnsibleEvent).where(AnsibleEvent.flow_id == flow_id, AnsibleEvent.id > after)
     return list(session.scalars(query.order_by(AnsibleEvent.id).limit(limit)))
+
+
+def statement(session: Session, statement_id: int) -> dict[str, Any]:
+    """A statement's whole document, with its id and its own hash; errors as `show`."""
+    row = show(session, Statement, statement_id)
+    [document] = statements.documents(session, session.get_one(Period, row["period_id"]), row["member"])
+    return {**document, "id": row["id"], "hash": row["hash"]}
 
 
 def audit_entries(

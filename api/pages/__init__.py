@@ -8,10 +8,10 @@ from apiflask import APIBlueprint
 from flask import g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from api import auth
+from api import auth, exporting
 from orchestrator.errors import Unauthenticated
 from orchestrator.tables import FLOW_LIVE, Flow, Member, Service
-from tenants import catalogue, operations, reading
+from tenants import catalogue, operations, reading, statements
 
 blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
 
@@ -56,7 +56,9 @@ def flow(flow_id: int) -> str:
     with auth.scope() as opened:
         found = reading.find(opened, Flow, flow_id)
         service = reading.show(opened, Service, found.service_id)
-        steps, tasks = reading.steps(opened, [flow_id]), reading.tasks(opened, flow_id)
+        steps, told = reading.steps(opened, [flow_id]), reading.tasks(opened, flow_id)
+        # A task is told when it starts and when it ends: only the last one may still be without its end.
+        tasks = [task for task in told if task.task and (task.outcome != "started" or task is told[-1])]
         live = found.state in FLOW_LIVE
         return _page("flow", opened, flow=found, service=service, steps=steps, tasks=tasks, live=live)
 
@@ -74,6 +76,20 @@ def offers() -> str:
     """What can be ordered, and what it costs a month."""
     with auth.scope() as opened:
         return _page("catalogue", opened, offers=catalogue.priced(opened, auth.now()), live=False)
+
+
+@blueprint.get("/statements")
+def accounts() -> str:
+    """The members' accounts, newest month first."""
+    with auth.scope() as opened:
+        return _page("statements", opened, statements=statements.listed(opened), live=False)
+
+
+@blueprint.get("/statements/<int:statement_id>.csv")
+def download(statement_id: int) -> Response:
+    """One account as a file."""
+    with auth.scope() as opened:
+        return exporting.csv_answer(reading.statement(opened, statement_id))
 
 
 def _page(name: str, opened: Any, **shown: Any) -> str:

@@ -211,20 +211,37 @@ class StatementOut(Given):
     hash: str | None
 
 
-class LineOut(Given):
-    """One line. amount: euros; unit_seconds: exact quantity × seconds of the usage; share: exact euros of a pool."""
+class Payer(Given):
+    """Who owes it."""
 
-    position: int
-    kind: str
-    service: str | None
-    label: str
-    hourly: Amount | None
-    unit_seconds: Amount | None
-    share: Amount | None
-    amount: Amount
+    slug: str
+    name: str
+    siren: str
+    siret: str
 
 
-class StatementDetail(StatementOut):
-    """An account with its lines."""
+class StatementDetail(Given):
+    """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it."""
 
-    lines: list[LineOut]
+    id: int
+    period: str
+    since: datetime = Field(alias="from")
+    until: datetime
+    metered_until: datetime | None
+    state: str
+    sample: bool
+    currency: str
+    member: Payer
+    lines: list[dict[str, Any]]
+    usage: str
+    shares: str
+    total: str
+    previous_hash: str | None
+    hash: str | None
+
+
+class StatementQuery(BaseModel):
+    """period: a month as 2026-10; member: of the territory's list, one."""
+
+    period: Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")] | None = None
+    member: Slug | None = None

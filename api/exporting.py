@@ -1,0 +1,17 @@
+"""Files that a browser or a program downloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, current_app
+
+from tenants import exports
+
+
+def csv_answer(document: dict[str, Any]) -> Response:
+    """A statement as a CSV file with its name."""
+    name = exports.file_name(document["period"], document["sample"], document["member"]["slug"], "csv")
+    content = exports.csv_file([document], current_app.config["TIMEZONE"])
+    disposition = f'attachment; filename="{name}"'
+    return Response(content, content_type="text/csv; charset=utf-8", headers={"Content-Disposition": disposition})

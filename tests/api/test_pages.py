@@ -1,0 +1,173 @@
+"""The pages without a browser: sign-in, cookie, forms of other sites, headers, what is shown to whom."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+from apiflask import APIFlask
+from flask.testing import FlaskClient
+from sqlalchemy.dialects.postgresql import Range
+from werkzeug.test import TestResponse
+
+from orchestrator.database import territory_session
+from orchestrator.tables import Flow, Member
+from tenants.tables import Period, Statement, Token
+from tests.api.conftest import Caller
+from tests.tenants.ordering import NOW, wish
+
+
+def word(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+def sign_in(caller: Caller) -> tuple[FlaskClient, TestResponse]:
+    client = caller.app.test_client()
+    form = {"csrf": word(client.get("/sign-in").text), "token": caller.secret or ""}
+    return client, client.post("/sign-in", data=form)
+
+
+def test_signed_in_and_out(brevaux: Caller, owner: sa.Engine) -> None:
+    client, answer = sign_in(brevaux)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert (brevaux.secret or "none") not in cookie
+    home = client.get("/").text
+    assert "Brevaux" in home
+    assert "Aucun service pour l’instant" in home
+    client.post("/sign-out", data={"csrf": word(home)})
+    assert client.get("/").headers["Location"] == "/sign-in"
+
+
+def test_over_https_the_cookie_is_secure(brevaux: Caller) -> None:
+    client = brevaux.app.test_client()
+    assert "Secure" in client.get("/sign-in", base_url="https://localhost").headers["Set-Cookie"]
+
+
+def test_a_revoked_token_ends_the_session(brevaux: Caller, owner: sa.Engine) -> None:
+    client, _ = sign_in(brevaux)
+    with territory_session(owner, "tests") as session:
+        session.execute(sa.update(Token).values(revoked_at=NOW))
+    assert client.get("/").headers["Location"] == "/sign-in"
+
+
+def test_a_wrong_token_is_said_in_the_form(app: APIFlask) -> None:
+    _, answer = sign_in(Caller(app, "clo_wrong"))
+    assert answer.status_code == 401
+    assert "inconnu, expiré ou révoqué" in answer.text
+    assert "clo_wrong" not in answer.text
+
+
+def test_a_cookie_opens_no_api_and_a_token_no_page(brevaux: Caller) -> None:
+    client, _ = sign_in(brevaux)
+    assert client.get("/api/v1/orders").status_code == 401
+    bearer = {"Authorization": f"Bearer {brevaux.secret}"}
+    assert brevaux.app.test_client().get("/", headers=bearer).status_code == 302
+
+
+def test_a_forged_cookie_is_nobody(app: APIFlask) -> None:
+    client = app.test_client()
+    client.set_cookie("clocher", "eyJ0b2tlbiI6IjAwIn0.aaaaaa.bbbbbb")
+    assert client.get("/").headers["Location"] == "/sign-in"
+
+
+def test_forms_of_other_sites_do_nothing(brevaux: Caller, owner: sa.Engine) -> None:
+    flow_id = brevaux.place(wish()).json["flow_id"]
+    client, _ = sign_in(brevaux)
+    for data in ({}, {"csrf": "guess"}, {"csrf": "é"}):
+        answer = client.post(f"/flows/{flow_id}/cancel", data=data)
+        assert answer.status_code == 422
+        assert "form_expired" in answer.text
+    with territory_session(owner, "tests") as session:
+        assert session.get_one(Flow, flow_id).cancel_requested is False
+    form = {"csrf": word(client.get(f"/flows/{flow_id}").text)}
+    assert client.post(f"/flows/{flow_id}/cancel", data=form).status_code == 302
+    with territory_session(owner, "tests") as session:
+        assert session.get_one(Flow, flow_id).cancel_requested is True
+
+
+def test_what_was_before_the_sign_in_is_not_trusted_after(brevaux: Caller) -> None:
+    client = brevaux.app.test_client()
+    before = word(client.get("/sign-in").text)
+    client.post("/sign-in", data={"csrf": before, "token": brevaux.secret})
+    assert word(client.get("/").text) != before
+
+
+def test_strict_headers_and_nothing_inline(brevaux: Caller) -> None:
+    brevaux.place(wish())
+    client, _ = sign_in(brevaux)
+    for path in ("/", "/flows/1", "/catalogue", "/statements", "/sign-in", "/nowhere"):
+        answer = client.get(path)
+        assert answer.status_code == (404 if path == "/nowhere" else 200)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert '<html lang="fr">' in answer.text
+        assert 'href="#content"' in answer.text
+        assert not re.search(r"<script>|<style|style=|\son[a-z]+=|https?://", answer.text), path
+
+
+def test_foreign_and_unknown_look_alike(brevaux: Caller, orgelune: Caller) -> None:
+    flow_id = brevaux.place(wish()).json["flow_id"]
+    client, _ = sign_in(orgelune)
+    foreign, unknown = client.get(f"/flows/{flow_id}"), client.get("/flows/999")
+    assert foreign.status_code == unknown.status_code == 404
+    assert foreign.text == unknown.text
+    assert "web" not in client.get("/").text.split("<main")[1]
+
+
+def test_only_the_living_part_is_polled(brevaux: Caller) -> None:
+    brevaux.place(wish())
+    client, _ = sign_in(brevaux)
+    assert '<meta http-equiv="refresh"' in client.get("/").text
+    part = client.get("/?part=live").text
+    assert part.startswith('<div id="live"')
+    assert "every 1s" in part
+    assert "<html" not in part
+
+
+def test_amounts_and_instants_are_french(dsi: Caller, brevaux: Caller) -> None:
+    brevaux.place(wish("gros"), "vm-xlarge")
+    client, _ = sign_in(dsi)
+    home = client.get("/").text
+    assert "116,80\xa0€" in home
+    assert re.search(r"commande 1 du \d\d/\d\d/\d{4} \d\d:\d\d:\d\d", home)
+    assert "brevaux" in home
+
+
+@pytest.fixture
+def statement_id(owner: sa.Engine, brevaux: Caller) -> int:
+    """A draft of brevaux for a month."""
+    with territory_session(owner, "finance") as session:
+        period = Period(label="2026-10", during=Range(NOW.replace(month=10), NOW), state="draft")
+        session.add(period)
+        session.flush()
+        member_id = session.scalars(sa.select(Member.id).where(Member.slug == "brevaux")).one()
+        statement = Statement(period_id=period.id, member_id=member_id, total=Decimal("1234.56"))
+        session.add(statement)
+        session.flush()
+        return statement.id
+
+
+def test_statements_are_read_and_downloaded(brevaux: Caller, orgelune: Caller, statement_id: int) -> None:
+    listed = brevaux("GET", "/statements?period=2026-10").json["items"]
+    assert [(one["period"], one["total"], one["state"]) for one in listed] == [("2026-10", "1234.56", "draft")]
+    document = brevaux("GET", f"/statements/{statement_id}").json
+    assert (document["member"]["slug"], document["total"], document["lines"]) == ("brevaux", "1234.56", [])
+    client, _ = sign_in(brevaux)
+    assert "1\u202f234,56\xa0€" in client.get("/statements").text
+    for answer in (brevaux("GET", f"/statements/{statement_id}.csv"), client.get(f"/statements/{statement_id}.csv")):
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="releve-2026-10-brevaux.csv"'
+        assert answer.data.startswith(b"\xef\xbb\xbf")
+        assert "1234,56" in answer.text
+    assert orgelune("GET", "/statements").json["items"] == []
+    for path in (f"/statements/{statement_id}", f"/statements/{statement_id}.csv", "/statements/99"):
+        assert orgelune("GET", path).json["code"] == "not_found"
