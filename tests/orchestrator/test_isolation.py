@@ -1,0 +1,234 @@
+"""A member sees and changes its own rows only, whatever SQL its session sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+import orchestrator.tables as o
+import tenants.tables as t
+from orchestrator.database import ROLES, Base, member_session, territory_session
+
+START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+OWN, OTHER = 1, 2  # ids of the two members
+DENIED = "42501"  # insufficient privilege; so is a row that the policy refuses
+# What the portal has no business to read, even of its own member.
+NOT_FOR_WEB = {"tokens"}
+
+
+def _secured() -> list[str]:
+    """The models' tables that hold members' rows."""
+    return sorted(name for name, table in Base.metadata.tables.items() if "member_id" in table.c)
+
+
+@pytest.fixture
+def two(owner: sa.Engine) -> None:
+    """Two members, each with a row in every table that holds members' rows."""
+    with Session(owner, info={"actor": "test"}) as session, session.begin():
+        meter, price, period, offer = _shared(session)
+        for number in (OWN, OTHER):
+            member = o.Member(
+                slug=f"m{number}", name="M", kind="commune", siren="210000113", siret=f"2100001130000{number}"
+            )
+            session.add(member)
+            session.flush()
+            assert member.id == number
+            service = o.Service(member_id=number, name="web", specification={}, state="active")
+            session.add(service)
+            session.flush()
+            flow = o.Flow(
+                member_id=number, service_id=service.id, kind="create_server", state="running", requested_by="t"
+            )
+            resource = o.Resource(member_id=number, service_id=service.id, kind="server", cloud_id=f"c{number}")
+            statement = t.Statement(period_id=period, member_id=number, total=1)
+            session.add_all([flow, resource, statement])
+            session.flush()
+            sizes = {"servers": 1, "vcpus": 1, "ram_mib": 1, "volumes": 1, "disk_gib": 1, "public_addresses": 1}
+            session.add_all(
+                [
+                    o.Place(member_id=number, project_id=f"p{number}", network_id="n", subnet_id="s", router_id="r",
+                            security_group_id="g"),
+                    o.FlowStep(member_id=number, flow_id=flow.id, name="server", state="done"),
+                    o.AnsibleEvent(member_id=number, flow_id=flow.id, uuid=uuid4(), event="runner_on_ok"),
+                    o.ResourceEvent(member_id=number, resource_id=resource.id, kind="launched", at=START),
+                    o.AuditEntry(actor="test", member_id=number, action="member.create", subject="member"),
+                    t.Quota(member_id=number, **sizes),
+                    t.Budget(member_id=number, year=2026, amount=1),
+                    t.Token(member_id=number, label="t", digest=bytes([number]), expires_at=END),
+                    t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
+                            state="waiting", estimate={}, monthly=1, placed_by="t"),
+                    t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,
+                                    quantity=1, during=Range(START, END)),
+                    t.StatementLine(statement_id=statement.id, period_id=period, member_id=number, position=1,
+                                    kind="usage", meter_id=meter, price_id=price, unit_seconds=1, amount=1),
+                ]
+            )  # fmt: skip
+
+
+def _shared(session: Session) -> tuple[int, int, int, int]:
+    price = t.Price(meter_id=2, during=Range(START, None), hourly=1, book="test")
+    period = t.Period(label="2026-01", during=Range(START, END))
+    offer = t.Offer(slug="s", version=1, kind="vm", title={}, summary={}, flavor="f", vcpus=1, ram_mib=1, parameters={})
+    session.add_all([price, period, offer])
+    session.flush()
+    return 2, price.id, period.id, offer.id
+
+
+# What an injected statement might try; all refused for want of a privilege.
+DOORS = (
+    "ALTER TABLE services DISABLE ROW LEVEL SECURITY",
+    "ALTER TABLE services NO FORCE ROW LEVEL SECURITY",
+    "DROP POLICY own_rows ON services",
+    "CREATE POLICY all_rows ON services USING (true)",
+    "SET ROLE clocher_staff",
+    "SET ROLE clocher_territory",
+    "SET SESSION AUTHORIZATION clocher_staff",
+    "GRANT clocher_territory TO clocher_web",
+    "ALTER ROLE clocher_web BYPASSRLS",
+    "CREATE FUNCTION public.clocher_territory() RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    "SET row_security = off; SELECT * FROM services",
+    "SELECT * FROM tokens",
+    "SELECT * FROM dbos.workflow_status",
+    "SELECT * FROM audit_head",
+    "DELETE FROM services",
+    "TRUNCATE services",
+    "UPDATE quotas SET servers = 1000",
+    "UPDATE members SET state = 'active'",
+    "UPDATE orders SET monthly = 0",
+    "UPDATE services SET member_id = 2",
+    "INSERT INTO members (slug, name, kind, siren, siret) SELECT 'x', 'X', kind, siren, siret FROM members",
+    "COPY services TO PROGRAM 'cat'",
+)
+
+
+@contextmanager
+def _refused(statement: str) -> Iterator[None]:
+    with pytest.raises(DBAPIError) as refused:
+        yield
+    assert refused.value.orig.sqlstate == DENIED, statement  # type: ignore[union-attr]
+
+
+def _members(session: Session, table: str) -> set[int]:
+    """Whose rows a session sees in a table, by raw SQL."""
+    column = "id" if table == "members" else "member_id"
+    return set(session.scalars(sa.text(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")))
+
+
+def test_every_table_of_members_is_secured(owner: sa.Engine) -> None:
+    """By the catalog, not by our models: a table that comes later must have its policy too."""
+    with owner.connect() as connection:
+        found = connection.execute(
+            sa.text(
+                "SELECT c.relname, c.relrowsecurity, count(p.oid) AS policies FROM pg_class c"
+                " JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'"
+                " JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped"
+                " LEFT JOIN pg_policy p ON p.polrelid = c.oid"
+                " WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v')"
+                " AND (a.attname = 'member_id' OR c.relname = 'members' AND a.attname = 'id')"
+                " GROUP BY c.relname, c.relrowsecurity"
+            )
+        ).all()
+    assert {row.relname for row in found} >= {*_secured(), "members"}
+    assert [row.relname for row in found if not row.relrowsecurity or row.policies != 1] == []
+
+
+def test_our_roles_can_not_bypass_the_policies(owner: sa.Engine) -> None:
+    with owner.connect() as connection:
+        for role in ROLES:
+            row = connection.execute(
+                sa.text(
+                    "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb,"
+                    " (SELECT count(*) FROM pg_class WHERE relowner = r.oid) AS owned,"
+                    " pg_has_role(r.oid, 'clocher_territory', 'member') AS territory"
+                    " FROM pg_roles r WHERE rolname = :role"
+                ),
+                {"role": role},
+            ).one()
+            assert not any(row[:5]), role
+            assert row.territory == (role != "clocher_web")
+
+
+def test_the_fixture_leaves_no_table_out(two: None, owner: sa.Engine) -> None:
+    with Session(owner) as session:
+        assert [table for table in _secured() if _members(session, table) != {OWN, OTHER}] == []
+
+
+def test_a_member_sees_only_its_rows(two: None, web: sa.Engine) -> None:
+    with member_session(web, OWN, "test") as session:
+        for table in {*_secured(), "members"} - NOT_FOR_WEB:
+            assert _members(session, table) == {OWN}, table
+
+
+def test_naming_the_territory_gives_a_member_nothing(two: None, web: sa.Engine) -> None:
+    with member_session(web, OWN, "test") as session:
+        session.execute(sa.text("SET clocher.scope = 'territory'"))
+        for table in {*_secured(), "members"} - NOT_FOR_WEB:
+            assert _members(session, table) == set(), table
+
+
+@pytest.mark.parametrize("role", ["web", "staff", "worker"])
+def test_without_a_name_nobody_sees_anything(two: None, role: str, request: pytest.FixtureRequest) -> None:
+    engine: sa.Engine = request.getfixturevalue(role)
+    hidden = NOT_FOR_WEB if role != "staff" else set()
+    with Session(engine) as session:
+        for table in {*_secured(), "members"} - hidden:
+            assert _members(session, table) == set(), table
+
+
+def test_a_name_ends_with_its_transaction(two: None, web: sa.Engine) -> None:
+    with member_session(web, OWN, "test") as session:
+        backend = session.scalar(sa.text("SELECT pg_backend_pid()"))
+    with Session(web) as session:
+        assert session.scalar(sa.text("SELECT pg_backend_pid()")) == backend  # the pool gave the same connection
+        assert _members(session, "services") == set()
+
+
+def test_the_territory_sees_all(two: None, staff: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        for table in {*_secured(), "members"}:
+            assert _members(session, table) == {OWN, OTHER}, table
+
+
+def test_a_member_can_not_open_the_door(two: None, web: sa.Engine) -> None:
+    for statement in DOORS:
+        with _refused(statement), member_session(web, OWN, "test") as session:
+            session.connection().exec_driver_sql(statement)
+
+
+def test_a_change_touches_only_its_own_rows(two: None, web: sa.Engine) -> None:
+    with member_session(web, OWN, "test") as session:
+        for change in (
+            "orders SET reason = 'mine'", "services SET state = 'stopping'", "flows SET cancel_requested = true",
+        ):  # fmt: skip
+            assert session.scalars(sa.text(f"UPDATE {change} RETURNING member_id")).all() == [OWN]
+
+
+def _order(member_id: int) -> sa.Insert:
+    return sa.insert(t.Order).values(
+        member_id=member_id, kind="create", request_key="new", offer_id=1, parameters={}, state="waiting", estimate={},
+        monthly=1, placed_by="x",
+    )  # fmt: skip
+
+
+def _service(member_id: int) -> sa.Insert:
+    return sa.insert(o.Service).values(member_id=member_id, name="mine", specification={})
+
+
+def _entry(member_id: int) -> sa.Insert:
+    return sa.insert(o.AuditEntry).values(member_id=member_id, actor="x", action="a", subject="s")
+
+
+def test_a_member_writes_only_in_its_own_name(two: None, web: sa.Engine) -> None:
+    for row in (_order, _service, _entry):
+        with member_session(web, OWN, "test") as session:
+            session.execute(row(OWN))
+        with _refused(row.__name__), member_session(web, OWN, "test") as session:
+            session.execute(row(OTHER))
