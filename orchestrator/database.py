@@ -17,15 +17,22 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from orchestrator import postgres
-from orchestrator.errors import Unavailable
+from orchestrator.errors import Conflict, Unavailable
 from orchestrator.settings import Settings
 
 Role = Literal["owner", "clocher_web", "clocher_staff", "clocher_worker"]
 ROLES: tuple[Role, ...] = ("clocher_web", "clocher_staff", "clocher_worker")
+
+# What our triggers refuse, by SQLSTATE: code, sentence, next action.
+REFUSALS = {
+    "CL001": ("append_only", "Ce qui est écrit là ne se change pas.", "Écrivez un fait nouveau."),
+    "CL002": ("period_closed", "La période est close : elle ne change plus.", "Corrigez dans une période suivante."),
+    "CL003": ("price_rewritten", "Un prix publié ne change pas.", "Déclarez un nouveau tarif."),
+}
 
 
 class Base(DeclarativeBase):
@@ -107,6 +114,11 @@ def _session(engine: sa.Engine, info: dict[str, Any]) -> Iterator[Session]:
                 "Rien n’est perdu ; réessayez dans un instant ou prévenez la DSI.",
                 detail=str(error.orig),
             ) from error
+        raise
+    except DBAPIError as error:
+        refusal = REFUSALS.get(getattr(error.orig, "sqlstate", None) or "")
+        if refusal:
+            raise Conflict(*refusal, detail=str(error.orig)) from error
         raise
 
 

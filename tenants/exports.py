@@ -22,6 +22,7 @@ COLUMNS = (
     "Quantité (unité × heure)", "Prix unitaire horaire (EUR)", "Tarif", "Coût réparti (EUR)", "Clé de répartition",
     "Section", "Quote-part exacte (EUR)", "Montant (EUR)", "Du", "Au",
 )  # fmt: skip
+UNITS = {"GiB": "Gio", "address": "adresse"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 Cell = str | Decimal | int | None
 
@@ -67,8 +68,9 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
 def _usage(line: Document) -> list[Cell]:
     # Six decimals for the reader; the JSON has the exact seconds, and the amount was rounded from them.
     hours = (Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001"))
-    return ["consommation", line["service"], line["label"], line["unit"], hours, Decimal(line["hourly"]), line["book"],
-            None, None, None, None]  # fmt: skip
+    unit = UNITS.get(line["unit"], line["unit"])
+    return ["consommation", line["service"], line["label"], unit, hours, Decimal(line["hourly"]), line["book"], None,
+            None, None, None]  # fmt: skip
 
 
 def _share(line: Document) -> list[Cell]:

@@ -168,9 +168,9 @@ def _last_hashes(session: Session, sample: bool) -> dict[int, str]:
         sa.select(Statement.member_id, Statement.hash)
         .join(Period, Period.id == Statement.period_id)
         .where(Period.state == "closed", Period.sample == sample)
-        .order_by(Statement.member_id, Period.closed_at.desc(), Period.id.desc())
-        .distinct(Statement.member_id)
+        .order_by(Period.closed_at, Period.id)
     )
+    # The later closed replaces the earlier.
     return {member_id: link for member_id, link in session.execute(query) if link}
 
 
