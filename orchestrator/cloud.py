@@ -109,6 +109,13 @@ class Cloud:
                 self._projects[project_id] = Cloud(scoped, self.settings)
             return self._projects[project_id]
 
+    def project_ids(self) -> list[str]:
+        """The projects where the account has a role: the members' places, and its own."""
+        with translated():
+            answer = self.connection.identity.get("/auth/projects")
+            sdk.raise_from_response(answer)
+            return [project["id"] for project in answer.json()["projects"]]
+
     def forget(self, project_id: str) -> None:
         """Drop what is kept of a project, so that the next call takes a new token."""
         with self._lock:

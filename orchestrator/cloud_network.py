@@ -55,7 +55,7 @@ def get_port(cloud: Cloud, port_id: str) -> Port:
 
 
 def list_ports(cloud: Cloud) -> list[Port]:
-    """The ports that the account may see; in a member's project, that project's."""
+    """The ports of the cloud's project."""
     with translated():
         return [_port(found) for found in cloud.connection.network.ports()]
 
@@ -105,7 +105,7 @@ def get_floating_ip(cloud: Cloud, floating_ip_id: str) -> FloatingIp:
 
 
 def list_floating_ips(cloud: Cloud) -> list[FloatingIp]:
-    """The public addresses that the account may see; in a member's project, that project's."""
+    """The public addresses of the cloud's project."""
     with translated():
         return [_floating_ip(found) for found in cloud.connection.network.ips()]
 

@@ -100,10 +100,10 @@ def get_server(cloud: Cloud, server_id: str) -> Server:
         return _server(cloud.connection.compute.get_server(server_id))
 
 
-def list_servers(cloud: Cloud, *, all_projects: bool = False) -> list[Server]:
-    """The servers of the cloud's project, or of all that the account may see."""
+def list_servers(cloud: Cloud) -> list[Server]:
+    """The servers of the cloud's project."""
     with translated():
-        return [_server(found) for found in cloud.connection.compute.servers(all_projects=all_projects)]
+        return [_server(found) for found in cloud.connection.compute.servers()]
 
 
 def find_server(cloud: Cloud, tag: Tag) -> Server | None:

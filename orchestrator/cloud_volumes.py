@@ -35,10 +35,10 @@ def get_volume(cloud: Cloud, volume_id: str) -> Volume:
         return _volume(cloud.connection.block_storage.get_volume(volume_id))
 
 
-def list_volumes(cloud: Cloud, *, all_projects: bool = False) -> list[Volume]:
-    """The volumes of the cloud's project, or of all that the account may see."""
+def list_volumes(cloud: Cloud) -> list[Volume]:
+    """The volumes of the cloud's project."""
     with translated():
-        return [_volume(found) for found in cloud.connection.block_storage.volumes(all_projects=all_projects)]
+        return [_volume(found) for found in cloud.connection.block_storage.volumes()]
 
 
 def find_volume(cloud: Cloud, tag: Tag) -> Volume | None:

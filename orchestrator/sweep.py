@@ -5,7 +5,7 @@ It never touches what has no tag or another territory's, nor what a live flow ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -29,12 +29,20 @@ log = structlog.get_logger()
 SWEEP_LOCK = 0x434C0002  # advisory lock: one worker sweeps at a time
 ACTOR = "sweeper"
 
-# In this order: what is in use by something else goes after it.
+# Both in this order: what is in use by something else goes after it.
 DELETE: dict[str, Callable[[Cloud, str], None]] = {
     "floating_ip": network.delete_floating_ip,
     "server": servers.delete_server,
     "volume": volumes.delete_volume,
     "port": network.delete_port,
+}
+
+Thing = servers.Server | volumes.Volume | network.Port | network.FloatingIp
+LIST: dict[str, Callable[[Cloud], Sequence[Thing]]] = {
+    "floating_ip": network.list_floating_ips,
+    "server": servers.list_servers,
+    "volume": volumes.list_volumes,
+    "port": network.list_ports,
 }
 
 
@@ -59,18 +67,16 @@ def run(runtime: Runtime) -> list[Seen]:
 
 
 def look(cloud: Cloud, territory: str) -> list[Seen]:
-    """Everything in the cloud that carries the territory's tag, in the order in which it could be deleted."""
-    found: dict[str, Iterable[servers.Server | volumes.Volume | network.Port | network.FloatingIp]] = {
-        "floating_ip": network.list_floating_ips(cloud),
-        "server": servers.list_servers(cloud, all_projects=True),
-        "volume": volumes.list_volumes(cloud, all_projects=True),
-        "port": network.list_ports(cloud),
-    }
+    """Everything in the members' projects that carries the territory's tag, in the order in which it could be deleted.
+
+    Each project is looked at with a token of its own: no right over all projects is needed.
+    """
     return [
-        Seen(kind, thing.id, thing.project_id, thing.tag)
-        for kind in DELETE
-        for thing in found[kind]
-        if thing.tag and thing.tag.territory == territory
+        Seen(kind, thing.id, project_id, thing.tag)
+        for project_id in cloud.project_ids()
+        for kind, things in LIST.items()
+        for thing in things(cloud.project(project_id))
+        if thing.project_id == project_id and thing.tag and thing.tag.territory == territory
     ]
 
 

@@ -1,0 +1,181 @@
+"""What tests of flows stand on: a member's place in the dev cloud, services to make there, real worker processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import sqlalchemy as sa
+
+from orchestrator import cloud, sweep
+from orchestrator.database import territory_session
+from orchestrator.errors import CloudError
+from orchestrator.places import Ids
+from orchestrator.settings import ROOT, Settings
+from orchestrator.tables import FLOW_LIVE, Flow, FlowStep, Member, Place, Resource, ResourceEvent, Service
+
+T = TypeVar("T")
+SECONDS = 120.0
+
+
+def eventually(condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
+    """The first true value of `condition`; a failure that names what never came."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.1)
+    return value
+
+
+@dataclass
+class Stage:
+    """A member with a place, the database's owner to look with, and the worker processes that a test started."""
+
+    settings: Settings
+    owner: sa.Engine
+    ids: Ids
+    plan: Path
+    member_id: int = 0
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        with territory_session(self.owner, "tests") as session:
+            commune = Member(slug="essai", name="Essai", kind="commune", siren="732829320", siret="73282932000074")
+            session.add(commune)
+            session.flush()
+            place = {name: getattr(self.ids, name) for name in Ids.__dataclass_fields__}
+            session.add(Place(member_id=commune.id, **place))
+            self.member_id = commune.id
+
+    def order(self, name: str, **specification: Any) -> tuple[int, int]:
+        """A service to create, and its flow; their ids."""
+        wanted = {
+            "offer": "vm-small", "offer_version": 1, "flavor": "s1.small", "vcpus": 1, "ram_mib": 1024,
+            "image": "debian-12", "disk_gib": 0, "public_address": False, "admin": "admin", "ssh_keys": [],
+            "play": None,
+        }  # fmt: skip
+        with territory_session(self.owner, "tests") as session:
+            service = Service(member_id=self.member_id, name=name, specification=wanted | specification)
+            session.add(service)
+            session.flush()
+            return service.id, self._queue(session, service.id, "create_server")
+
+    def ask(self, service_id: int, kind: str) -> int:
+        """A flow of another kind on a service; its id."""
+        with territory_session(self.owner, "tests") as session:
+            return self._queue(session, service_id, kind)
+
+    def _queue(self, session: Any, service_id: int, kind: str) -> int:
+        flow = Flow(member_id=self.member_id, service_id=service_id, kind=kind, requested_by="tests")
+        session.add(flow)
+        session.flush()
+        return flow.id
+
+    def start(self, worker_id: str = "worker-1", *, deadly: bool = False, **more: object) -> subprocess.Popen[bytes]:
+        """A real worker process; `deadly` ones kill themselves at each boundary that nobody died at before."""
+        given = {
+            "state_dir": self.settings.state_dir,
+            "secret_key": self.settings.secret_key.get_secret_value(),
+            "database_url": self.settings.database_url.get_secret_value(),
+            "clouds_file": self.settings.openstack_config,
+            "territory": self.settings.territory,
+            "worker_id": worker_id,
+            "heartbeat_seconds": 0.3,
+            "dead_after_seconds": 2,
+            "sweep_seconds": 3600,
+        } | more  # fmt: skip
+        environment = os.environ | {f"CLOCHER_{name.upper()}": str(value) for name, value in given.items()}
+        plan = [str(self.plan)] if deadly else []
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.orchestrator.worker_process", *plan], cwd=ROOT, env=environment
+        )
+        self.processes.append(process)
+        return process
+
+    def live(self) -> int:
+        """How many flows have not ended."""
+        with territory_session(self.owner, "tests") as session:
+            return session.scalar(sa.select(sa.func.count()).where(Flow.state.in_(FLOW_LIVE))) or 0
+
+    def rest(self, *flows: int, seconds: float = SECONDS) -> list[Flow]:
+        """The flows, once they have ended."""
+
+        def ended() -> list[Flow]:
+            with territory_session(self.owner, "tests") as session:
+                found = list(session.scalars(sa.select(Flow).where(Flow.id.in_(flows)).order_by(Flow.id)))
+            return found if all(flow.ended_at for flow in found) else []
+
+        return eventually(ended, f"end of flows {flows}", seconds)
+
+    def rows(self, kind: type[T], *where: Any) -> list[T]:
+        """Rows as they are now, in their order."""
+        with territory_session(self.owner, "tests") as session:
+            return list(session.scalars(sa.select(kind).where(*where).order_by(kind.id)))
+
+    def service(self, service_id: int) -> Service:
+        """The service now."""
+        (found,) = self.rows(Service, Service.id == service_id)
+        return found
+
+    def steps(self, flow_id: int) -> dict[str, str]:
+        """The states of a flow's steps, by name."""
+        return {step.name: step.state for step in self.rows(FlowStep, FlowStep.flow_id == flow_id)}
+
+    def events(self, service_id: int) -> list[tuple[str, str]]:
+        """What happened to a service's resources: (kind of resource, kind of event)."""
+        told = sa.select(Resource.kind, ResourceEvent.kind).join(Resource, Resource.id == ResourceEvent.resource_id)
+        with territory_session(self.owner, "tests") as session:
+            return [
+                (kind, event)
+                for kind, event in session.execute(
+                    told.where(Resource.service_id == service_id).order_by(ResourceEvent.id)
+                )
+            ]
+
+    def in_cloud(self) -> list[tuple[str, str]]:
+        """What the cloud has with our tag: (service's ref, kind)."""
+        seen = sweep.look(cloud.connect(self.settings), self.settings.territory)
+        return sorted((thing.tag.service, thing.kind) for thing in seen)
+
+    def stop(self) -> None:
+        """End the processes that are left."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            process.wait(30)
+
+
+@contextmanager
+def staged(settings: Settings, owner: sa.Engine, ids: Ids, plan: Path) -> Iterator[Stage]:
+    """A stage, cleared afterwards: no process, nothing with its tag in the cloud."""
+    stage = Stage(settings, owner, ids, plan)
+    try:
+        yield stage
+    finally:
+        stage.stop()
+        clear(cloud.connect(settings), settings.territory)
+
+
+def clear(control: cloud.Cloud, territory: str) -> None:
+    """Delete all that carries the territory's tag, by the sweeper's own means."""
+
+    def gone() -> bool:
+        seen = sweep.look(control, territory)
+        for thing in seen:
+            try:
+                sweep.DELETE[thing.kind](control.project(thing.project_id), thing.cloud_id)
+            except CloudError:
+                continue  # in use by what goes first; the next round
+        return not seen
+
+    eventually(gone, "an empty cloud after the test")
