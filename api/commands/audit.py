@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from api.output import json_option, print_json, print_rows
-from orchestrator import audit, settings
-from orchestrator.database import connect, territory_session
+from api.staff import staff_session
+from orchestrator import audit
 from orchestrator.errors import Conflict
 from tenants import reading
 
@@ -23,7 +23,7 @@ def command() -> None:
 @json_option
 def list_(limit: int, after: int | None, member: str | None, as_json: bool) -> None:
     """The entries, newest first."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         rows = reading.audit_entries(session, after=after, limit=limit, member=member)
     print_rows(
         rows,
@@ -38,7 +38,7 @@ def list_(limit: int, after: int | None, member: str | None, as_json: bool) -> N
 @json_option
 def verify(as_json: bool) -> None:
     """Recompute the chain; fails with the first entry that does not follow."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         broken = audit.first_break(session)
     if broken is not None:
         raise Conflict(

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from api.output import json_option, print_rows
-from orchestrator import settings
-from orchestrator.database import connect, territory_session
+from api.staff import staff_session
 from tenants import catalogue
 
 
@@ -22,7 +21,7 @@ def command() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """What can be ordered, and what it costs a month without options."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         offers = catalogue.priced(session, datetime.now(UTC))
     rows = [{**offer, "title": offer["title"] if as_json else offer["title"]["fr"]} for offer in offers]
     print_rows(
@@ -40,7 +39,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def apply(directory: Path, as_json: bool) -> None:
     """Publish what is declared; what changed gets a new version, what is gone is withdrawn; again changes nothing."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         changes = catalogue.load(session, directory)
     print_rows(
         changes,

@@ -11,8 +11,7 @@ import click
 
 from api import french
 from api.output import cell, euros, json_option, print_json, print_rows
-from orchestrator import settings
-from orchestrator.database import connect, territory_session
+from api.staff import staff_session
 from orchestrator.errors import InvalidInput
 from tenants import orders, reading
 from tenants.tables import Order
@@ -41,7 +40,7 @@ def place(
     """Order OFFER for a member."""
     wish = {"name": name, "ssh_keys": [_key(key) for key in keys]}
     wish |= {parameter: value for parameter, value in given.items() if value is not None}
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         chosen = reading.member(session, member)
         placed = orders.place(
             session, chosen.id, offer, wish, request_key or secrets.token_urlsafe(16), datetime.now(UTC)
@@ -67,7 +66,7 @@ def _key(given: str) -> str:
 @json_option
 def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> None:
     """The orders, newest first."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         rows, _ = reading.page(session, Order, after=after, limit=limit, member=member)
     print_rows(
         [{**row, "name": row["parameters"]["name"]} for row in rows],
@@ -83,7 +82,7 @@ def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> N
 @json_option
 def show(order_id: int, as_json: bool) -> None:
     """One order with its frozen prices."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         _tell(reading.show(session, Order, order_id), as_json)
 
 
@@ -92,7 +91,7 @@ def show(order_id: int, as_json: bool) -> None:
 @json_option
 def approve(order_id: int, as_json: bool) -> None:
     """Start a waiting order."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         orders.approve(session, order_id, datetime.now(UTC))
         _tell(reading.show(session, Order, order_id), as_json)
 
@@ -103,7 +102,7 @@ def approve(order_id: int, as_json: bool) -> None:
 @json_option
 def reject(order_id: int, reason: str, as_json: bool) -> None:
     """Refuse a waiting order."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         orders.reject(session, order_id, reason, datetime.now(UTC))
         _tell(reading.show(session, Order, order_id), as_json)
 
@@ -113,7 +112,7 @@ def reject(order_id: int, reason: str, as_json: bool) -> None:
 @json_option
 def cancel(order_id: int, as_json: bool) -> None:
     """Take back a waiting order."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         orders.cancel(session, order_id, datetime.now(UTC))
         _tell(reading.show(session, Order, order_id), as_json)
 

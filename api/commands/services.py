@@ -8,8 +8,7 @@ import click
 
 from api import french
 from api.output import cell, json_option, print_json, print_rows
-from orchestrator import settings
-from orchestrator.database import connect, territory_session
+from api.staff import staff_session
 from orchestrator.tables import Flow, Service
 from tenants import operations, reading
 
@@ -28,7 +27,7 @@ def command() -> None:
 @json_option
 def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> None:
     """The services, newest first."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         rows, _ = reading.page(session, Service, after=after, limit=limit, member=member)
     print_rows(
         rows,
@@ -44,7 +43,7 @@ def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> N
 @json_option
 def show(service_id: int, as_json: bool) -> None:
     """One service and what happened to it."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         service = reading.show(session, Service, service_id)
         events = reading.events(session, service_id)
     if as_json:
@@ -89,7 +88,7 @@ def delete(service_id: int, yes: bool, as_json: bool) -> None:
 
 
 def _ask(service_id: int, verb: str, as_json: bool) -> None:
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         flow: dict[str, Any] = reading.show(session, Flow, operations.ask(session, service_id, verb).id)
     if as_json:
         print_json(flow)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from api.output import cell, json_option, print_json, print_rows
-from orchestrator import settings
-from orchestrator.database import connect, territory_session
+from api.staff import staff_session
 from tenants import tokens
 
 
@@ -24,7 +23,7 @@ def command() -> None:
 @json_option
 def make(label: str, member: str | None, days: int, as_json: bool) -> None:
     """Make a token; it is shown this once."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         token, secret = tokens.make(session, label, member, days, datetime.now(UTC))
     if as_json:
         print_json({"id": token.id, "member": member, "expires_at": token.expires_at, "secret": secret})
@@ -37,7 +36,7 @@ def make(label: str, member: str | None, days: int, as_json: bool) -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """The tokens, newest first, without their secrets."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         rows = tokens.listed(session)
     print_rows(
         rows,
@@ -53,7 +52,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def revoke(token_id: int, as_json: bool) -> None:
     """End a token at once."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         token = tokens.revoke(session, token_id, datetime.now(UTC))
     if as_json:
         print_json({"id": token.id, "revoked_at": token.revoked_at})

@@ -159,5 +159,5 @@ def test_the_keyboard_suffices(browser: Browser, portal: str, brevaux: Caller) -
         pass
     expect(link).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Création de « web »")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("Création de «.web.»"))).to_be_visible()
     page.context.close()

@@ -1,0 +1,123 @@
+"""The commands of the DSI: orders, services, tokens, catalogue, audit; errors as codes with an exit status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+import orchestrator.settings
+from api.cli import main
+from orchestrator.settings import Settings
+from tests.tenants.ordering import KEY, member, seed
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `clocher` with these words; `--json` answers are in `.stdout`."""
+    monkeypatch.setattr(orchestrator.settings, "load", lambda: settings)
+
+    def invoke(*words: str, **more: Any) -> Result:
+        monkeypatch.setattr("sys.argv", ["clocher", *words])  # where the error's form is read from
+        return CliRunner().invoke(main, words, **more)
+
+    return invoke
+
+
+def told(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_an_order_by_command(run: Run, owner: sa.Engine, tmp_path: Path) -> None:
+    seed(owner)
+    member(owner, vcpus=20)
+    (tmp_path / "id.pub").write_text(KEY + "\n")
+    key = str(tmp_path / "id.pub")
+    place = ("orders", "place", "vm-small", "--member", "brevaux", "--ssh-key", key)
+    order = told(run(*place, "--name", "web", "--disk", "10", "--request-key", "one", "--json"))
+    assert (order["state"], order["monthly"], order["parameters"]["disk_gib"]) == ("approved", "11.68", 10)
+    again = told(run(*place, "--name", "web", "--disk", "10", "--request-key", "one", "--json"))
+    assert again == order
+    assert "11,68" in run("orders", "show", str(order["id"])).stdout
+    assert [one["id"] for one in told(run("orders", "list", "--json"))] == [order["id"]]
+    assert "brevaux" in run("services", "list").stdout
+    service = told(run("services", "show", str(order["service_id"]), "--json"))
+    assert (service["name"], service["state"], service["events"]) == ("web", "creating", [])
+    refused = run("services", "delete", str(order["service_id"]), "--yes", "--json")
+    assert refused.exit_code == 3
+    assert json.loads(refused.stderr)["error"]["code"] == "flow_running"
+    assert run("services", "delete", "1", input="n\n").exit_code == 1
+    assert told(run("audit", "verify", "--json")) == {"ok": True}
+    actions = [entry["action"] for entry in told(run("audit", "list", "--json"))]
+    assert actions[0] == "order.place"
+
+
+def test_decisions_by_command(run: Run, owner: sa.Engine) -> None:
+    seed(owner)
+    member(owner)
+    place = ("orders", "place", "vm-xlarge", "--member", "brevaux", "--ssh-key", KEY, "--json")
+    first, second, third = (told(run(*place, "--name", name))["id"] for name in ("one", "two", "three"))
+    assert told(run("orders", "approve", str(first), "--json"))["state"] == "approved"
+    assert told(run("orders", "reject", str(second), "--reason", "Trop gros.", "--json"))["reason"] == "Trop gros."
+    assert told(run("orders", "cancel", str(third), "--json"))["state"] == "cancelled"
+
+
+def test_tokens_by_command(run: Run, owner: sa.Engine) -> None:
+    member(owner)
+    made = told(run("tokens", "make", "--member", "brevaux", "--label", "essai", "--json"))
+    assert made["secret"].startswith("clo_")
+    assert run("tokens", "make", "--label", "dsi").stdout.startswith("clo_")
+    listed = run("tokens", "list", "--json").stdout
+    assert [token["member"] for token in json.loads(listed)] == [None, "brevaux"]
+    assert made["secret"] not in listed
+    assert told(run("tokens", "revoke", str(made["id"]), "--json"))["revoked_at"]
+
+
+def test_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
+    assert "Publiez-le" in run("catalogue", "list").stdout
+    assert len(told(run("catalogue", "apply", "--json"))) == 4
+    assert "Rien à faire" in run("catalogue", "apply").stdout
+    offers = told(run("catalogue", "list", "--json"))
+    assert len(offers) == 4
+    assert offers[0]["monthly"] is None  # no price yet, and still worth reading
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "code"),
+    [
+        (("orders", "place", "vm-huge", "--member", "brevaux", "--name", "a", "--ssh-key", KEY), 2, "unknown_offer"),
+        (("orders", "place", "vm-small", "--member", "nobody", "--name", "a", "--ssh-key", KEY), 2, "unknown_member"),
+        (("orders", "place", "vm-small", "--member", "brevaux", "--name", "a", "--ssh-key", "/none"), 2,
+         "invalid_ssh_key"),
+        (("orders", "approve", "7"), 2, "not_found"),
+        (("services", "stop", "7"), 2, "not_found"),
+        (("tokens", "revoke", "7"), 2, "unknown_token"),
+        (("tokens", "make", "--label", "x", "--days", "0"), 2, "invalid_expiry"),
+    ],
+)  # fmt: skip
+def test_errors_have_a_code_and_a_status(
+    run: Run, owner: sa.Engine, words: tuple[str, ...], status: int, code: str
+) -> None:
+    member(owner)
+    result = run(*words)
+    assert result.exit_code == status
+    assert f"[{code}]" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_changed_entry_breaks_the_chain(run: Run, owner: sa.Engine) -> None:
+    told(run("catalogue", "apply", "--json"))
+    with owner.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE audit_entries DISABLE TRIGGER append_only"))
+        connection.execute(sa.text("UPDATE audit_entries SET actor = 'someone else' WHERE id = 2"))
+    result = run("audit", "verify")
+    assert (result.exit_code, "[audit_broken]" in result.stderr) == (3, True)
+    assert "entrée 2" in result.stderr
