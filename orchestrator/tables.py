@@ -180,6 +180,7 @@ class Resource(Base):
     deleted_at: Mapped[datetime | None]
     __table_args__ = (
         UniqueConstraint("kind", "cloud_id"),
+        UniqueConstraint("id", "member_id", name="uq_resources_id_member_id"),
         CheckConstraint(one_of("kind", RESOURCE_KINDS), "kind"),
         Index("uq_resources_living_role", "service_id", "kind", "role", unique=True,
               postgresql_where=sa.text("deleted_at IS NULL")),

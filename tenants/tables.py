@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import DATERANGE, TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -145,6 +145,7 @@ class Price(Base):
     book: Mapped[str]
     __table_args__ = (
         ExcludeConstraint((same("meter_id"), "&&"), ("during", "&&"), name="prices_apart", using="gist"),
+        UniqueConstraint("id", "meter_id", name="uq_prices_id_meter_id"),
         CheckConstraint("hourly >= 0", "positive"),
         CheckConstraint("NOT isempty(during)", "during"),
     )
@@ -176,12 +177,14 @@ class UsageInterval(Base):
     __tablename__ = "usage_intervals"
     id: Mapped[int] = key()
     period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"), index=True)
-    resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
-    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    resource_id: Mapped[int]
+    member_id: Mapped[int]
     meter_id: Mapped[int] = mapped_column(ForeignKey("meters.id"))
     quantity: Mapped[Decimal]
     during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
     __table_args__ = (
+        # A resource's usage is its own member's.
+        ForeignKeyConstraint(("resource_id", "member_id"), ("resources.id", "resources.member_id")),
         # One number for (resource, meter): meters have two digits.
         ExcludeConstraint(
             (sa.text("clocher_usage_box(resource_id, meter_id, during)"), "&&"), name="usage_apart", using="gist"
@@ -236,6 +239,7 @@ class Statement(Base):
     hash: Mapped[str | None]
     __table_args__ = (
         UniqueConstraint("period_id", "member_id"),
+        UniqueConstraint("id", "period_id", "member_id", name="uq_statements_id_period_id_member_id"),
         CheckConstraint("num_nonnulls(document, previous_hash, hash) IN (0, 3)", "sealed"),
     )
 
@@ -248,20 +252,27 @@ class StatementLine(Base):
 
     __tablename__ = "statement_lines"
     id: Mapped[int] = key()
-    statement_id: Mapped[int] = mapped_column(ForeignKey("statements.id", ondelete="CASCADE"), index=True)
-    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"), index=True)
-    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    statement_id: Mapped[int] = mapped_column(index=True)
+    period_id: Mapped[int] = mapped_column(index=True)
+    member_id: Mapped[int]
     position: Mapped[int]
     kind: Mapped[str]
     service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
-    meter_id: Mapped[int | None] = mapped_column(ForeignKey("meters.id"))
-    price_id: Mapped[int | None] = mapped_column(ForeignKey("prices.id"))
+    meter_id: Mapped[int | None]
+    price_id: Mapped[int | None]
     pool_id: Mapped[int | None] = mapped_column(ForeignKey("cost_pools.id"))
     unit_seconds: Mapped[Decimal | None]
     share: Mapped[Decimal | None] = mapped_column(sa.Numeric())
     amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
     __table_args__ = (
         UniqueConstraint("statement_id", "position"),
+        # A line is of its statement's period and member, at a price of its meter.
+        ForeignKeyConstraint(
+            ("statement_id", "period_id", "member_id"),
+            ("statements.id", "statements.period_id", "statements.member_id"),
+            ondelete="CASCADE",
+        ),
+        ForeignKeyConstraint(("price_id", "meter_id"), ("prices.id", "prices.meter_id")),
         CheckConstraint(one_of("kind", ("usage", "share")), "kind"),
         CheckConstraint(
             "(kind = 'usage') = (meter_id IS NOT NULL AND price_id IS NOT NULL AND unit_seconds IS NOT NULL)"

@@ -167,6 +167,7 @@ CREATE TABLE prices (
     hourly NUMERIC(18, 8) NOT NULL,
     book TEXT NOT NULL,
     CONSTRAINT pk_prices PRIMARY KEY (id),
+    CONSTRAINT uq_prices_id_meter_id UNIQUE (id, meter_id),
     CONSTRAINT prices_apart EXCLUDE USING gist (int8range(meter_id, meter_id, '[]') WITH &&, during WITH &&),
     CONSTRAINT ck_prices_positive CHECK (hourly >= 0),
     CONSTRAINT ck_prices_during CHECK (NOT isempty(during)),
@@ -218,6 +219,7 @@ CREATE TABLE statements (
     hash TEXT,
     CONSTRAINT pk_statements PRIMARY KEY (id),
     CONSTRAINT uq_statements_period_id_member_id UNIQUE (period_id, member_id),
+    CONSTRAINT uq_statements_id_period_id_member_id UNIQUE (id, period_id, member_id),
     CONSTRAINT ck_statements_sealed CHECK (num_nonnulls(document, previous_hash, hash) IN (0, 3)),
     CONSTRAINT fk_statements_period_id FOREIGN KEY(period_id) REFERENCES periods (id),
     CONSTRAINT fk_statements_member_id FOREIGN KEY(member_id) REFERENCES members (id)
@@ -287,12 +289,9 @@ CREATE TABLE statement_lines (
     CONSTRAINT uq_statement_lines_statement_id_position UNIQUE (statement_id, position),
     CONSTRAINT ck_statement_lines_kind CHECK (kind IN ('usage', 'share')),
     CONSTRAINT ck_statement_lines_shape CHECK ((kind = 'usage') = (meter_id IS NOT NULL AND price_id IS NOT NULL AND unit_seconds IS NOT NULL) AND (kind = 'share') = (pool_id IS NOT NULL AND share IS NOT NULL)),
-    CONSTRAINT fk_statement_lines_statement_id FOREIGN KEY(statement_id) REFERENCES statements (id) ON DELETE CASCADE,
-    CONSTRAINT fk_statement_lines_period_id FOREIGN KEY(period_id) REFERENCES periods (id),
-    CONSTRAINT fk_statement_lines_member_id FOREIGN KEY(member_id) REFERENCES members (id),
+    CONSTRAINT fk_statement_lines_statement_id FOREIGN KEY(statement_id, period_id, member_id) REFERENCES statements (id, period_id, member_id) ON DELETE CASCADE,
     CONSTRAINT fk_statement_lines_service_id FOREIGN KEY(service_id) REFERENCES services (id),
-    CONSTRAINT fk_statement_lines_meter_id FOREIGN KEY(meter_id) REFERENCES meters (id),
-    CONSTRAINT fk_statement_lines_price_id FOREIGN KEY(price_id) REFERENCES prices (id),
+    CONSTRAINT fk_statement_lines_price_id FOREIGN KEY(price_id, meter_id) REFERENCES prices (id, meter_id),
     CONSTRAINT fk_statement_lines_pool_id FOREIGN KEY(pool_id) REFERENCES cost_pools (id)
 );
 
@@ -384,6 +383,7 @@ CREATE TABLE resources (
     deleted_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_resources PRIMARY KEY (id),
     CONSTRAINT uq_resources_kind_cloud_id UNIQUE (kind, cloud_id),
+    CONSTRAINT uq_resources_id_member_id UNIQUE (id, member_id),
     CONSTRAINT ck_resources_kind CHECK (kind IN ('server', 'volume', 'port', 'floating_ip')),
     CONSTRAINT fk_resources_member_id FOREIGN KEY(member_id) REFERENCES members (id),
     CONSTRAINT fk_resources_service_id FOREIGN KEY(service_id) REFERENCES services (id),
@@ -438,8 +438,7 @@ CREATE TABLE usage_intervals (
     CONSTRAINT usage_apart EXCLUDE USING gist (clocher_usage_box(resource_id, meter_id, during) WITH &&),
     CONSTRAINT ck_usage_intervals_sound CHECK (quantity > 0 AND meter_id < 100 AND lower_inc(during) AND NOT (upper_inc(during) OR upper_inf(during))),
     CONSTRAINT fk_usage_intervals_period_id FOREIGN KEY(period_id) REFERENCES periods (id),
-    CONSTRAINT fk_usage_intervals_resource_id FOREIGN KEY(resource_id) REFERENCES resources (id),
-    CONSTRAINT fk_usage_intervals_member_id FOREIGN KEY(member_id) REFERENCES members (id),
+    CONSTRAINT fk_usage_intervals_resource_id FOREIGN KEY(resource_id, member_id) REFERENCES resources (id, member_id),
     CONSTRAINT fk_usage_intervals_meter_id FOREIGN KEY(meter_id) REFERENCES meters (id)
 );
 
