@@ -35,15 +35,11 @@ class Applier:
         for kind, names in (("rtr", routers), ("net", wanted)):
             self._remove(kind, set(names))
         for name, network in wanted.items():
-            self._once(
-                name,
-                rules.network_rules(place.number, network),
-                lambda name=name, network=network: self._network(name, network),
-            )
+            self._once(name, network, lambda name=name, network=network: self._network(name, network))
         for name, router in routers.items():
             self._once(name, router, lambda name=name, router=router: self._router(name, router))
-        routes = host_routes(place, list(plan.routers.values()))
-        self._once("routes", routes, lambda: self._routes(routes))
+        ways = [(router.gateway, router.legs) for router in plan.routers.values()]
+        self._once("routes", ways, lambda: self._routes(host_routes(place, list(plan.routers.values()))))
 
     def _once(self, key: str, wanted: Any, act: Any) -> None:
         if self._applied.get(key) != wanted:
