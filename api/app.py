@@ -5,7 +5,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import auth, french, health, metrics, pages, problems, v1
+from api import auth, french, health, metrics, openapi, pages, problems, v1
 from orchestrator.settings import Settings
 
 BODY = 64 * 1024  # bytes; the longest honest request is an order with twenty keys
@@ -28,7 +28,7 @@ def create(settings: Settings) -> APIFlask:
     app.config.update(
         MAX_CONTENT_LENGTH=BODY, MAX_FORM_MEMORY_SIZE=BODY, AUTO_SERVERS=False, TIMEZONE=settings.timezone
     )
-    app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "clocher tokens make"}}
+    openapi.install(app)
     metrics.install(app, settings)  # first, so that refusals are counted too
     auth.install(app, settings)
     problems.install(app)

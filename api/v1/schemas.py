@@ -56,6 +56,11 @@ class ListOf(Given, Generic[Item]):
     items: list[Item]
     next: int | None = None
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """A name that OpenAPI accepts: no brackets."""
+        return f"{params[0].__name__.removesuffix('Out')}List"
+
 
 class RequestKey(BaseModel):
     """The same key again gives the same order: make one for each order, keep it for each retry."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -241,9 +242,12 @@ def test_openapi_comes_from_the_code(app: APIFlask) -> None:
     assert document["openapi"].startswith("3.1")
     served = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/v1/")}
     assert len(document["paths"]) == len(served - {"/api/v1/openapi.json"})
-    assert "schemas" in document["components"]
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            if isinstance(operation, dict):
-                assert operation["security"], operation
-    assert "http" not in json.dumps(document["paths"])
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    for operation in operations:
+        assert operation["security"] == [{"token": []}]
+        assert "application/problem+json" in operation["responses"]["default"]["content"]
+    schemas = document["components"]["schemas"]
+    for reference in re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)):
+        assert reference in schemas
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in schemas)
+    assert "localhost" not in json.dumps(document)
