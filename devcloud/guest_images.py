@@ -53,7 +53,7 @@ def pack(root: Path, mounts_of: int | None, target: Path) -> None:
     """
     where = ("nsenter", "--target", str(mounts_of), "--mount", "--") if mounts_of else ()
     _run(*where, "mksquashfs", str(root), str(target), "-comp", "zstd", "-Xcompression-level", "3", "-noappend",
-         "-no-progress", "-quiet", "-one-file-system", "-wildcards", "-e", "etc/machine-id", "var/lib/dbus/machine-id",
+         "-no-progress", "-quiet", "-wildcards", "-e", "etc/machine-id", "var/lib/dbus/machine-id",
          "etc/ssh/ssh_host_*", "var/lib/cloud/seed", seconds=900)
 
 
