@@ -79,6 +79,12 @@ class Unavailable(ClocherError):
     status, exit_status, retryable = 503, 75, True
 
 
+class WaitedTooLong(ClocherError):
+    """A condition did not come true before its own deadline: trying again would only wait as long again."""
+
+    status, exit_status = 504, 75
+
+
 class FlowCancelled(ClocherError):
     """Somebody asked to stop the flow; what it made is undone."""
 

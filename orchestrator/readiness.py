@@ -11,15 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator import ssh
-from orchestrator.errors import ClocherError, Unavailable
+from orchestrator.errors import ClocherError, Unavailable, WaitedTooLong
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
 ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
 # Services that the play has just started get so long to answer.
-HEALTH_SECONDS = 15.0
+HEALTH_SECONDS = 60.0
 NODE_EXPORTER_PORT = 9100
+AGAIN = "Recommencez ; si cela se répète, prévenez la DSI."
 
 
 def wait_for_ssh(settings: Settings, address: str) -> None:
@@ -37,24 +38,24 @@ def check_health(settings: Settings, guest: Guest, variables: Mapping[str, Any])
         wait(lambda: ssh.run(settings, guest, *mark, timeout=ANSWER_SECONDS), HEALTH_SECONDS)
         wait(lambda: check_metrics(guest), HEALTH_SECONDS)
     except ClocherError as error:
-        raise Unavailable(
+        raise WaitedTooLong(
             "unhealthy",
             "La machine est configurée mais ne répond pas comme elle devrait.",
-            "L’opération sera réessayée ; si cela persiste, prévenez la DSI.",
+            AGAIN,
             detail=f"{error.code}: {error.detail}",
         ) from error
 
 
 def wait(attempt: Callable[[], object], seconds: float) -> None:
-    """Call `attempt` until it raises none of our errors; the last one after `seconds`."""
+    """Call `attempt` until it raises none of our errors; after `seconds` the last one, as WaitedTooLong."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             attempt()
             return
-        except ClocherError:
+        except ClocherError as error:
             if time.monotonic() + PAUSE_SECONDS > deadline:
-                raise
+                raise WaitedTooLong(error.code, error.sentence, AGAIN, detail=error.detail) from error
         time.sleep(PAUSE_SECONDS)
 
 

@@ -20,7 +20,7 @@ from orchestrator import cloud_servers as servers
 from orchestrator import cloud_volumes as volumes
 from orchestrator import events, ssh
 from orchestrator.cloud import Cloud, Tag
-from orchestrator.errors import CloudError, CloudNotFound, CloudUnavailable
+from orchestrator.errors import CloudError, CloudNotFound, WaitedTooLong
 from orchestrator.events import Size
 from orchestrator.steps import Run, Write, nothing
 from orchestrator.tables import Service
@@ -280,14 +280,14 @@ def _remove(
 
 
 def _wait(run: Run, look: Callable[[], T], ready: Callable[[T], bool]) -> T:
-    """Look until `ready`; CloudUnavailable `cloud_timeout` after `settings.build_timeout` seconds."""
+    """Look until `ready`; WaitedTooLong `cloud_too_slow` after `settings.build_timeout` seconds."""
     deadline = time.monotonic() + run.runtime.settings.build_timeout
     while not ready(found := look()):
         if time.monotonic() > deadline:
-            raise CloudUnavailable(
-                "cloud_timeout",
+            raise WaitedTooLong(
+                "cloud_too_slow",
                 "Le nuage n’a pas fini à temps.",
-                "Rien n’est perdu ; réessayez plus tard ou prévenez la DSI.",
+                "Recommencez plus tard ; si cela se répète, prévenez la DSI.",
                 detail=f"{found} after {run.runtime.settings.build_timeout} s",
             )
         run.check()

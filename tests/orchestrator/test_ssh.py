@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from orchestrator import readiness, ssh
-from orchestrator.errors import Unavailable
+from orchestrator.errors import WaitedTooLong
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
@@ -33,7 +33,7 @@ def test_all_who_ask_at_once_get_one_key(local: Settings) -> None:
 
 def test_a_guest_that_does_not_greet_is_unreachable(local: Settings) -> None:
     # 192.0.2.0/24 is nobody's (RFC 5737).
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(WaitedTooLong) as caught:
         readiness.wait_for_ssh(local.model_copy(update={"ssh_timeout": 0.1}), "192.0.2.1")
     assert caught.value.code == "guest_unreachable"
 
@@ -59,7 +59,7 @@ def test_waiting_ends_when_the_server_greets(local: Settings, monkeypatch: pytes
 
 def test_an_unhealthy_guest_says_what_failed(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "HEALTH_SECONDS", 0.1)
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(WaitedTooLong) as caught:
         readiness.check_health(local, Guest("127.0.0.1", "nobody", uuid4(), user="nobody-at-all"), {})
     assert caught.value.code == "unhealthy"
     assert caught.value.detail.startswith("guest_unreachable: ")
