@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import resource
-import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from orchestrator import schema
-from orchestrator.database import connect, territory_session, url_for
+from orchestrator import scratch
+from orchestrator.database import connect, territory_session
 from orchestrator.settings import Settings
 from tenants import finance, periods, pools, prices
 
 LABEL = "2026-09"
+AFTER = datetime(2026, 11, 1, tzinfo=UTC)
 MEMBERS = 40
+# Prices and costs of its own: the figures must not depend on what this installation declares.
+HOURLY = {
+    "vcpu": "0.0065", "ram": "0.0025", "vcpu_stopped": "0.0006", "ram_stopped": "0.0002", "volume": "0.00012",
+    "public_address": "0.0038",
+}  # fmt: skip
+BOOK = finance.PriceBook.model_validate({"tariffs": [{"from": "2026-01-01", "book": "bench", "hourly": HOURLY}]})
+COSTS = finance.Sharing.model_validate(
+    {
+        "keys": [
+            {"code": code, "version": 1, "from": "2026-01-01", "deliberation": "bench", "weights": weights}
+            for code, weights in (
+                ("mixed", {"population": "0.5", "vcpu": "0.3", "equal": "0.2"}),
+                ("usage", {"usage": "1"}),
+            )
+        ],
+        "pools": [
+            {"code": f"pool-{n}", "label": {"fr": f"Coût {n}"}, "key": key, "months": {LABEL: "9999.99"}}
+            for n, key in enumerate(("mixed", "usage", "mixed", "usage", "mixed", "usage"))
+        ],
+    }
+)
 
 # A month as an agglomeration lives it, without chance: the number of a server decides what happens to it.
 # 1 in 10 is made in the month, 1 in 20 deleted, 1 in 10 stops every night of a week, 1 in 5 stops once,
@@ -72,13 +90,13 @@ def run(settings: Settings, servers: int) -> dict[str, Any]:
     """Draft a whole past month of `servers` servers. seconds: wall clock of the draft; peak_mib: this process;
     backend_peak_mib: the memory of PostgreSQL's own process (Linux, same machine; else None); rows: rows written.
     """
-    with _scratch(settings) as scratch:
-        _fill(scratch, servers)
-        engine = connect(scratch, "clocher_staff")
+    with scratch.database(settings) as alone:
+        _fill(alone, servers)
+        engine = connect(alone, "clocher_staff")
         with territory_session(engine, "bench") as session:
             backend = session.scalar(sa.text("SELECT pg_backend_pid()"))
             began = time.perf_counter()
-            periods.draft(session, LABEL, finance.sharing(scratch.territory_dir), _after(), scratch.timezone)
+            periods.draft(session, LABEL, COSTS, AFTER, alone.timezone)
             session.flush()
             counted = _counts(session)
             session.commit()
@@ -95,39 +113,15 @@ def run(settings: Settings, servers: int) -> dict[str, Any]:
     }
 
 
-def _after() -> datetime:
-    return datetime(2026, 11, 1, tzinfo=UTC)
-
-
-@contextmanager
-def _scratch(settings: Settings) -> Iterator[Settings]:
-    """Settings of a migrated database beside the installation's own, dropped at the end."""
-    name = f"clocher_bench_{secrets.token_hex(4)}"
-    owner = url_for(settings, "owner")
-    server = sa.create_engine(owner, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-        try:
-            url = SecretStr(owner.set(database=name).render_as_string(hide_password=False))
-            # The derived role addresses follow the owner's; a role set apart would lead to the real database.
-            alone = {"database_url": url, "web_database_url": None, "staff_database_url": None}
-            scratch = settings.model_copy(update={**alone, "worker_database_url": None})
-            schema.upgrade(scratch)
-            yield scratch
-        finally:
-            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
-
-
-def _fill(scratch: Settings, servers: int) -> None:
-    engine = connect(scratch, "owner")
+def _fill(alone: Settings, servers: int) -> None:
+    engine = connect(alone, "owner")
     with engine.begin() as connection:
         for statement in CONTENT.split(";\n"):
             if statement.strip():
                 connection.execute(sa.text(statement), {"members": MEMBERS, "servers": servers})
     with territory_session(engine, "bench") as session:
-        prices.apply(session, finance.price_book(scratch.territory_dir), scratch.timezone)
-        pools.apply_keys(session, finance.sharing(scratch.territory_dir))
+        prices.apply(session, BOOK, alone.timezone)
+        pools.apply_keys(session, COSTS)
     engine.dispose()
 
 

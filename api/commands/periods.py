@@ -69,7 +69,7 @@ def check(month: str, as_json: bool) -> None:
         [asdict(difference) for difference in found],
         [("check", "Contrôle"), ("subject", "Où"), ("expected", "Attendu"), ("found", "Trouvé")],
         as_json=as_json,
-        empty=f"Tout concorde : {month} peut être close.",
+        empty=f"Tout concorde : {month} est contrôlée.",
     )
     if found:
         raise Conflict(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import click
 
 from api.output import json_option, print_rows
@@ -21,6 +23,8 @@ def list_(as_json: bool) -> None:
     """Every price, the newest first."""
     with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
         rows = prices.listed(session)
+    if not as_json:
+        rows = [{**row, "hourly": exact(row["hourly"])} for row in rows]
     print_rows(
         rows,
         [("label", "Compteur"), ("unit", "Unité"), ("hourly", "€ par heure"), ("from", "Depuis"), ("until", "Jusqu’à"),
@@ -39,7 +43,8 @@ def apply(as_json: bool) -> None:
         added = prices.apply(session, finance.price_book(chosen.territory_dir), chosen.timezone)
         keys = pools.apply_keys(session, finance.sharing(chosen.territory_dir))
     rows = [
-        {"kind": "price", "name": price.meter, "from": price.start, "what": f"{price.hourly} €/h"} for price in added
+        {"kind": "price", "name": price.meter, "from": price.start, "what": f"{exact(price.hourly)} €/h"}
+        for price in added
     ] + [{"kind": "key", "name": f"{k.code} v{k.version}", "from": k.start, "what": k.deliberation} for k in keys]
     print_rows(
         rows,
@@ -47,3 +52,8 @@ def apply(as_json: bool) -> None:
         as_json=as_json,
         empty="Rien à faire : les prix et les clés déclarés sont en place.",
     )
+
+
+def exact(price: Decimal) -> str:
+    """A unit price with all its decimals, in French form: 0,0065."""
+    return f"{price.normalize():f}".replace(".", ",")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from api.commands.periods import month, show
+from api.commands.prices import exact
 from api.output import euros, json_option, print_json, print_rows
 from orchestrator import settings
 from orchestrator.database import connect, territory_session
@@ -49,7 +50,7 @@ def show_(month: str, member: str, as_json: bool) -> None:
             "service": line.get("service", "coût commun"),
             "label": line["label"],
             "hours": Decimal(line["unit_seconds"]) / 3600 if "unit_seconds" in line else None,
-            "price": Decimal(line["hourly"]) if "hourly" in line else None,
+            "price": exact(Decimal(line["hourly"])) if "hourly" in line else None,
             "amount": euros(Decimal(line["amount"])),
         }
         for line in document["lines"]

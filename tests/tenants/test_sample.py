@@ -72,5 +72,5 @@ def test_bench_uses_a_database_of_its_own(settings, owner: sa.Engine) -> None:
     assert found["intervals"] > 40 and found["lines"] > 100
     with owner.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM members")).scalar_one() == 0
-        names = connection.execute(sa.text("SELECT datname FROM pg_database WHERE datname LIKE 'clocher_bench%'"))
+        names = connection.execute(sa.text("SELECT datname FROM pg_database WHERE datname LIKE 'clocher_scratch%'"))
         assert names.all() == []
