@@ -16,6 +16,7 @@ VERBS = {
     "start": ("start_server", "starting"),
     "delete": ("delete_server", "deleting"),
 }
+CANCELLABLE = ("create_server",)  # what is half deleted or stopped is better ended than undone
 
 
 def ask(session: Session, service_id: int, verb: str) -> Flow:
@@ -52,10 +53,15 @@ def _check_idle(session: Session, service: Service) -> None:
 
 
 def cancel(session: Session, flow_id: int) -> Flow:
-    """Ask a live flow to stop and undo what it made; it does so before its next step. Raises flow_ended."""
+    """Ask a live flow to stop and undo what it made; it does so before its next step.
+
+    Raises Conflict flow_ended or not_cancellable.
+    """
     flow = reading.find(session, Flow, flow_id, lock=True)
     if flow.state not in FLOW_LIVE:
         raise Conflict("flow_ended", "Cette opération est déjà finie.", "Voyez l’état du service.")
+    if flow.kind not in CANCELLABLE:
+        raise Conflict("not_cancellable", "Seule une création s’annule.", "Attendez la fin, puis agissez à nouveau.")
     if not flow.cancel_requested:
         flow.cancel_requested = True
         session.flush()

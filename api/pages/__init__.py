@@ -60,7 +60,9 @@ def flow(flow_id: int) -> str:
         # A task is told when it starts and when it ends: only the last one may still be without its end.
         tasks = [task for task in told if task.task and (task.outcome != "started" or task is told[-1])]
         live = found.state in FLOW_LIVE
-        return _page("flow", opened, flow=found, service=service, steps=steps, tasks=tasks, live=live)
+        cancellable = live and found.kind in operations.CANCELLABLE and not found.cancel_requested
+        shown = {"flow": found, "service": service, "steps": steps, "tasks": tasks}
+        return _page("flow", opened, **shown, live=live, cancellable=cancellable)
 
 
 @blueprint.post("/flows/<int:flow_id>/cancel")

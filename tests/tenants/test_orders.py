@@ -253,13 +253,32 @@ def test_operations_follow_the_service(owner: sa.Engine, web: sa.Engine) -> None
     assert (stop.kind, stop.state, stop.requested_by) == ("stop_server", "queued", "agent")
     refused(lambda: ask("delete"), Conflict, "flow_running")
     with member_session(web, brevaux, "agent") as session:
-        assert operations.cancel(session, stop.id).cancel_requested
-        assert operations.cancel(session, stop.id).cancel_requested
+        refused(lambda: operations.cancel(session, stop.id), Conflict, "not_cancellable")
+    finish(owner, order.service_id, "deleting")
+    assert ask("delete").kind == "delete_server"  # the first delete failed half way: ask again
     finish(owner, order.service_id, "deleted")
-    with member_session(web, brevaux, "agent") as session:
-        refused(lambda: operations.cancel(session, stop.id), Conflict, "flow_ended")
     for verb in ("start", "stop", "delete"):
         refused(lambda verb=verb: ask(verb), Conflict, "not_allowed_now")
+
+
+def test_a_creation_can_be_cancelled_while_it_lives(owner: sa.Engine, web: sa.Engine) -> None:
+    brevaux = member(owner)
+    order = place(web, brevaux)
+    for _ in range(2):
+        with member_session(web, brevaux, "agent") as session:
+            assert operations.cancel(session, order.flow_id).cancel_requested
+    finish(owner, order.service_id, "failed")
+    with member_session(web, brevaux, "agent") as session:
+        refused(lambda: operations.cancel(session, order.flow_id), Conflict, "flow_ended")
+        told = session.scalars(sa.select(AuditEntry.action)).all()
+    assert told.count("flow.cancel") == 1
+
+
+def test_the_web_role_cannot_write_a_services_state(owner: sa.Engine, web: sa.Engine) -> None:
+    brevaux = member(owner)
+    order = place(web, brevaux)
+    with pytest.raises(sa.exc.ProgrammingError), member_session(web, brevaux, "agent") as session:
+        session.execute(sa.update(Service).where(Service.id == order.service_id).values(state="active"))
 
 
 def test_two_requests_at_once_queue_one_flow(owner: sa.Engine, web: sa.Engine) -> None:

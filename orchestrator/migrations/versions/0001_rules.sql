@@ -34,7 +34,7 @@ GRANT SELECT ON members, places, services, flows, flow_steps, ansible_events, re
 
 GRANT INSERT ON orders, services, flows, audit_entries TO clocher_web;
 GRANT UPDATE (state, decided_by, decided_at, reason) ON orders TO clocher_web;
-GRANT UPDATE (state, changed_at) ON services TO clocher_web;
+GRANT UPDATE (changed_at) ON services TO clocher_web;  -- so that it may lock a row; flows write the state
 GRANT UPDATE (cancel_requested) ON flows TO clocher_web;
 
 GRANT SELECT ON tokens, workers, sightings, alembic_version TO clocher_staff;
