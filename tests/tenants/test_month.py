@@ -11,7 +11,9 @@ Worked by hand, in euros:
 - energie, 50.01, by usage (17.50, 9.60, 0.02, 0.00): 32.2704, 17.7026, 0.0368, 0; the cent goes to cidre.
 """
 
+import random
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -20,6 +22,7 @@ from sqlalchemy.orm import Session
 from orchestrator.database import territory_session
 from tenants import exports, periods, statements
 from tenants.finance import Sharing
+from tenants.rating import ROUNDED
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -101,3 +104,23 @@ def test_line_leads_to_its_intervals(staff: sa.Engine) -> None:
         [interval] = statements.intervals(session, line)
     assert (interval["resource"].split("-")[0], interval["quantity"]) == ("server", 2)
     assert (interval["until"] - interval["from"]).total_seconds() * 2 == line.unit_seconds == 432000
+
+
+def test_lines_are_rounded_half_up_once(owner: sa.Engine) -> None:
+    chance = random.Random("rounding")
+    cases = [
+        (Decimal(chance.randrange(10**15)).scaleb(-6), Decimal(chance.randrange(10**9)).scaleb(-8)) for _ in range(500)
+    ]
+    # Exactly half a cent, and less than half by the least that a microsecond of a thousandth of a unit weighs.
+    cases += [(Decimal(18), Decimal(1)), (Decimal("17.9999999999999999"), Decimal("1.00000000"))]
+    query = sa.text(
+        f"SELECT {ROUNDED} FROM unnest(CAST(:seconds AS numeric[]), CAST(:prices AS numeric[])) WITH ORDINALITY"
+        " AS t (unit_seconds, hourly, turn) ORDER BY turn"
+    )
+    with owner.connect() as connection:
+        seconds, prices = ([case[side] for case in cases] for side in (0, 1))
+        found = connection.execute(query, {"seconds": seconds, "prices": prices}).scalars().all()
+    # Half up of an amount that is not negative: the floor of the cents and a half.
+    cents = [int(Fraction(held) * Fraction(hourly) / 36 + Fraction(1, 2)) for held, hourly in cases]
+    assert [Decimal(c).scaleb(-2) for c in cents] == found
+    assert found[-2:] == [Decimal("0.01"), Decimal("0.00")]
