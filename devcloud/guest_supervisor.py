@@ -87,6 +87,9 @@ def _mount_root(guest: Guest, spec: Spec) -> None:
         directory.mkdir(exist_ok=True)
     options = f"lowerdir={':'.join(spec.layers)},upperdir={guest.upper},workdir={guest.directory / 'work'}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(guest.root)], check=True, timeout=20)
+    # Our mount namespace began as a copy of the host's, with every guest image in it. The overlay holds its own layers by
+    # itself; any other image that we went on holding could not be released before this guest ends.
+    subprocess.run(["umount", "--all", "--lazy", "--types", "squashfs"], check=True, timeout=20)
 
 
 def _prepare(group: str) -> None:

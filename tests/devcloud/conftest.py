@@ -17,6 +17,7 @@ import pytest
 openstack = pytest.importorskip("openstack")
 ROOT = Path(__file__).resolve().parents[2]
 UP_SECONDS = 900
+Run = Callable[..., subprocess.CompletedProcess[str]]
 WAIT_SECONDS = 60
 
 
@@ -189,16 +190,18 @@ def run_in(key: Key) -> Callable[..., subprocess.CompletedProcess[str]]:
 def boot(key: Key) -> Callable[..., Any]:
     """boot(member, **options): a server of `debian-12`, `s1.small`, on a port of the member's group, once ACTIVE."""
 
+    name = f"test-{uuid.uuid4().hex[:8]}"  # a keypair is its user's, in all projects and all sessions
+
     def make(member: Member, **options: Any) -> Any:
         cloud = member.cloud
-        if not cloud.compute.find_keypair("test"):
-            cloud.compute.create_keypair(name="test", public_key=key.public)
+        if not cloud.compute.find_keypair(name):
+            cloud.compute.create_keypair(name=name, public_key=key.public)
         port = cloud.network.create_port(network_id=member.network.id, security_groups=[member.group.id])
         wanted = {
             "name": f"guest-{uuid.uuid4().hex[:6]}",
             "image_id": cloud.image.find_image("debian-12").id,
             "flavor_id": cloud.compute.find_flavor("s1.small").id,
-            "key_name": "test",
+            "key_name": name,
             "networks": [{"port": port.id}],
             **options,
         }
