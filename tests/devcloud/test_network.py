@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from .conftest import Member, address_of, allow, eventually, port_of
+from .conftest import Member, Run, address_of, allow, eventually, port_of
 
 pytestmark = [pytest.mark.cloud, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 EFFECT_SECONDS = 3  # a change reaches the kernel within about one
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @dataclass
