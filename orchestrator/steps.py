@@ -32,6 +32,7 @@ from orchestrator.tables import FLOW_LIVE, Flow, FlowStep, Place, Service
 log = structlog.get_logger()
 
 Write = Callable[[Session], None]
+Boundary = Callable[[str, str], None]
 
 
 def at_boundary(step: str, moment: str) -> None:
@@ -228,6 +229,7 @@ def finish_as(service_state: str) -> Act:
 def give_up(run: Run, error: Exception, leaves: str | None) -> None:
     """Undo what was made, in reverse; say why in the flow, and leave the service in the state `leaves`."""
     told = _explain(error)
+    run.cancellable = False  # what undoes must not be cancelled itself
     if not isinstance(error, ClocherError):
         log.error("flow broke", flow=run.flow_id, exc_info=error)
     _durably("undo", partial(_show_undoing, run, told))

@@ -20,7 +20,7 @@ from orchestrator import cloud_servers as servers
 from orchestrator import cloud_volumes as volumes
 from orchestrator.cloud import Cloud, Tag
 from orchestrator.database import territory_session
-from orchestrator.errors import ClocherError, CloudNotFound
+from orchestrator.errors import ClocherError, CloudNotFound, CloudTokenLost
 from orchestrator.steps import Runtime
 from orchestrator.tables import FLOW_LIVE, Flow, Resource, Service, Sighting
 
@@ -71,11 +71,22 @@ def look(cloud: Cloud, territory: str) -> list[Seen]:
 
     Each project is looked at with a token of its own: no right over all projects is needed.
     """
+    seen: list[Seen] = []
+    for project_id in cloud.project_ids():
+        try:
+            seen += _look_into(cloud.project(project_id), project_id, territory)
+        except (CloudTokenLost, CloudNotFound) as error:
+            # Deleted since it was listed, or no longer ours: nothing to sweep there now.
+            log.info("project left out", project=project_id, code=error.code)
+            cloud.forget(project_id)
+    return seen
+
+
+def _look_into(project: Cloud, project_id: str, territory: str) -> list[Seen]:
     return [
         Seen(kind, thing.id, project_id, thing.tag)
-        for project_id in cloud.project_ids()
         for kind, things in LIST.items()
-        for thing in things(cloud.project(project_id))
+        for thing in things(project)
         if thing.project_id == project_id and thing.tag and thing.tag.territory == territory
     ]
 

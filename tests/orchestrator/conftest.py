@@ -22,6 +22,12 @@ QUOTAS = {"servers": 6, "vcpus": 12, "ram_mib": 30_000, "volumes": 6, "disk_gib"
 
 
 @pytest.fixture(scope="session")
+def clouds() -> Path:
+    """The dev cloud's clouds.yaml."""
+    return CLOUDS
+
+
+@pytest.fixture(scope="session")
 def ids(tmp_path_factory: pytest.TempPathFactory) -> Iterator[places.Ids]:
     """A member's place, made as `clocher members apply` makes it."""
     settings = Settings(state_dir=tmp_path_factory.mktemp("cloud"), clouds_file=CLOUDS, _env_file=None)

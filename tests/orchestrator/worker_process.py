@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
-import sys
 from pathlib import Path
 
+# What the worker imports at its first call of the cloud, so that each test process need not.
+import openstack.block_storage.v3._proxy
+import openstack.compute.v2._proxy
+import openstack.image.v2._proxy
+import openstack.network.v2._proxy  # noqa: F401
+
 from orchestrator import log, steps, worker
-from orchestrator.settings import load
+from orchestrator.settings import Settings
 
 
-def die_once(plan: Path) -> None:
+def work(settings: Settings, plan: Path | None) -> None:
+    """Run a worker in this process."""
+    if plan:
+        steps.at_boundary = die_once(plan)
+    log.configure(settings)
+    worker.run(settings)
+
+
+def die_once(plan: Path) -> steps.Boundary:
     """Leave a mark for the boundary, so that the next process passes it, and die."""
 
     def at_boundary(step: str, moment: str) -> None:
@@ -23,12 +35,4 @@ def die_once(plan: Path) -> None:
             return
         os.kill(os.getpid(), signal.SIGKILL)
 
-    steps.at_boundary = at_boundary
-
-
-if __name__ == "__main__":
-    faulthandler.register(signal.SIGUSR1)
-    if len(sys.argv) > 1:
-        die_once(Path(sys.argv[1]))
-    log.configure(load())
-    worker.run(load())
+    return at_boundary
