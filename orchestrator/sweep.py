@@ -74,7 +74,7 @@ def look(cloud: Cloud, territory: str) -> list[Seen]:
     seen: list[Seen] = []
     for project_id in cloud.project_ids():
         try:
-            seen += _look_into(cloud.project(project_id), project_id, territory)
+            seen += look_into(cloud.project(project_id), project_id, territory)
         except (CloudTokenLost, CloudNotFound) as error:
             # Deleted since it was listed, or no longer ours: nothing to sweep there now.
             log.info("project left out", project=project_id, code=error.code)
@@ -82,7 +82,8 @@ def look(cloud: Cloud, territory: str) -> list[Seen]:
     return seen
 
 
-def _look_into(project: Cloud, project_id: str, territory: str) -> list[Seen]:
+def look_into(project: Cloud, project_id: str, territory: str) -> list[Seen]:
+    """Everything in one project that carries the territory's tag."""
     return [
         Seen(kind, thing.id, project_id, thing.tag)
         for kind, things in LIST.items()

@@ -134,7 +134,7 @@ class Stage:
 
     def in_cloud(self) -> list[tuple[str, str]]:
         """What the cloud has with our tag: (service's ref, kind)."""
-        seen = sweep.look(cloud.connect(self.settings), self.settings.territory)
+        seen = look(cloud.connect(self.settings), self.settings, self.ids)
         return sorted((thing.tag.service, thing.kind) for thing in seen)
 
     def stop(self) -> None:
@@ -155,14 +155,20 @@ def staged(settings: Settings, owner: sa.Engine, ids: Ids, plan: Path) -> Iterat
         yield stage
     finally:
         stage.stop()
-        clear(cloud.connect(settings), settings.territory)
+        clear(settings, ids)
 
 
-def clear(control: cloud.Cloud, territory: str) -> None:
+def look(control: cloud.Cloud, settings: Settings, ids: Ids) -> list[sweep.Seen]:
+    """What the tests' project holds with the territory's tag."""
+    return sweep.look_into(control.project(ids.project_id), ids.project_id, settings.territory)
+
+
+def clear(settings: Settings, ids: Ids) -> None:
     """Delete all that carries the territory's tag, by the sweeper's own means."""
+    control = cloud.connect(settings)
 
     def gone() -> bool:
-        seen = sweep.look(control, territory)
+        seen = look(control, settings, ids)
         for thing in seen:
             try:
                 sweep.DELETE[thing.kind](control.project(thing.project_id), thing.cloud_id)
