@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,7 @@ def test_a_paused_guest_stands_still(server: Any, member: Member, run_in: Callab
     tell(server, "true")
     member.cloud.compute.pause_server(server)
     wait_for_status(member, server, "PAUSED")
-    with pytest.raises(subprocess.TimeoutExpired):
-        run_in(address_of(server), "true", seconds=3)
+    assert "timed out" in run_in(address_of(server), "true").stderr
     member.cloud.compute.unpause_server(server)
     wait_for_status(member, server, "ACTIVE")
     tell(server, "true")
@@ -129,8 +129,6 @@ def test_rebuild_starts_over_at_the_same_address(server: Any, member: Member, te
 def test_six_guests_boot_at_once_and_leave_nothing(
     member: Member, boot: Callable[..., Any], state: Path, tell: Callable[..., str]
 ) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(6) as pool:
         servers = list(pool.map(lambda _: boot(member), range(6)))
         ids = list(pool.map(lambda each: tell(each, "cat /etc/machine-id"), servers))
