@@ -32,6 +32,7 @@ from orchestrator.ssh import Guest
 PLAYBOOKS = ROOT / "playbooks"
 PLAYBOOK_COMMAND = "ansible-playbook"
 MESSAGE_LENGTH = 2000
+GRACE_SECONDS = 10.0
 OUTCOMES = {
     "runner_on_start": "started",
     "runner_on_ok": "ok",
@@ -80,7 +81,7 @@ class Course:
     secrets: list[str]
     deadline: float
     pid: int | None = None
-    asked_to_end: bool = False
+    asked_to_end: float | None = None
     failure: PlayEvent | None = None
     totals: dict[str, int] = field(default_factory=dict)
     refusal: BaseException | None = None
@@ -106,17 +107,17 @@ class Course:
         """Asked every second by ansible-runner, which kills the play when the answer is yes.
 
         Ansible's workers have sessions of their own and would outlive that; asked to terminate, Ansible takes them
-        along. So it is asked first, and killed if it is still there a second later.
+        along. So it is asked first, and killed if it is still there GRACE_SECONDS later.
         """
-        if not self.refusal and time.monotonic() < self.deadline:
+        now = time.monotonic()
+        if not self.refusal and now < self.deadline:
             return False
-        if self.asked_to_end:
-            return True
-        self.asked_to_end = True
-        if self.pid:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
-        return False
+        if self.asked_to_end is None:
+            self.asked_to_end = now
+            if self.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGTERM)
+        return now - self.asked_to_end > GRACE_SECONDS
 
     def read(self, raw: dict[str, Any]) -> PlayEvent:
         """Translate an event of ansible-runner, with secrets masked."""
@@ -261,7 +262,7 @@ def message_of(result: Mapping[str, Any]) -> str:
 def failed(settings: Settings, play: str, guest: Guest, course: Course, output: str) -> ClocherError:
     """The error for a play that did not end well."""
     last = course.failure
-    if course.asked_to_end:
+    if course.asked_to_end is not None:
         return ClocherError(
             "play_timeout",
             f"La configuration de la machine n’a pas abouti en {settings.ansible_timeout:g} s.",

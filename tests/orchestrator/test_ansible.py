@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -106,9 +107,9 @@ def test_a_play_sees_nothing_of_our_environment(play: Run, tmp_path: Path, monke
 
 def test_a_play_that_lasts_too_long_is_ended(play: Run, local: Settings, tmp_path: Path) -> None:
     with pytest.raises(ClocherError) as caught:
-        play([task("dawdle", "command", argv=["sleep", "61.25"])], [], local.model_copy(update={"ansible_timeout": 2}))
+        play([task("dawdle", "command", argv=["sleep", "125"])], [], local.model_copy(update={"ansible_timeout": 2}))
     assert (caught.value.code, caught.value.retryable) == ("play_timeout", False)
-    assert not _running(str(tmp_path))
+    _await_end_of(str(tmp_path))
 
 
 def test_the_listener_can_stop_a_play(play: Run, local: Settings, tmp_path: Path) -> None:
@@ -121,9 +122,9 @@ def test_the_listener_can_stop_a_play(play: Run, local: Settings, tmp_path: Path
                 raise FlowCancelled("flow_cancelled", "stop")
 
     with pytest.raises(FlowCancelled):
-        play([task("look", "stat", path="/"), task("dawdle", "command", argv=["sleep", "61.5"])], Stop())
+        play([task("look", "stat", path="/"), task("dawdle", "command", argv=["sleep", "125"])], Stop())
     assert [e.task for e in events][-1] == "dawdle"
-    assert not _running(str(tmp_path))
+    _await_end_of(str(tmp_path))
     assert list((local.state_dir / "ansible").iterdir()) == []
 
 
@@ -146,6 +147,11 @@ def test_plays_of_several_guests_run_at_once(play: Run) -> None:
         assert list(pool.map(one, range(3))) == [[f"guest {n}"] * 2 for n in range(3)]
 
 
-def _running(marker: str) -> str:
-    """The processes that have a text in their command line."""
-    return subprocess.run(["pgrep", "-af", marker], capture_output=True, text=True, timeout=10, check=False).stdout
+def _await_end_of(marker: str) -> None:
+    """Return when no process has the text in its command line any more; Ansible's workers end a moment after it."""
+    deadline = time.monotonic() + 20
+    while found := subprocess.run(
+        ["pgrep", "-af", marker], capture_output=True, text=True, timeout=10, check=False
+    ).stdout:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)

@@ -1,0 +1,63 @@
+"""`clocher bench`: measurements that compare with something in the same run, so that they hold on any machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from api.output import json_option, print_json
+from orchestrator import log, settings
+
+
+@click.group("bench", short_help="Benchmarks that print a ratio measured in one run.")
+def command() -> None:
+    """Measure this installation."""
+
+
+@command.command()
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Orders of each side.")
+@json_option
+def order(rounds: int, as_json: bool) -> None:
+    """Order → active (without Ansible) against the same calls with bare openstacksdk."""
+    from tenants import bench_order
+
+    chosen = settings.load()
+    log.configure(chosen)
+    result = bench_order.run(chosen, rounds)
+    _tell(
+        result,
+        as_json,
+        f"commande → active : {_seconds(result['ours_median'])} (médiane de {rounds})",
+        f"openstacksdk seul : {_seconds(result['bare_median'])}",
+        f"rapport           : {result['ratio']:.2f}".replace(".", ","),
+    )
+
+
+@command.command()
+@click.option("--servers", type=click.IntRange(1, 100_000), default=10_000, show_default=True, help="How many servers.")
+@json_option
+def month(servers: int, as_json: bool) -> None:
+    """A whole month of events → drafted statements."""
+    from tenants import bench_month
+
+    chosen = settings.load()
+    log.configure(chosen)
+    result = bench_month.run(chosen, servers)
+    _tell(
+        result,
+        as_json,
+        f"{servers} serveurs, un mois : {_seconds(result['seconds'])}",
+        f"mémoire : {result['peak_mib']:.0f} Mio ; lignes : {result['rows']}",
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s".replace(".", ",")
+
+
+def _tell(result: dict[str, Any], as_json: bool, *lines: str) -> None:
+    if as_json:
+        print_json(result)
+    else:
+        click.echo("\n".join(lines))
