@@ -13,7 +13,7 @@ from orchestrator.tables import AuditEntry
 def record(
     session: Session, action: str, subject: str, *, member_id: int | None = None, detail: dict[str, Any] | None = None
 ) -> None:
-    """Write that the session's actor did `action` (`order.place`) to `subject` (`order 42`). Never put a secret in it."""
+    """Write that the session's actor did `action` (`order.place`) to `subject` (`order 42`). No secrets."""
     session.execute(
         sa.insert(AuditEntry).values(
             actor=session.info["actor"], action=action, subject=subject, member_id=member_id, detail=detail or {}
@@ -26,10 +26,11 @@ def first_break(session: Session) -> int | None:
 
     Needs a session of the territory: a member sees only its own links.
     """
-    return session.execute(
+    broken: int | None = session.execute(
         sa.text(
             "SELECT min(id) FROM (SELECT e.id, e.hash, e.previous_hash,"
             " clocher_audit_hash(lag(e.hash, 1, sha256('clocher')) OVER (ORDER BY e.id), e) AS expected"
             " FROM audit_entries e) chain WHERE hash IS DISTINCT FROM expected"
         )
     ).scalar_one()
+    return broken

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import warnings
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from orchestrator.errors import Unavailable
+
+STARTS = 3  # tries to start the server
 
 
 def _wheel() -> ModuleType:
@@ -23,7 +27,9 @@ def ensure_running(data: Path) -> str:
     """Start the embedded server on `data` unless it runs; return the URL of its owner. It outlives this process."""
     data.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return str(_wheel().get_server(data, cleanup_mode=None).get_uri())
+        server = _wheel().get_server(data, cleanup_mode=None, start=False)
+        _start(server)
+        return str(server.get_uri())
     except Exception as error:
         raise Unavailable(
             "database_unavailable",
@@ -31,6 +37,17 @@ def ensure_running(data: Path) -> str:
             f"Lisez {data / 'log'}.",
             detail=str(error),
         ) from error
+
+
+def _start(server: Any) -> None:
+    for patience in range(STARTS, 0, -1):
+        try:
+            server.start()
+            return
+        except subprocess.TimeoutExpired:
+            # The wheel gives pg_ctl ten seconds; a busy machine may need more. The server goes on starting meanwhile.
+            if patience == 1:
+                raise
 
 
 def stop(data: Path) -> None:

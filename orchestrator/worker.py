@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
@@ -20,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from orchestrator import cloud, database, flows, sweep
-from orchestrator.errors import ClocherError
+from orchestrator.errors import ClocherError, Conflict
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
 from orchestrator.tables import Worker
@@ -38,6 +39,7 @@ def run(settings: Settings) -> None:
         signal.signal(signum, lambda *_: stop.set())
     engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 3)
     runtime = Runtime(settings, engine, cloud.connect(settings))
+    claim_name(runtime)
     beat(runtime)  # before any flow is ours, or nobody would notice our death
     launch(runtime)
     log.info("worker ready", worker=settings.worker_id, pid=os.getpid())
@@ -78,6 +80,29 @@ def launch(runtime: Runtime) -> None:
     flows.register(runtime)
     DBOS.launch()
     flows.listen(settings)
+
+
+def claim_name(runtime: Runtime) -> None:
+    """Raise Conflict `worker_id_taken` when another living process works under our name: both would run each flow."""
+    with database.territory_session(runtime.engine, _name(runtime)) as session:
+        other = session.get(Worker, runtime.settings.worker_id)
+        if other is None or other.id not in _living(session, runtime.settings.dead_after_seconds):
+            return
+        # On this machine a dead process is known at once: a restart after a crash does not wait.
+        if other.host != socket.gethostname() or _runs(other.pid):
+            raise Conflict(
+                "worker_id_taken",
+                f"Un worker « {other.id} » travaille déjà (processus {other.pid} sur {other.host}).",
+                "Arrêtez-le, ou donnez un autre nom à celui-ci par CLOCHER_WORKER_ID.",
+            )
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"  # a killed process that its parent has not looked at yet
 
 
 def beat(runtime: Runtime) -> None:
