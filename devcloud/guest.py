@@ -44,9 +44,10 @@ class Disk:
 
 @dataclass
 class Spec:
-    """What the supervisor must know to boot. `layers` are the read-only directories below the guest's own, uppermost first;
+    """What the supervisor must know to boot.
 
-    they are found again at each start, from the squashfs file `image`.
+    `layers` are the read-only directories below the guest's own, uppermost first; they are found again at each start,
+    from the squashfs file `image`.
     """
 
     uuid: str
@@ -94,7 +95,7 @@ class Guest:
         write_json(self.directory / "spec.json", asdict(spec))
 
     def status(self) -> dict[str, Any] | None:
-        """The running supervisor's own words (`supervisor`, `init`: pids; `boots`: a count), None when it does not run."""
+        """The running supervisor's words (`supervisor`, `init`: pids; `boots`: a count), None when none runs."""
         if not self.is_running():
             return None
         try:
@@ -210,9 +211,27 @@ def _launch(guest: Guest) -> None:
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).resolve().parent.parent))
     with guest.console.open("ab") as console:
         subprocess.run(
-            ["setsid", "--fork", "unshare", "--mount", "--propagation", "slave", sys.executable, "-S", "-m",
-             "devcloud.guest_supervisor", str(guest.directory)],
-            cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console, check=True, timeout=10)
+            [
+                "setsid",
+                "--fork",
+                "unshare",
+                "--mount",
+                "--propagation",
+                "slave",
+                sys.executable,
+                "-S",
+                "-m",
+                "devcloud.guest_supervisor",
+                str(guest.directory),
+            ],
+            cwd="/",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            check=True,
+            timeout=10,
+        )
 
 
 def _has_failed(guest: Guest) -> bool:

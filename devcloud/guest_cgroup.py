@@ -15,7 +15,7 @@ CONTROLLERS = ("memory", "cpu", "freezer", "pids", "devices", "systemd")
 PERIOD = 100_000  # microseconds over which the processor quota counts
 KILL_SECONDS = 10
 POLL = 0.02
-# What a guest may open: null, zero, full, random, urandom, tty, console, ptmx, terminals, tun. Disks are added one by one.
+# What a guest may open: null, zero, full, random, urandom, tty, console, ptmx, terminals, tun. Disks come one by one.
 DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:1", "c 5:2", "c 136:*", "c 10:200")
 
 
@@ -55,7 +55,7 @@ def limit(name: str, memory_mib: int, vcpus: int) -> None:
 
 
 def allow_disk(name: str, number: str, allowed: bool) -> None:
-    """Let the guest open a block device (`7:3`), or no more. Version 2 has no such list; there, the missing node does."""
+    """Let the guest open a block device (`7:3`), or no more. In version 2 the missing node must do."""
     group = ROOT / "devices" / name
     if group.is_dir():
         (group / ("devices.allow" if allowed else "devices.deny")).write_text(f"b {number} rwm")

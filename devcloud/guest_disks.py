@@ -66,12 +66,18 @@ def attach(guest: Guest, disk: Disk) -> None:
     guest_cgroup.allow_disk(spec.group, number(loop), True)
     major, minor = number(loop).split(":")
     device, by_id = names(disk)
-    _inside(init, 'mkdir -p /dev/disk/by-id && rm -f "$1" "$2" && mknod -m 660 "$1" b "$3" "$4" && ln -s "$1" "$2"',
-            device, by_id, major, minor)
+    _inside(
+        init,
+        'mkdir -p /dev/disk/by-id && rm -f "$1" "$2" && mknod -m 660 "$1" b "$3" "$4" && ln -s "$1" "$2"',
+        device,
+        by_id,
+        major,
+        minor,
+    )
 
 
 def detach(guest: Guest, volume_id: str) -> None:
-    """Take a volume from a guest: flushed and unmounted first. GuestError, and nothing changed, when a program uses it."""
+    """Take a volume from a guest: flushed and unmounted first. GuestError, and no change, when a program uses it."""
     spec = guest.read()
     disk = next((disk for disk in spec.disks if disk.volume_id == volume_id), None)
     if disk is None:
@@ -87,13 +93,18 @@ def detach(guest: Guest, volume_id: str) -> None:
 
 def _withdraw(guest: Guest, init: int, disk: Disk, loop: str) -> None:
     """Unmount its file systems in the guest, then remove its nodes (which are mounts when it was there at boot)."""
-    mounted = [line.split()[4] for line in Path(f"/proc/{init}/mountinfo").read_text().splitlines()
-               if line.split()[2] == number(loop)]
+    mounted = [
+        line.split()[4]
+        for line in Path(f"/proc/{init}/mountinfo").read_text().splitlines()
+        if line.split()[2] == number(loop)
+    ]
     for place in reversed(mounted):
         try:
             _inside(init, 'umount "$1"', place)
         except GuestError as problem:
-            raise GuestError(f"volume {disk.volume_id} is in use in guest {guest.directory.name}: {problem}") from problem
+            raise GuestError(
+                f"volume {disk.volume_id} is in use in guest {guest.directory.name}: {problem}"
+            ) from problem
     _inside(init, 'for node; do umount "$node" 2>/dev/null; rm -f "$node"; done', *names(disk))
 
 
@@ -103,7 +114,9 @@ def _inside(init: int, script: str, *arguments: str) -> None:
 
 
 def _run(*command: str) -> str:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
     if done.returncode:
         raise GuestError(f"{command[0]}: {done.stderr.strip()}")
     return done.stdout

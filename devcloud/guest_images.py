@@ -1,4 +1,4 @@
-"""The read-only layers below a guest: its Glance image, mounted once for all guests, and what a guest takes of this host.
+"""The read-only layers below a guest: its Glance image, mounted once for all, and what a guest takes of this host.
 
 Members' images never hold anything of the host. But a guest on a machine with certificate authorities of its own must
 trust them too, or it reaches no package registry; they go into a thin layer over the image. Standard library only.
@@ -27,7 +27,7 @@ class ImageFormatError(GuestError):
 
 
 def layers(image: Path) -> list[str]:
-    """The directories of a squashfs image, uppermost first, mounted if need be; ImageFormatError if it is something else."""
+    """The directories of a squashfs image, uppermost first, mounted if need be; ImageFormatError if it is none."""
     with image.open("rb") as handle:
         if handle.read(4) != SQUASHFS:
             raise ImageFormatError("not an image of this cloud: a squashfs of a root file system is wanted")
@@ -47,14 +47,31 @@ def mount(image: Path) -> Path:
 
 
 def pack(root: Path, mounts_of: int | None, target: Path) -> None:
-    """Write the tree at `root` as an image. `mounts_of` is a process in whose mount namespace to look, None for our own.
+    """Write the tree at `root` as an image. `mounts_of`: a process whose mount namespace has it, None for ours.
 
-    What makes a machine this machine and no other is left out; run time file systems are not part of the tree.
+    What makes a machine this machine and no other is left out.
     """
     where = ("nsenter", "--target", str(mounts_of), "--mount", "--") if mounts_of else ()
-    _run(*where, "mksquashfs", str(root), str(target), "-comp", "zstd", "-Xcompression-level", "3", "-noappend",
-         "-no-progress", "-quiet", "-wildcards", "-e", "etc/machine-id", "var/lib/dbus/machine-id",
-         "etc/ssh/ssh_host_*", "var/lib/cloud/seed", seconds=900)
+    _run(
+        *where,
+        "mksquashfs",
+        str(root),
+        str(target),
+        "-comp",
+        "zstd",
+        "-Xcompression-level",
+        "3",
+        "-noappend",
+        "-no-progress",
+        "-quiet",
+        "-wildcards",
+        "-e",
+        "etc/machine-id",
+        "var/lib/dbus/machine-id",
+        "etc/ssh/ssh_host_*",
+        "var/lib/cloud/seed",
+        seconds=900,
+    )
 
 
 def pack_layers(upper: Path, work: Path, below: list[str], target: Path) -> None:
@@ -92,9 +109,21 @@ def _make_layer(scratch: Path, base: Path, files: dict[str, bytes]) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (target / name).write_bytes(text)
-        _run("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--pipe", "--as-pid2",
-             "--resolv-conf=off", "--timezone=off", f"--machine=clocher-{scratch.name}", "--directory", str(root),
-             "update-ca-certificates")
+        _run(
+            "systemd-nspawn",
+            "--quiet",
+            "--register=no",
+            "--keep-unit",
+            "--private-network",
+            "--pipe",
+            "--as-pid2",
+            "--resolv-conf=off",
+            "--timezone=off",
+            f"--machine=clocher-{scratch.name}",
+            "--directory",
+            str(root),
+            "update-ca-certificates",
+        )
     finally:
         _run("umount", str(root))
     shutil.rmtree(upper / "tmp", ignore_errors=True)
@@ -102,8 +131,15 @@ def _make_layer(scratch: Path, base: Path, files: dict[str, bytes]) -> Path:
 
 
 def _overlay(point: Path, below: list[str], upper: Path, work: Path) -> None:
-    _run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={':'.join(below)},upperdir={upper},workdir={work}",
-         str(point))
+    _run(
+        "mount",
+        "-t",
+        "overlay",
+        "overlay",
+        "-o",
+        f"lowerdir={':'.join(below)},upperdir={upper},workdir={work}",
+        str(point),
+    )
 
 
 @contextmanager
@@ -114,7 +150,14 @@ def _locked(image: Path) -> Iterator[None]:
 
 
 def _run(*command: str, seconds: int = SECONDS) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=seconds, check=False)
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
     if done.returncode:
         raise GuestError(f"{command[0]}: {done.stdout[-1000:].strip()}")

@@ -57,4 +57,3 @@ def resolver(cards: list[Card]) -> str:
     if servers:
         return "".join(f"nameserver {server}\n" for server in servers)
     return HOST_RESOLVER.read_text()
-

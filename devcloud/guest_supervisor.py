@@ -55,8 +55,9 @@ def _boot(guest: Guest, spec: Spec, boots: int) -> int:
         loop = guest_disks.open_loop(Path(disk.path))
         guest_cgroup.allow_disk(spec.group, guest_disks.number(loop), True)
         binds += [f"--bind={loop}:{path}" for path in guest_disks.names(disk)]
-    process = subprocess.Popen(_command(guest, spec, binds), stdin=subprocess.DEVNULL,
-                               preexec_fn=lambda: _prepare(spec.group))
+    process = subprocess.Popen(
+        _command(guest, spec, binds), stdin=subprocess.DEVNULL, preexec_fn=lambda: _prepare(spec.group)
+    )
     init = _find_init(process)
     if init is not None:
         _tell(guest, init, boots)
@@ -75,10 +76,22 @@ def _tell(guest: Guest, init: int | None, boots: int) -> None:
 def _command(guest: Guest, spec: Spec, binds: list[str]) -> list[str]:
     """Process 1 keeps the right to shape its own network, and loses the one to make device nodes."""
     return [
-        "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--directory", str(guest.root),
-        f"--machine={spec.group}", f"--uuid={spec.uuid}",
-        f"--network-namespace-path=/run/netns/{spec.namespace}", "--capability=CAP_NET_ADMIN",
-        "--drop-capability=CAP_MKNOD", "--resolv-conf=off", "--timezone=off", "--link-journal=no", *binds,
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--directory",
+        str(guest.root),
+        f"--machine={spec.group}",
+        f"--uuid={spec.uuid}",
+        f"--network-namespace-path=/run/netns/{spec.namespace}",
+        "--capability=CAP_NET_ADMIN",
+        "--drop-capability=CAP_MKNOD",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        *binds,
     ]
 
 
@@ -87,13 +100,13 @@ def _mount_root(guest: Guest, spec: Spec) -> None:
         directory.mkdir(exist_ok=True)
     options = f"lowerdir={':'.join(spec.layers)},upperdir={guest.upper},workdir={guest.directory / 'work'}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(guest.root)], check=True, timeout=20)
-    # Our mount namespace began as a copy of the host's, with every guest image in it. The overlay holds its own layers by
-    # itself; any other image that we went on holding could not be released before this guest ends.
+    # Our mount namespace began as a copy of the host's, with every guest image in it. The overlay holds its own layers;
+    # any other image that we went on holding could not be released before this guest ends.
     subprocess.run(["umount", "--all", "--lazy", "--types", "squashfs"], check=True, timeout=20)
 
 
 def _prepare(group: str) -> None:
-    """In the child before it becomes systemd-nspawn: it must not outlive us, and the guest's limits must hold for it."""
+    """In the child before it becomes systemd-nspawn: it must not outlive us, and the limits must hold for it."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     guest_cgroup.enter(group)
 
@@ -113,11 +126,11 @@ def _leads(pid: int) -> bool:
     """Process 1 of a namespace that has already become systemd (before, signals would not be heard)."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-        program = os.readlink(f"/proc/{pid}/exe")
+        program = Path(f"/proc/{pid}/exe").readlink()
     except OSError:
         return False
     ids = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
-    return len(ids) > 1 and ids[-1] == "1" and not program.endswith("systemd-nspawn")
+    return len(ids) > 1 and ids[-1] == "1" and program.name != "systemd-nspawn"
 
 
 def _lock(handle: TextIO) -> None:

@@ -22,8 +22,18 @@ Log = Callable[[str], None]
 SUITE = "bookworm"
 BUILD_SECONDS = 900
 PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "cloud-init", "python3", "python3-apt", "iproute2",
-    "nftables", "ca-certificates", "e2fsprogs",
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "sudo",
+    "cloud-init",
+    "python3",
+    "python3-apt",
+    "iproute2",
+    "nftables",
+    "ca-certificates",
+    "e2fsprogs",
 )
 # Written into the image. cloud-init knows at once where its data is, and makes only the two quick kinds of host key;
 # addresses are set from outside before the guest boots, so it leaves the network alone.
@@ -37,7 +47,8 @@ ssh_genkeytypes: [ed25519, ecdsa]
 ssh: {emit_keys_to_console: false}
 locale: C.UTF-8
 apt: {preserve_sources_list: true}
-cloud_init_modules: [bootcmd, write-files, mounts, set_hostname, update_hostname, update_etc_hosts, ca-certs, users-groups, ssh]
+cloud_init_modules: [bootcmd, write-files, mounts, set_hostname, update_hostname, update_etc_hosts, ca-certs,
+  users-groups, ssh]
 cloud_config_modules: [ssh-import-id, set-passwords, apt-configure, ntp, timezone, disable-ec2-metadata, runcmd]
 cloud_final_modules: [package-update-upgrade-install, write-files-deferred, scripts-vendor, scripts-per-once,
   scripts-per-boot, scripts-per-instance, scripts-user, ssh-authkey-fingerprints, phone-home, final-message,
@@ -53,8 +64,12 @@ USER = "debian"
 GROUPS = ("adm", "audio", "cdrom", "dialout", "dip", "floppy", "netdev", "plugdev", "sudo", "video")
 # Two daily jobs would take apt's lock in the very first minute of every guest; whoever wants them enables them.
 REMOVED = (
-    "etc/ssh/ssh_host_*", "etc/resolv.conf", "var/lib/dbus/machine-id", "var/log/*.log",
-    "var/log/apt/*", "etc/systemd/system/timers.target.wants/apt-daily*",
+    "etc/ssh/ssh_host_*",
+    "etc/resolv.conf",
+    "var/lib/dbus/machine-id",
+    "var/log/*.log",
+    "var/log/apt/*",
+    "etc/systemd/system/timers.target.wants/apt-daily*",
 )
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
@@ -64,7 +79,7 @@ class ImageError(RuntimeError):
 
 
 def build(target: Path, log: Log) -> Path:
-    """Return the image's path below the directory `target`, building it if its recipe is new. Safe to call twice at once."""
+    """Return the image's path below the directory `target`, built if its recipe is new. Safe to call twice at once."""
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"debian-12-{_recipe()[:12]}.squashfs"
     with (target / "lock").open("w") as lock:
@@ -84,15 +99,41 @@ def _recipe() -> str:
 def _build(path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as directory:
         root, draft = Path(directory) / "root", Path(directory) / path.name
-        _run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
-             '--aptopt=APT::Install-Recommends "false"', *(f"--dpkgopt=path-exclude={name}" for name in EXCLUDED),
-             SUITE, str(root))
+        _run(
+            "mmdebstrap",
+            "--quiet",
+            "--mode=root",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            '--aptopt=APT::Install-Recommends "false"',
+            *(f"--dpkgopt=path-exclude={name}" for name in EXCLUDED),
+            SUITE,
+            str(root),
+        )
         _run("chroot", str(root), "groupadd", "--force", "--system", "netdev")
-        _run("chroot", str(root), "useradd", "--create-home", "--shell=/bin/bash", "--comment=Debian",
-             f"--groups={','.join(GROUPS)}", USER)
+        _run(
+            "chroot",
+            str(root),
+            "useradd",
+            "--create-home",
+            "--shell=/bin/bash",
+            "--comment=Debian",
+            f"--groups={','.join(GROUPS)}",
+            USER,
+        )
         _trim(root)
-        _run("mksquashfs", str(root), str(draft), "-comp", "zstd", "-Xcompression-level", "3", "-noappend",
-             "-no-progress", "-quiet")
+        _run(
+            "mksquashfs",
+            str(root),
+            str(draft),
+            "-comp",
+            "zstd",
+            "-Xcompression-level",
+            "3",
+            "-noappend",
+            "-no-progress",
+            "-quiet",
+        )
         draft.replace(path)
 
 
@@ -105,8 +146,15 @@ def _trim(root: Path) -> None:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=BUILD_SECONDS, check=False)
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+    )
     if done.returncode:
         raise ImageError(f"{command[0]} failed:\n{done.stdout[-2000:]}")
 

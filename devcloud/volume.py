@@ -31,10 +31,19 @@ class FileVolumeDriver(driver.VolumeDriver):
     def get_volume_stats(self, refresh: bool = False) -> dict[str, Any]:
         return {
             "volume_backend_name": self.configuration.safe_get("volume_backend_name"),
-            "vendor_name": "Clocher", "driver_version": self.VERSION, "storage_protocol": "file",
-            "total_capacity_gb": TOTAL_GIB, "free_capacity_gb": TOTAL_GIB, "reserved_percentage": 0,
-            "thin_provisioning_support": True, "thick_provisioning_support": False, "max_over_subscription_ratio": "20.0",
-            "provisioned_capacity_gb": 0, "multiattach": False, "QoS_support": False, "online_extend_support": True,
+            "vendor_name": "Clocher",
+            "driver_version": self.VERSION,
+            "storage_protocol": "file",
+            "total_capacity_gb": TOTAL_GIB,
+            "free_capacity_gb": TOTAL_GIB,
+            "reserved_percentage": 0,
+            "thin_provisioning_support": True,
+            "thick_provisioning_support": False,
+            "max_over_subscription_ratio": "20.0",
+            "provisioned_capacity_gb": 0,
+            "multiattach": False,
+            "QoS_support": False,
+            "online_extend_support": True,
         }
 
     # --- volumes
@@ -73,8 +82,9 @@ class FileVolumeDriver(driver.VolumeDriver):
 
     # --- images
 
-    def clone_image(self, context: Any, volume: Any, image_location: Any, image_meta: Any,
-                    image_service: Any) -> tuple[dict[str, Any], bool]:
+    def clone_image(
+        self, context: Any, volume: Any, image_location: Any, image_meta: Any, image_service: Any
+    ) -> tuple[dict[str, Any], bool]:
         """Fill a volume from a raw image; anything else is left to Cinder, which needs qemu-img for it."""
         if image_meta.get("disk_format") != "raw":
             return {}, False
@@ -124,8 +134,12 @@ class FileVolumeDriver(driver.VolumeDriver):
         """Copy what is written, not the holes, then grow to `size` GiB."""
         self._flush(source)
         try:
-            subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(source), str(target)], check=True,
-                           capture_output=True, timeout=COPY_SECONDS)
+            subprocess.run(
+                ["cp", "--sparse=always", "--reflink=auto", str(source), str(target)],
+                check=True,
+                capture_output=True,
+                timeout=COPY_SECONDS,
+            )
             with target.open("r+b") as file:
                 file.truncate(size * GIB)
         except (OSError, subprocess.SubprocessError):

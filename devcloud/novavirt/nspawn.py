@@ -5,7 +5,6 @@ It keeps nothing in memory: what a guest is lies in its directory, so a restarte
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import uuid
@@ -13,49 +12,34 @@ from pathlib import Path
 from typing import Any
 
 import nova.conf
-import os_resource_classes as orc
 from nova import exception
 from nova.compute import power_state, task_states
 from nova.image import glance
-from nova.objects import fields
-from nova.virt import driver, hardware
-from nova.virt.node import get_local_node_uuid
+from nova.virt import hardware
 from oslo_log import log as logging
-from oslo_serialization import jsonutils
 
 from devcloud import guest as guests
 from devcloud import guest_cgroup, guest_disks, guest_images, guest_network, plug
 from devcloud.guest import Guest, GuestError, Spec
 from devcloud.novavirt import translate
+from devcloud.novavirt.host import NspawnHost
 from devcloud.novavirt.watch import Watch
 from devcloud.place import here
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
-# What the dev cloud pretends to have, so that quotas and not this machine are the limit.
-VCPUS, MEMORY_MIB, DISK_GB = 64, 262144, 2000
-HYPERVISOR_VERSION = 252
 
 
-class NspawnDriver(driver.ComputeDriver):
+class NspawnDriver(NspawnHost):
     """See nova.virt.driver.ComputeDriver for what each method promises."""
-
-    capabilities = {
-        **driver.ComputeDriver.capabilities,
-        "supports_attach_interface": True,
-        "supports_extend_volume": True,
-        "supports_migrate_to_same_host": True,
-        "supports_image_type_raw": True,
-    }
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi)
         self._number = here().number
-        self._home = Path(CONF.instances_path)
         self._images = self._home.parent / "images"
         self._watch = Watch(self.emit_event)
 
-    # --- the host
+    # --- starting
 
     def init_host(self, host: str) -> None:
         self._host = host
@@ -73,50 +57,7 @@ class NspawnDriver(driver.ComputeDriver):
                 self._remove(guest, [])
         return instances
 
-    def get_available_nodes(self, refresh: bool = False) -> list[str]:
-        return [self._host]
-
-    def get_available_resource(self, nodename: str) -> dict[str, Any]:
-        specs = [guest.read() for guest in self._guests()]
-        return {
-            "uuid": get_local_node_uuid(),
-            "vcpus": VCPUS,
-            "memory_mb": MEMORY_MIB,
-            "local_gb": DISK_GB,
-            "vcpus_used": sum(spec.vcpus for spec in specs),
-            "memory_mb_used": sum(spec.memory_mib for spec in specs),
-            "local_gb_used": 0,
-            "disk_available_least": shutil.disk_usage(self._home).free >> 30,
-            "hypervisor_type": "nspawn",
-            "hypervisor_version": HYPERVISOR_VERSION,
-            "hypervisor_hostname": nodename,
-            "cpu_info": jsonutils.dumps({"arch": os.uname().machine}),
-            "supported_instances": [(fields.Architecture.X86_64, fields.HVType.LXC, fields.VMMode.EXE)],
-            "numa_topology": None,
-        }
-
-    def update_provider_tree(self, provider_tree: Any, nodename: str, allocations: Any = None) -> None:
-        ratios = self._get_allocation_ratios(provider_tree.data(nodename).inventory)
-        totals = {orc.VCPU: VCPUS, orc.MEMORY_MB: MEMORY_MIB, orc.DISK_GB: DISK_GB}
-        provider_tree.update_inventory(nodename, {
-            name: {"total": total, "min_unit": 1, "max_unit": total, "step_size": 1, "reserved": 0,
-                   "allocation_ratio": ratios[name]}
-            for name, total in totals.items()
-        })
-
-    def get_host_uptime(self) -> str:
-        return f"up {float(Path('/proc/uptime').read_text().split()[0]):.0f} seconds"
-
-    def get_host_ip_addr(self) -> str:
-        return str(CONF.my_ip)
-
-    def get_volume_connector(self, instance: Any) -> dict[str, Any]:
-        return {"ip": CONF.my_block_storage_ip, "host": self._host, "initiator": self._host}
-
     # --- what there is
-
-    def _guests(self) -> list[Guest]:
-        return [guest for path in sorted(self._home.iterdir()) if (guest := Guest(path)).exists()]
 
     def _guest(self, instance: Any) -> Guest:
         guest = Guest(self._home / instance.uuid)
@@ -146,9 +87,19 @@ class NspawnDriver(driver.ComputeDriver):
 
     # --- from nothing to a running guest, and back
 
-    def spawn(self, context: Any, instance: Any, image_meta: Any, injected_files: Any, admin_password: str | None,
-              allocations: Any, network_info: Any = None, block_device_info: Any = None, power_on: bool = True,
-              accel_info: Any = None) -> None:
+    def spawn(
+        self,
+        context: Any,
+        instance: Any,
+        image_meta: Any,
+        injected_files: Any,
+        admin_password: str | None,
+        allocations: Any,
+        network_info: Any = None,
+        block_device_info: Any = None,
+        power_on: bool = True,
+        accel_info: Any = None,
+    ) -> None:
         image = self._fetch(context, instance)
         guest = Guest(self._home / instance.uuid)
         shutil.rmtree(guest.directory, ignore_errors=True)
@@ -163,7 +114,9 @@ class NspawnDriver(driver.ComputeDriver):
     def _fetch(self, context: Any, instance: Any) -> Path:
         """The instance's image as a file of ours, downloaded once."""
         if not instance.image_ref:
-            raise exception.ImageUnacceptable(image_id="", reason="a guest of this cloud boots from an image, not a volume")
+            raise exception.ImageUnacceptable(
+                image_id="", reason="a guest of this cloud boots from an image, not a volume"
+            )
         path = self._images / f"{instance.image_ref}.squashfs"
         if not path.exists():
             draft = path.with_suffix(f".{uuid.uuid4().hex}.part")
@@ -189,8 +142,15 @@ class NspawnDriver(driver.ComputeDriver):
         guests.start(guest)
         self._watch.follow(guest)
 
-    def destroy(self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None,
-                destroy_disks: bool = True, destroy_secrets: bool = True) -> None:
+    def destroy(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        destroy_disks: bool = True,
+        destroy_secrets: bool = True,
+    ) -> None:
         ports = [card.port_id for card in translate.cards(network_info)]
         guest = Guest(self._home / instance.uuid)
         guests.kill(guest)
@@ -199,9 +159,17 @@ class NspawnDriver(driver.ComputeDriver):
         else:
             self._disconnect(guest, instance.uuid, ports)
 
-    def cleanup(self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None,
-                destroy_disks: bool = True, migrate_data: Any = None, destroy_vifs: bool = True,
-                destroy_secrets: bool = True) -> None:
+    def cleanup(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        destroy_disks: bool = True,
+        migrate_data: Any = None,
+        destroy_vifs: bool = True,
+        destroy_secrets: bool = True,
+    ) -> None:
         self.destroy(context, instance, network_info, block_device_info, destroy_disks)
 
     def _remove(self, guest: Guest, ports: list[str]) -> None:
@@ -221,23 +189,41 @@ class NspawnDriver(driver.ComputeDriver):
     def power_off(self, instance: Any, timeout: int = 0, retry_interval: int = 0) -> None:
         guests.stop(self._guest(instance), timeout)
 
-    def power_on(self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None,
-                 accel_info: Any = None, share_info: Any = None) -> None:
+    def power_on(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        accel_info: Any = None,
+        share_info: Any = None,
+    ) -> None:
         self._start(self._guest(instance), network_info, block_device_info)
 
-    def reboot(self, context: Any, instance: Any, network_info: Any, reboot_type: str, block_device_info: Any = None,
-               bad_volumes_callback: Any = None, accel_info: Any = None, share_info: Any = None) -> None:
+    def reboot(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        reboot_type: str,
+        block_device_info: Any = None,
+        bad_volumes_callback: Any = None,
+        accel_info: Any = None,
+        share_info: Any = None,
+    ) -> None:
         guest = self._guest(instance)
         if reboot_type == "SOFT":
             try:
-                return guests.reboot(guest)
+                guests.reboot(guest)
+                return
             except GuestError as problem:
                 LOG.warning("soft reboot did not do, resetting: %s", problem, instance=instance)
         guests.stop(guest, 0)
         self._start(guest, network_info, block_device_info)
 
-    def resume_state_on_host_boot(self, context: Any, instance: Any, network_info: Any, share_info: Any,
-                                  block_device_info: Any = None) -> None:
+    def resume_state_on_host_boot(
+        self, context: Any, instance: Any, network_info: Any, share_info: Any, block_device_info: Any = None
+    ) -> None:
         self._start(self._guest(instance), network_info, block_device_info)
 
     def pause(self, instance: Any) -> None:
@@ -251,12 +237,21 @@ class NspawnDriver(driver.ComputeDriver):
     def default_root_device_name(self, instance: Any, image_meta: Any, root_bdm: Any) -> str:
         return "/dev/vda"
 
-    def attach_volume(self, context: Any, connection_info: Any, instance: Any, mountpoint: str, disk_bus: Any = None,
-                      device_type: Any = None, encryption: Any = None) -> None:
+    def attach_volume(
+        self,
+        context: Any,
+        connection_info: Any,
+        instance: Any,
+        mountpoint: str,
+        disk_bus: Any = None,
+        device_type: Any = None,
+        encryption: Any = None,
+    ) -> None:
         guest_disks.attach(self._guest(instance), translate.disk(connection_info, mountpoint))
 
-    def detach_volume(self, context: Any, connection_info: Any, instance: Any, mountpoint: str,
-                      encryption: Any = None) -> None:
+    def detach_volume(
+        self, context: Any, connection_info: Any, instance: Any, mountpoint: str, encryption: Any = None
+    ) -> None:
         try:
             guest_disks.detach(self._guest(instance), connection_info["data"]["volume_id"])
         except GuestError as problem:
@@ -274,17 +269,45 @@ class NspawnDriver(driver.ComputeDriver):
 
     # --- another size, on the same host
 
-    def migrate_disk_and_power_off(self, context: Any, instance: Any, dest: str, flavor: Any, network_info: Any,
-                                   block_device_info: Any = None, timeout: int = 0, retry_interval: int = 0) -> None:
+    def migrate_disk_and_power_off(
+        self,
+        context: Any,
+        instance: Any,
+        dest: str,
+        flavor: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        timeout: int = 0,
+        retry_interval: int = 0,
+    ) -> None:
         guests.stop(self._guest(instance), timeout)
 
-    def finish_migration(self, context: Any, migration: Any, instance: Any, disk_info: Any, network_info: Any,
-                         image_meta: Any, resize_instance: bool, allocations: Any, block_device_info: Any = None,
-                         power_on: bool = True, share_info: Any = None) -> None:
+    def finish_migration(
+        self,
+        context: Any,
+        migration: Any,
+        instance: Any,
+        disk_info: Any,
+        network_info: Any,
+        image_meta: Any,
+        resize_instance: bool,
+        allocations: Any,
+        block_device_info: Any = None,
+        power_on: bool = True,
+        share_info: Any = None,
+    ) -> None:
         self._take_size(instance, network_info, block_device_info, power_on)
 
-    def finish_revert_migration(self, context: Any, instance: Any, network_info: Any, migration: Any,
-                                block_device_info: Any = None, power_on: bool = True, share_info: Any = None) -> None:
+    def finish_revert_migration(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        migration: Any,
+        block_device_info: Any = None,
+        power_on: bool = True,
+        share_info: Any = None,
+    ) -> None:
         self._take_size(instance, network_info, block_device_info, power_on)
 
     def confirm_migration(self, context: Any, migration: Any, instance: Any, network_info: Any) -> None:
@@ -318,8 +341,13 @@ class NspawnDriver(driver.ComputeDriver):
             self._pack(guest, target)
             update_task_state(task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD)
             found = api.get(context, image_id)
-            described = {"name": found["name"], "status": "active", "disk_format": "raw", "container_format": "bare",
-                         "properties": found.get("properties", {})}
+            described = {
+                "name": found["name"],
+                "status": "active",
+                "disk_format": "raw",
+                "container_format": "bare",
+                "properties": found.get("properties", {}),
+            }
             with target.open("rb") as data:
                 api.update(context, image_id, described, data, purge_props=False)
 

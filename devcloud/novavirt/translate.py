@@ -45,14 +45,22 @@ def disks(block_device_info: Any) -> list[Disk]:
     return [disk(volume["connection_info"], volume["mount_device"]) for volume in volumes]
 
 
-def write_identity(upper: Path, instance: Any, network_info: Any, injected_files: Any, admin_password: str | None) -> None:
+def write_identity(
+    upper: Path, instance: Any, network_info: Any, injected_files: Any, admin_password: str | None
+) -> None:
     """Write a new guest's identity over its image: the config drive's files (name, keys, user data), no machine id."""
-    known = metadata.InstanceMetadata(instance, content=injected_files, network_info=network_info,
-                                      extra_md={"admin_pass": admin_password} if admin_password else None)
+    known = metadata.InstanceMetadata(
+        instance,
+        content=injected_files,
+        network_info=network_info,
+        extra_md={"admin_pass": admin_password} if admin_password else None,
+    )
     seed = upper / SEED
     shutil.rmtree(seed, ignore_errors=True)
     for name, content in known.metadata_for_config_drive():
-        if name.endswith("/network_data.json"):  # cloud-init would look for cards to set up; ours are set up from outside
+        if name.endswith(
+            "/network_data.json"
+        ):  # cloud-init would look for cards to set up; ours are set up from outside
             continue
         path = seed / name
         path.parent.mkdir(parents=True, exist_ok=True)

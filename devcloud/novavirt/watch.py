@@ -31,7 +31,8 @@ class Watch:
         try:
             descriptor = os.pidfd_open(status["supervisor"])
         except ProcessLookupError:
-            return self._tell(guest)
+            self._tell(guest)
+            return
         with self._lock:
             self._followed[descriptor] = guest
         self._poll.register(descriptor, select.EPOLLIN | select.EPOLLONESHOT)

@@ -48,7 +48,7 @@ def server(boot: Callable[..., Any], member: Member) -> Any:
 
 
 def test_a_guest_is_the_debian_that_was_asked_for(server: Any, tell: Callable[..., str]) -> None:
-    assert 'VERSION_CODENAME=bookworm' in tell(server, "cat /etc/os-release")
+    assert "VERSION_CODENAME=bookworm" in tell(server, "cat /etc/os-release")
     assert tell(server, "cat /proc/1/comm") == "systemd"
     assert tell(server, "hostname") == "mairie"
     assert tell(server, "cat /etc/machine-id") == server.id.replace("-", "")
@@ -103,6 +103,7 @@ def test_a_paused_guest_stands_still(server: Any, member: Member, run_in: Callab
 def test_a_size_is_a_limit_and_resize_changes_it(server: Any, member: Member, tell: Callable[..., str]) -> None:
     compute = member.cloud.compute
     take = "python3 -c 'b = bytearray(1400 << 20); print(len(b) >> 20)' || echo refused"
+    tell(server, MARK)
     assert "refused" in tell(server, take)
     compute.resize_server(server, compute.find_flavor("s1.medium").id)
     wait_for_status(member, server, "VERIFY_RESIZE")
@@ -140,8 +141,9 @@ def test_six_guests_boot_at_once_and_leave_nothing(
 
 
 def test_an_image_that_is_no_image_says_so(member: Member, admin: Any, boot: Callable[..., Any]) -> None:
-    image = admin.image.create_image("not-an-image", data=b"nonsense" * 512, disk_format="raw", container_format="bare",
-                                     visibility="public")
+    image = admin.image.create_image(
+        "not-an-image", data=b"nonsense" * 512, disk_format="raw", container_format="bare", visibility="public"
+    )
     try:
         with pytest.raises(AssertionError, match="not an image of this cloud"):
             boot(member, image_id=image.id)
@@ -150,13 +152,19 @@ def test_an_image_that_is_no_image_says_so(member: Member, admin: Any, boot: Cal
 
 
 def _namespace_processes(server: Any) -> str:
-    listed = subprocess.run(["pgrep", "-f", f"uuid={server.id}"], capture_output=True, text=True, timeout=10, check=False)
+    listed = subprocess.run(
+        ["pgrep", "-f", f"uuid={server.id}"], capture_output=True, text=True, timeout=10, check=False
+    )
     return listed.stdout
 
 
 def _traces(state: Path, server: Any) -> list[str]:
     """What is on the host of a server: its directory, its namespace, its control groups, its processes."""
     short = server.id[:8]
-    found = [*(state / "nova" / "instances").glob(f"{short}*"), *Path("/run/netns").glob(f"*-vm-{short}"),
-             *Path("/sys/fs/cgroup").glob(f"*/*-vm-{short}"), *Path("/sys/fs/cgroup").glob(f"*-vm-{short}")]
+    found = [
+        *(state / "nova" / "instances").glob(f"{short}*"),
+        *Path("/run/netns").glob(f"*-vm-{short}"),
+        *Path("/sys/fs/cgroup").glob(f"*/*-vm-{short}"),
+        *Path("/sys/fs/cgroup").glob(f"*-vm-{short}"),
+    ]
     return [*map(str, found), *_namespace_processes(server).split()]

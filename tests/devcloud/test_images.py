@@ -11,7 +11,7 @@ from tests.devcloud.conftest import Member, address_of, allow, eventually, wait_
 
 pytestmark = pytest.mark.cloud
 BOOT_SECONDS = 90
-HOST_KEY = "cat /etc/ssh/ssh_host_ed25519_key.pub | cut -d\" \" -f2"
+HOST_KEY = 'cat /etc/ssh/ssh_host_ed25519_key.pub | cut -d" " -f2'
 
 
 @pytest.fixture(scope="module")
