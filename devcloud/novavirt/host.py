@@ -1,4 +1,4 @@
-"""What the compute host tells Nova about itself. It pretends to be large: quotas shall be the limit, not this machine."""
+"""What the compute host tells Nova of itself. It pretends to be large: quotas shall be the limit, not this machine."""
 
 from __future__ import annotations
 
