@@ -45,7 +45,7 @@ def run_to_the_end(stage: Stage, name: Callable[[Stage], str]) -> int:
     deaths = 0
     while True:
         process = stage.start(name(stage), deadly=True)
-        eventually(lambda process=process: not (process.is_alive() and stage.live()), "a death or the end")
+        eventually(lambda process=process: not (process.is_alive() and stage.live()), "a death or the end", 300)
         if process.is_alive():
             process.terminate()
             process.join(30)
