@@ -24,6 +24,8 @@ from devcloud import guest_cgroup
 START_SECONDS = 30
 REBOOT_SECONDS = 60
 POLL = 0.03
+# systemd-nspawn makes a directory per machine here, and leaves it when it is killed.
+PROPAGATE = Path("/run/systemd/nspawn/propagate")
 CONSOLE_BYTES = 100_000
 POWEROFF = signal.SIGRTMIN + 4  # what systemd as process 1 takes for "power off" and, SIGINT, for Ctrl-Alt-Del
 REBOOT = signal.SIGINT
@@ -163,7 +165,10 @@ def kill(guest: Guest) -> None:
     if status:
         _signal(status["supervisor"], signal.SIGKILL)
     if guest.exists():
-        guest_cgroup.remove(guest.read().group)
+        group = guest.read().group
+        guest_cgroup.remove(group)
+        if (PROPAGATE / group).exists():
+            (PROPAGATE / group).rmdir()
     wait(lambda: not guest.is_running(), guest_cgroup.KILL_SECONDS, f"{guest.directory.name} survives a kill")
 
 
