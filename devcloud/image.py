@@ -87,6 +87,8 @@ def build(target: Path, log: Log) -> Path:
         if not path.exists():
             log("building the Debian image (about a minute)")
             _build(path)
+            for older in set(target.glob("debian-12-*.squashfs")) - {path}:
+                older.unlink()
             log(f"built {path.name}, {path.stat().st_size >> 20} MiB")
     return path
 
