@@ -18,17 +18,26 @@ Row = TypeVar("Row", Order, Service, Flow, Statement)
 
 
 def page(
-    session: Session, kind: type[Row], *, after: int | None = None, limit: int = 50, member: str | None = None
+    session: Session,
+    kind: type[Row],
+    *,
+    after: int | None = None,
+    limit: int = 50,
+    member: str | None = None,
+    living: bool = False,
 ) -> tuple[list[dict[str, Any]], int | None]:
     """At most `limit` rows, newest first, and what to give as `after` for the following ones (None at the end).
 
-    Each row holds the columns of `kind` and `member`, a slug. Narrowed to one member if `member` names it.
+    Each row holds the columns of `kind` and `member`, a slug. Narrowed to one member if `member` names it,
+    and of services to those that are neither deleted nor failed if `living`.
     """
     query = _shown(kind).order_by(kind.id.desc())
     if after is not None:
         query = query.where(kind.id < after)
     if member is not None:
         query = query.where(Member.slug == member)
+    if living and kind is Service:
+        query = query.where(Service.state.not_in(("deleted", "failed")))
     rows = [dict(row) for row in session.execute(query.limit(limit + 1)).mappings()]
     return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
 

@@ -38,8 +38,7 @@ def importers(package: str) -> set[str]:
     return {
         str(path.relative_to(ROOT))
         for path in MODULES
-        if path.relative_to(ROOT).parts[0] in ROOMS
-        and any(name.split(".")[0] == package for name in imported(path))
+        if path.relative_to(ROOT).parts[0] in ROOMS and any(name.split(".")[0] == package for name in imported(path))
     }
 
 

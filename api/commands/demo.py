@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -57,7 +58,7 @@ def show(stage: Stage, keep: bool) -> None:
             "oui" if guest["proved"] else "non",
             *(cell.replace(".", ",") for cell in cells),
         )
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120, soft_wrap=True)
     console.print()
     console.print(table)
     console.print(f"{stage.total():.0f} secondes en tout. Relevés et clés : {stage.record['files']}")

@@ -24,11 +24,12 @@ def command() -> None:
 @click.option("--member", help="Of this member only.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--after", type=click.IntRange(1, 2**63 - 1), help="Services older than this one.")
+@click.option("--all", "everything", is_flag=True, help="Deleted and failed ones too.")
 @json_option
-def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> None:
-    """The services, newest first."""
+def list_(member: str | None, limit: int, after: int | None, everything: bool, as_json: bool) -> None:
+    """The living services, newest first."""
     with staff_session() as session:
-        rows, _ = reading.page(session, Service, after=after, limit=limit, member=member)
+        rows, _ = reading.page(session, Service, after=after, limit=limit, member=member, living=not everything)
     print_rows(
         rows,
         [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État"), ("address", "Adresse"),
