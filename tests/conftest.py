@@ -59,7 +59,8 @@ def template(server: sa.URL, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def settings(server: sa.URL, template: str, tmp_path: Path) -> Iterator[Settings]:
     """Settings of an installation with a fresh, migrated database and an empty state folder."""
     name = f"clocher_test_{uuid.uuid4().hex[:8]}"
-    _run(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # With nothing to flush, copying files is five times quicker than copying through the log.
+    _run(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield _settings(tmp_path, server.set(database=name))
     _run(server, f"DROP DATABASE {name} WITH (FORCE)")
 

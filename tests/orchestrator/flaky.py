@@ -60,7 +60,7 @@ def flaky(
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield describe(settings, folder, service, f"http://127.0.0.1:{server.server_address[1]}{behind.path}")

@@ -98,7 +98,7 @@ def small(script: Script, tmp_path: Path) -> Iterator[Cloud]:
     released = threading.Event()
     handler = type("Handler", (Clock,), {"script": script, "released": released})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield cloud.connect(described(tmp_path, server.server_address[1]))
     released.set()
