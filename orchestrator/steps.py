@@ -50,12 +50,16 @@ class Runtime:
 
 @dataclass
 class Run:
-    """One flow while it runs. `facts` is what was read when it began, in JSON's types; `undos` what it must undo."""
+    """One flow while it runs. `facts` is what was read when it began, in JSON's types; `undos` what it must undo.
+
+    first_try: nobody has begun the present step before, so there is nothing in the cloud to adopt.
+    """
 
     runtime: Runtime
     flow_id: int
     facts: dict[str, Any]
     cancellable: bool = False
+    first_try: bool = False
     undos: list[tuple[str, Act]] = field(default_factory=list)
 
     @property
@@ -138,7 +142,7 @@ def _durably(name: str, work: Callable[[], Any]) -> Any:
 
 def _attempt(run: Run, name: str, act: Act) -> None:
     with run.session() as session:
-        _open(session, run, name)
+        run.first_try = _open(session, run, name) == 1
     try:
         write = act(run)
         at_boundary(name, "effect")
@@ -154,8 +158,8 @@ def _attempt(run: Run, name: str, act: Act) -> None:
         raise
 
 
-def _open(session: Session, run: Run, name: str) -> None:
-    """Show the step as running, by this worker; stop here when somebody cancelled the flow."""
+def _open(session: Session, run: Run, name: str) -> int:
+    """Show the step as running, by this worker; how often it was begun. Stop here when somebody cancelled the flow."""
     cancelled = session.scalar(
         sa.update(Flow)
         .where(Flow.id == run.flow_id)
@@ -163,14 +167,16 @@ def _open(session: Session, run: Run, name: str) -> None:
         .returning(Flow.cancel_requested)
     )
     run.refuse_if(cancelled)
-    session.execute(
+    attempts: int = session.execute(
         insert(FlowStep)
         .values(flow_id=run.flow_id, member_id=run.owner.member_id, name=name, state="running")
         .on_conflict_do_update(
             index_elements=["flow_id", "name"],
             set_={"state": "running", "attempts": FlowStep.attempts + 1, "ended_at": None},
         )
-    )
+        .returning(FlowStep.attempts)
+    ).scalar_one()
+    return attempts
 
 
 def _close(session: Session, run: Run, name: str, state: str, message: str | None = None) -> None:

@@ -220,7 +220,9 @@ def _known(run: Run, kind: str) -> str:
 
 
 def _find(run: Run, kind: str, get: Callable[[Cloud, str], T], find: Callable[[Cloud, Tag], T | None]) -> T | None:
-    """What an earlier attempt made: by its row, else by its tag."""
+    """What an earlier attempt made: by its row, else by its tag. Nothing, when there was no earlier attempt."""
+    if run.first_try:
+        return None
     with run.session() as session:
         row = events.find_resource(session, run.owner.service_id, kind)
     return get(run.cloud, row.cloud_id) if row else find(run.cloud, run.tag)
