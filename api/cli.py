@@ -66,7 +66,7 @@ class Nouns(click.Group):
 def tell(error: ClocherError) -> None:
     """Print an error for a person, or as JSON when `--json` was asked for."""
     if "--json" in sys.argv:
-        body = {"code": error.code, "sentence": error.sentence, "action": error.action}
+        body = {"code": error.code, "sentence": error.sentence, "action": error.action, **error.facts}
         click.echo(json.dumps({"error": body}, ensure_ascii=False), err=True)
     else:
         click.echo(f"{error.sentence} {error.action}".strip() + f"  [{error.code}]", err=True)

@@ -1,6 +1,7 @@
 """The sweeper: finds what carries our tag in the cloud and belongs to nothing, and deletes it at the second sighting.
 
-It never touches what has no tag or another territory's, nor what a live flow may be about to record.
+It never touches what has no tag or another territory's, nor what a live flow may be about to record, nor what a service
+that this database does not know made: after a restore, or with an empty database, that may be somebody's server.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
@@ -93,13 +95,25 @@ def look_into(project: Cloud, project_id: str, territory: str) -> list[Seen]:
 
 
 def _orphans(session: Session, seen: list[Seen]) -> list[Seen]:
-    """What no living service owns, and no live flow works on."""
+    """What no living service owns, and no live flow works on, of the services that we know."""
+    refs = {thing.tag.service for thing in seen if _is_uuid(thing.tag.service)}
+    known = {str(ref) for ref in session.scalars(sa.select(Service.ref).where(Service.ref.in_(refs)))}
+    if strange := [thing.cloud_id for thing in seen if thing.tag.service not in known]:
+        log.warning("tagged resources of services unknown here, left alone", ids=strange)
     living = sa.select(Resource.kind, Resource.cloud_id).join(Service, Service.id == Resource.service_id)
     living = living.where(Resource.deleted_at.is_(None), Service.state.not_in(("deleted", "failed")))
     owned = {(kind, cloud_id) for kind, cloud_id in session.execute(living)}
     flows = sa.select(Service.ref).join(Flow, Flow.service_id == Service.id).where(Flow.state.in_(FLOW_LIVE))
     busy = {str(ref) for ref in session.scalars(flows)}
-    return [thing for thing in seen if (thing.kind, thing.cloud_id) not in owned and thing.tag.service not in busy]
+    ours = [thing for thing in seen if thing.tag.service in known - busy]
+    return [thing for thing in ours if (thing.kind, thing.cloud_id) not in owned]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def _sight(session: Session, orphans: list[Seen], patience: float) -> list[Seen]:

@@ -20,7 +20,7 @@ from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, InvalidInput
 from orchestrator.places import Change
 from tenants import members, members_record
-from tenants.declarations import load
+from tenants.declarations import Declaration, load
 
 SOMETHING_TO_DO = 3  # exit status of `plan --check`
 FIELDS = {
@@ -41,8 +41,8 @@ def command() -> None:
 @click.option("--check", is_flag=True, help=f"Exit with {SOMETHING_TO_DO} if something would change.")
 def plan(as_json: bool, check: bool) -> None:
     """Show what `apply` would change, in the database and in the cloud. Changes nothing."""
-    with _ground() as (engine, cloud):
-        found = _plan(engine, cloud)
+    with _ground() as (engine, cloud, declared):
+        found = members.plan(engine, cloud, declared, actor=_actor(), tell=_progress)
     print_json(_as_json(found)) if as_json else _show(found)
     errors = [member.problem for member in found.members if member.problem]
     sys.exit(errors[0].exit_status if errors else SOMETHING_TO_DO if check and not found.idle else 0)
@@ -55,8 +55,8 @@ def apply(as_json: bool, yes: bool) -> None:
     """Show the plan, ask, and do it. Again: nothing to do."""
     if as_json and not yes:
         raise InvalidInput("confirmation_needed", "Avec --json, personne ne peut confirmer.", "Ajoutez --yes.")
-    with _ground() as (engine, cloud):
-        found = _plan(engine, cloud)
+    with _ground() as (engine, cloud, declared):
+        found = members.plan(engine, cloud, declared, actor=_actor(), tell=_progress)
         if not as_json:
             _show(found)
         if not found.idle and not yes:
@@ -115,9 +115,11 @@ def _engine() -> Iterator[sa.Engine]:
 
 
 @contextmanager
-def _ground() -> Iterator[tuple[sa.Engine, Cloud]]:
+def _ground() -> Iterator[tuple[sa.Engine, Cloud, tuple[Declaration, ...]]]:
+    # The declarations first: a mistake in them is told even where no cloud is.
+    declared = load(settings.load().territory_dir)
     with _engine() as engine:
-        yield engine, connect(settings.load())
+        yield engine, connect(settings.load()), declared
 
 
 def _actor() -> str:
@@ -126,11 +128,6 @@ def _actor() -> str:
 
 def _progress(line: str) -> None:
     click.echo(line, err=True)
-
-
-def _plan(engine: sa.Engine, cloud: Cloud) -> members.Plan:
-    declared = load(settings.load().territory_dir)
-    return members.plan(engine, cloud, declared, actor=_actor(), tell=_progress)
 
 
 def _show(found: members.Plan) -> None:

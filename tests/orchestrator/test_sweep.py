@@ -59,6 +59,15 @@ def port_for(project: Cloud, stage: Stage, service: str) -> str:
     return network.create_port(project, "swept", ids.network_id, ids.security_group_id, tag=tag).id
 
 
+def failed_service(stage: Stage) -> str:
+    """The reference of a service that failed and should have left nothing."""
+    with territory_session(stage.owner, "tests") as session:
+        service = Service(member_id=stage.member_id, name="web", specification={}, state="failed")
+        session.add(service)
+        session.flush()
+        return str(service.ref)
+
+
 def ports(project: Cloud) -> set[str]:
     """The ids of the project's ports."""
     return {port.id for port in network.list_ports(project)}
@@ -67,7 +76,7 @@ def ports(project: Cloud) -> set[str]:
 def test_an_orphan_goes_at_the_second_sighting(
     stage: Stage, runtime: Runtime, project: Cloud, foreign: set[str]
 ) -> None:
-    orphan = port_for(project, stage, str(uuid4()))
+    orphan = port_for(project, stage, failed_service(stage))
     assert sweep.run(runtime) == []
     assert {orphan, *foreign} <= ports(project)
     (sighting,) = sightings(stage)
@@ -81,8 +90,16 @@ def test_an_orphan_goes_at_the_second_sighting(
     assert sightings(stage) == []
 
 
+def test_what_another_database_made_stays(stage: Stage, runtime: Runtime, project: Cloud) -> None:
+    port = port_for(project, stage, str(uuid4()))
+    for _ in range(2):
+        assert sweep.run(runtime) == []
+    assert port in ports(project)
+    network.delete_port(project, port)
+
+
 def test_patience(stage: Stage, runtime: Runtime, project: Cloud) -> None:
-    orphan = port_for(project, stage, str(uuid4()))
+    orphan = port_for(project, stage, failed_service(stage))
     patient = Runtime(stage.settings, runtime.engine, runtime.cloud)
     for _ in range(3):
         assert sweep.run(patient) == []
