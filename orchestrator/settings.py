@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     member_networks: str = Field("10.80.0.0/16", description="pool of the members' subnets")
     member_prefix: int = Field(24, ge=20, le=28, description="length of one member's subnet")
     management_networks: tuple[str, ...] = Field(
-        ("198.18.0.0/24",), description="where Ansible and the monitoring reach the members' servers from"
+        ("198.18.0.1/32",), description="where Ansible and the monitoring reach the members' servers from"
     )
     nameservers: tuple[str, ...] = ()
     cloud_timeout: float = Field(30.0, gt=0, description="seconds for one call")

@@ -14,7 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-INSTANCE = "1"  # a dev cloud of the tests' own: a demo that is kept running is not disturbed
+# A dev cloud of the tests' own, with networks of its own: a demo that is kept running is not disturbed.
+INSTANCE = {
+    "CLOCHER_DEVCLOUD_INSTANCE": "1",
+    "CLOCHER_MANAGEMENT_NETWORKS": '["198.18.1.1/32"]',
+    "CLOCHER_MEMBER_NETWORKS": "10.96.0.0/16",
+}
 NO_CLOUD = "not cloud and not browser"
 
 
@@ -34,7 +39,7 @@ def pytest(title: str, *arguments: str, **variables: str) -> bool:
 
 def devcloud(verb: str) -> bool:
     """Bring the tests' dev cloud up or down."""
-    return run(f"dev cloud {verb}", sys.executable, "-m", "devcloud", verb, CLOCHER_DEVCLOUD_INSTANCE=INSTANCE)
+    return run(f"dev cloud {verb}", sys.executable, "-m", "devcloud", verb, **INSTANCE)
 
 
 def checks() -> bool:
@@ -63,7 +68,7 @@ def whole() -> bool:
     # A clean cloud: what an interrupted run left would be somebody else's finding.
     passed.append(devcloud("reset") and devcloud("up"))
     if passed[-1]:
-        passed.append(pytest("tests", CLOCHER_DEVCLOUD_INSTANCE=INSTANCE))
+        passed.append(pytest("tests", **INSTANCE))
     passed.append(devcloud("down"))
     return all(passed)
 
@@ -74,7 +79,7 @@ def main() -> int:
     parser.add_argument("rest", nargs="*", help="after --: for pytest, which then runs alone")
     options = parser.parse_args()
     if options.rest:
-        return 0 if pytest("tests", *options.rest, CLOCHER_DEVCLOUD_INSTANCE=INSTANCE) else 1
+        return 0 if pytest("tests", *options.rest, **INSTANCE) else 1
     if options.fast:
         with ThreadPoolExecutor(1) as beside:  # the tests mostly wait for PostgreSQL
             checked = beside.submit(checks)

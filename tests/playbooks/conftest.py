@@ -75,7 +75,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         ids = places.visit(places.Walk(site, places.Wanted(territory, "Tests of plays", cidr, (), QUOTAS), act=True))
         yield _build(settings, control.project(ids.project_id), ids, folder)
     finally:
-        clear(control, territory)
+        clear(settings, ids)
         places.remove(site, territory)
 
 
