@@ -16,9 +16,11 @@ from devcloud.fabric_rules import edge_rules
 from devcloud.place import Place
 from devcloud.plug import PlugError, run
 
-FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-# Exists while a dev cloud has forwarding switched on for a machine that had it off.
-BORROWED = Path("/run/clocher-devcloud-forward")
+# What the kernel must allow while a dev cloud is up. A guest's systemd holds 13 inotify instances, and the kernel's
+# default of 128 for one user is used up by eight guests: the ninth boots without SSH.
+NEEDED = {Path("/proc/sys/net/ipv4/ip_forward"): 1, Path("/proc/sys/fs/inotify/max_user_instances"): 8192}
+# The values that stood there before, while one of our clouds is up.
+BORROWED = Path("/run/clocher-devcloud-borrowed.json")
 BRIDGES = "clo[0-9]-ext"
 KILL_SECONDS = 10
 
@@ -32,9 +34,7 @@ def open_edge(place: Place) -> None:
         run("ip", "addr", "replace", f"{place.external_gateway}/{length}", "dev", bridge)
         run("ip", "link", "set", bridge, "up")
         run("nft", "-f", "-", text=edge_rules(place.prefix, bridge, place.external_cidr))
-        if FORWARD.read_text().strip() == "0":
-            BORROWED.touch()
-            FORWARD.write_text("1")
+        _borrow()
 
 
 def close_edge(place: Place) -> None:
@@ -46,9 +46,26 @@ def close_edge(place: Place) -> None:
         tables = json.loads(run("nft", "-j", "list", "tables"))["nftables"]
         if any(entry.get("table", {}).get("name") == place.prefix for entry in tables):
             run("nft", "delete", "table", "ip", place.prefix)
-        if BORROWED.exists() and not list(Path("/sys/class/net").glob(BRIDGES)):
-            FORWARD.write_text("0")
-            BORROWED.unlink()
+        if not list(Path("/sys/class/net").glob(BRIDGES)):
+            _give_back()
+
+
+def _borrow() -> None:
+    former = {str(path): now for path in NEEDED if (now := int(path.read_text())) < NEEDED[path]}
+    if former:
+        kept = json.loads(BORROWED.read_text()) if BORROWED.exists() else {}
+        BORROWED.write_text(json.dumps(former | kept))
+        for name in former:
+            Path(name).write_text(str(NEEDED[Path(name)]))
+
+
+def _give_back() -> None:
+    if BORROWED.exists():
+        for name, value in json.loads(BORROWED.read_text()).items():
+            # Somebody may have set another value since: that one is theirs.
+            if int(Path(name).read_text()) == NEEDED[Path(name)]:
+                Path(name).write_text(str(value))
+        BORROWED.unlink()
 
 
 def _delete_devices(place: Place) -> None:
