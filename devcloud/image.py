@@ -38,6 +38,8 @@ PACKAGES = (
 # Written into the image. cloud-init knows at once where its data is, and makes only the two quick kinds of host key;
 # addresses are set from outside before the guest boots, so it leaves the network alone.
 FILES = {
+    # Who has a key may log in while the boot goes on: a job that is late must not shut the administrator out.
+    "etc/tmpfiles.d/systemd-nologin.conf": "",
     "etc/cloud/ds-identify.cfg": "datasource: ConfigDrive\npolicy: enabled\n",
     "etc/cloud/cloud.cfg.d/90_devcloud.cfg": """\
 datasource_list: [ConfigDrive]
