@@ -10,6 +10,28 @@ from collections.abc import Mapping
 from typing import Any
 
 
+class Text(str):
+    """A sentence with its values filled in that still knows its template, so that another language can fill its own.
+
+    `Text("Le nom « {name} » est déjà pris.", name=name)` is the French sentence, wherever a string is wanted.
+    """
+
+    template: str
+    values: dict[str, Any]
+
+    def __new__(cls, template: str, /, **values: Any) -> Text:
+        made = super().__new__(cls, template.format(**values))
+        made.template, made.values = template, values
+        return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _refill, (self.template, self.values)
+
+
+def _refill(template: str, values: dict[str, Any]) -> Text:
+    return Text(template, **values)
+
+
 class ClocherError(Exception):
     """What went wrong, as told to the person who can act on it.
 
