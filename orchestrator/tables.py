@@ -40,7 +40,10 @@ def now() -> Mapped[datetime]:
 
 
 class Member(Base):
-    """A commune, a syndicat, the EPCI itself, a public body or a company. Its subnet is chosen once and kept."""
+    """A commune, a syndicat, the EPCI itself, a public body or a company. Its subnet is chosen once and kept.
+
+    origin: `declared` in a file, or `made` in the pages, which then are its master.
+    """
 
     __tablename__ = "members"
     id: Mapped[int] = key()
@@ -54,8 +57,11 @@ class Member(Base):
     state: Mapped[str] = mapped_column(server_default="active")
     contacts: Mapped[list[Any]] = mapped_column(server_default="[]")
     subnet_cidr: Mapped[str | None]
+    origin: Mapped[str] = mapped_column(server_default="declared")
+    admin_networks: Mapped[list[Any]] = mapped_column(server_default="[]")
     created_at: Mapped[datetime] = now()
     __table_args__ = (
+        CheckConstraint(one_of("origin", ("declared", "made")), "origin"),
         CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(slug) <= 40", "slug"),
         CheckConstraint("siren ~ '^[0-9]{9}$'", "siren"),
         CheckConstraint("siret ~ '^[0-9]{14}$' AND left(siret, 9) = siren", "siret"),

@@ -77,6 +77,7 @@ class Offer(Base):
     ram_mib: Mapped[int]
     parameters: Mapped[dict[str, Any]]
     approval: Mapped[str] = mapped_column(server_default="none")
+    origin: Mapped[str] = mapped_column(server_default="declared")
     created_at: Mapped[datetime] = now()
     __table_args__ = (
         UniqueConstraint("slug", "version"),
@@ -84,6 +85,8 @@ class Offer(Base):
         CheckConstraint(one_of("state", ("draft", "published", "withdrawn")), "state"),
         CheckConstraint(one_of("approval", ("none", "dsi")), "approval"),
         CheckConstraint("vcpus > 0 AND ram_mib > 0", "size"),
+        CheckConstraint(one_of("origin", ("declared", "made")), "origin"),
+        Index("uq_offers_draft", "slug", unique=True, postgresql_where=sa.text("state = 'draft'")),
         Index("uq_offers_published", "slug", unique=True, postgresql_where=sa.text("state = 'published'")),
     )
 
@@ -143,7 +146,9 @@ class Price(Base):
     during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
     hourly: Mapped[Decimal] = mapped_column(sa.Numeric(18, 8))
     book: Mapped[str]
+    origin: Mapped[str] = mapped_column(server_default="declared")
     __table_args__ = (
+        CheckConstraint(one_of("origin", ("declared", "made")), "origin"),
         ExcludeConstraint((same("meter_id"), "&&"), ("during", "&&"), name="prices_apart", using="gist"),
         UniqueConstraint("id", "meter_id", name="uq_prices_id_meter_id"),
         CheckConstraint("hourly >= 0", "positive"),

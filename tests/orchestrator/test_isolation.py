@@ -15,13 +15,14 @@ from sqlalchemy.orm import Session
 
 import orchestrator.tables as o
 import tenants.tables as t
+import tenants.tables_administration as a
 from orchestrator.database import ROLES, Base, member_session, territory_session
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 OWN, OTHER = 1, 2  # ids of the two members
 DENIED = "42501"  # insufficient privilege; so is a row that the policy refuses
 # What the portal has no business to read, even of its own member.
-NOT_FOR_WEB = {"tokens"}
+NOT_FOR_WEB = {"tokens", "member_changes", "cloud_usage"}
 
 
 def _secured() -> list[str]:
@@ -63,6 +64,9 @@ def two(owner: sa.Engine) -> None:
                     t.Quota(member_id=number, **sizes),
                     t.Budget(member_id=number, year=2026, amount=1),
                     t.Token(member_id=number, label="t", digest=bytes([number]), expires_at=END),
+                    a.MemberChange(member_id=number, slug=f"m{number}", kind="edit", requested_by="t"),
+                    a.CloudUsage(member_id=number, read_at=START, limits={}, **sizes),
+                    a.Announcement(member_id=number, level="info", title={}, body={}, starts_at=START, made_by="t"),
                     t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
                             state="waiting", estimate={}, monthly=1, placed_by="t"),
                     t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,
