@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -14,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from orchestrator import colours
 from orchestrator.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +46,7 @@ class Settings(BaseSettings):
     )
     staff_database_url: SecretStr | None = Field(None, description="role clocher_staff; likewise")
     worker_database_url: SecretStr | None = Field(None, description="role clocher_worker; likewise")
+    door_database_url: SecretStr | None = Field(None, description="role clocher_door (sign-in); likewise")
 
     territory: str = "vallombre"
     territories_dir: Path = ROOT / "tenants" / "territories"
@@ -74,6 +77,45 @@ class Settings(BaseSettings):
 
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
+    public_url: str = Field(
+        "http://127.0.0.1:8080", pattern=r"^https?://[^/\s]+$", description="where people reach the portal; for links"
+    )
+
+    smtp_host: str | None = Field(None, description="absent: mails are kept as files in state_dir/mails")
+    smtp_port: int = Field(587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_timeout: float = Field(20.0, gt=0, description="seconds")
+    mail_from: str = Field("Clocher <clocher@localhost>", description="sender of every mail")
+
+    webhook_networks: tuple[str, ...] = Field((), description="private networks that webhooks may reach all the same")
+    webhook_timeout: float = Field(10.0, gt=0, description="seconds for one delivery, name and all")
+
+    session_idle_minutes: int = Field(60, ge=5, description="a session unused for so long has ended")
+    session_hours: int = Field(12, ge=1, le=24, description="every session ends after so long")
+    password_memory_kib: int = Field(65536, ge=8, description="argon2id: memory of one hash")
+    password_passes: int = Field(3, ge=1, description="argon2id: passes over the memory")
+    password_lanes: int = Field(4, ge=1, description="argon2id: lanes")
+
+    display_name: str | None = Field(None, description="the territory's name on the pages; else that of its declaration")
+    logo: Path | None = Field(None, description="SVG or PNG shown in the header; absent: the bell tower")
+    primary_colour: str = Field("#1f3a4d", description="header and buttons; white text on it must be readable")
+    accent_colour: str = Field("#9c4221", description="links and marks; likewise")
+    contact_email: str | None = Field(None, description="whom people write to about the portal")
+    contact_phone: str | None = None
+
+    @field_validator("primary_colour", "accent_colour")
+    @classmethod
+    def _readable_colour(cls, value: str) -> str:
+        return colours.readable(value)
+
+    @field_validator("logo")
+    @classmethod
+    def _known_logo(cls, value: Path | None) -> Path | None:
+        if value is not None and (value.suffix not in (".svg", ".png") or not value.is_file()):
+            raise ValueError(f"{value} is no .svg or .png file")
+        return value
 
     @field_validator("log_level")
     @classmethod

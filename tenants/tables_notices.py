@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.database import Base
@@ -20,7 +20,7 @@ LANGUAGES = ("fr", "en")
 class Mail(Base):
     """A mail to one receiver; `facts` fill its template when it is sent, and are erased once it has left.
 
-    entry_id: the audit entry that it tells, so that it is told once.
+    entry_id: the audit entry that it tells, so that it is told once; no reference, the trail is purged one day.
     """
 
     __tablename__ = "mails"
@@ -30,7 +30,7 @@ class Mail(Base):
     template: Mapped[str]
     language: Mapped[str]
     facts: Mapped[dict[str, Any]]
-    entry_id: Mapped[int | None] = mapped_column(ForeignKey("audit_entries.id"))
+    entry_id: Mapped[int | None]
     state: Mapped[str] = mapped_column(server_default="queued")
     attempts: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime] = now()

@@ -20,14 +20,14 @@ CREATE TABLE mails (
     CONSTRAINT ck_mails_state CHECK (state IN ('queued', 'sent', 'failed')),
     CONSTRAINT ck_mails_sent CHECK ((state = 'sent') = (sent_at IS NOT NULL)),
     CONSTRAINT ck_mails_language CHECK (language IN ('fr', 'en')),
-    CONSTRAINT ck_mails_receiver CHECK (receiver ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
-    CONSTRAINT fk_mails_entry_id FOREIGN KEY(entry_id) REFERENCES audit_entries (id)
+    CONSTRAINT ck_mails_receiver CHECK (receiver ~ '^[^@[:space:]]+@[^@[:space:]]+$')
 );
 
 CREATE INDEX ix_mails_due_at ON mails (due_at) WHERE state = 'queued';
 
 -- What a mail says (an invitation's link) is for its receiver: the staff sees that it left, not what is in it.
-GRANT INSERT (receiver, template, language, facts, entry_id) ON mails TO clocher_web, clocher_staff, clocher_worker;
+GRANT INSERT (receiver, template, language, facts, entry_id) ON mails
+    TO clocher_web, clocher_staff, clocher_worker, clocher_door;
 GRANT SELECT (id, ref, receiver, template, language, entry_id, state, attempts, due_at, error, queued_at, sent_at),
     UPDATE (state, due_at, attempts, error) ON mails TO clocher_staff;
 GRANT SELECT, UPDATE ON mails TO clocher_worker;
