@@ -92,7 +92,7 @@ class Service(Base):
     __tablename__ = "services"
     id: Mapped[int] = key()
     ref: Mapped[UUID] = mapped_column(unique=True, server_default=sa.func.gen_random_uuid())
-    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
     name: Mapped[str]
     specification: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(server_default="creating")
@@ -101,6 +101,7 @@ class Service(Base):
     created_at: Mapped[datetime] = now()
     changed_at: Mapped[datetime] = now()
     __table_args__ = (
+        Index("ix_services_member_id_id", "member_id", "id"),  # newest first of one member, whatever others have
         CheckConstraint(one_of("state", SERVICE_STATES), "state"),
         CheckConstraint("name ~ '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$'", "name"),
         # Two living services of a member never share a name: it is the guest's host name.
@@ -114,8 +115,8 @@ class Flow(Base):
 
     __tablename__ = "flows"
     id: Mapped[int] = key()
-    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
-    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"), index=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"))
     kind: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="queued")
     cancel_requested: Mapped[bool] = mapped_column(server_default=sa.false())
@@ -128,6 +129,8 @@ class Flow(Base):
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     __table_args__ = (
+        Index("ix_flows_member_id_id", "member_id", "id"),
+        Index("ix_flows_service_id_id", "service_id", "id"),
         CheckConstraint(one_of("kind", FLOW_KINDS), "kind"),
         CheckConstraint(one_of("state", FLOW_STATES), "state"),
         CheckConstraint("(ended_at IS NOT NULL) = (state IN ('done', 'failed', 'cancelled'))", "ended"),
@@ -247,12 +250,13 @@ class AuditEntry(Base):
     id: Mapped[int] = key()
     at: Mapped[datetime] = now()
     actor: Mapped[str]
-    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
     action: Mapped[str]
     subject: Mapped[str]
     detail: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     previous_hash: Mapped[bytes | None]
     hash: Mapped[bytes | None]
+    __table_args__ = (Index("ix_audit_entries_member_id_id", "member_id", "id"),)
 
 
 # The last link of the audit chain, one row; only the chaining trigger touches it.

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from orchestrator.database import Base
 from orchestrator.tables import key, now, one_of
 
+ORDER_KINDS = ("create", "resize", "volume", "address")
 ORDER_STATES = ("waiting", "approved", "rejected", "cancelled")
 
 
@@ -92,11 +93,14 @@ class Offer(Base):
 
 
 class Order(Base):
-    """A member's request: what, at which frozen price, and who decided. While it lives it holds quota and budget."""
+    """A member's request: what, at which frozen price, and who decided. While it lives it holds quota and budget.
+
+    Counts, estimate and monthly are of the whole service as the order makes it; difference: euros a month that it adds.
+    """
 
     __tablename__ = "orders"
     id: Mapped[int] = key()
-    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
     kind: Mapped[str]
     request_key: Mapped[str]
     offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"))
@@ -106,6 +110,7 @@ class Order(Base):
     state: Mapped[str]
     estimate: Mapped[dict[str, Any]]
     monthly: Mapped[Decimal]
+    difference: Mapped[Decimal] = mapped_column(server_default="0")
     servers: Mapped[int] = mapped_column(server_default="0")
     vcpus: Mapped[int] = mapped_column(server_default="0")
     ram_mib: Mapped[int] = mapped_column(server_default="0")
@@ -119,11 +124,19 @@ class Order(Base):
     reason: Mapped[str | None]
     __table_args__ = (
         UniqueConstraint("member_id", "request_key"),
-        CheckConstraint(one_of("kind", ("create",)), "kind"),
+        CheckConstraint(one_of("kind", ORDER_KINDS), "kind"),
         CheckConstraint(one_of("state", ORDER_STATES), "state"),
         CheckConstraint("monthly >= 0", "monthly"),
-        CheckConstraint("(state = 'approved') = (service_id IS NOT NULL)", "service"),
-    )
+        # What creates has a service once it is approved; what changes has one from the beginning.
+        CheckConstraint(
+            "CASE kind WHEN 'create' THEN (state = 'approved') = (service_id IS NOT NULL) ELSE service_id IS NOT NULL END",
+            "service",
+        ),
+        Index("ix_orders_member_id_id", "member_id", "id"),
+        Index("ix_orders_waiting", "member_id", "id", postgresql_where=sa.text("state = 'waiting'")),
+        Index("uq_orders_waiting_change", "service_id", unique=True,
+              postgresql_where=sa.text("state = 'waiting' AND kind <> 'create'")),
+    )  # fmt: skip
 
 
 class Meter(Base):
@@ -181,13 +194,14 @@ class UsageInterval(Base):
 
     __tablename__ = "usage_intervals"
     id: Mapped[int] = key()
-    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"), index=True)
+    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"))
     resource_id: Mapped[int]
     member_id: Mapped[int]
     meter_id: Mapped[int] = mapped_column(ForeignKey("meters.id"))
     quantity: Mapped[Decimal]
     during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
     __table_args__ = (
+        Index("ix_usage_intervals_period_id_member_id", "period_id", "member_id"),
         # A resource's usage is its own member's.
         ForeignKeyConstraint(("resource_id", "member_id"), ("resources.id", "resources.member_id")),
         # One number for (resource, meter): meters have two digits.

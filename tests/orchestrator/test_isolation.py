@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 import orchestrator.tables as o
 import tenants.tables as t
 import tenants.tables_administration as a
+import tenants.tables_costs as c
 from orchestrator.database import ROLES, Base, member_session, territory_session
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
@@ -69,6 +70,7 @@ def two(owner: sa.Engine) -> None:
                     a.Announcement(member_id=number, level="info", title={}, body={}, starts_at=START, made_by="t"),
                     t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
                             state="waiting", estimate={}, monthly=1, placed_by="t"),
+                    c.CostDay(member_id=number, day=START.date(), meter_id=meter, amount=1, until=END),
                     t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,
                                     quantity=1, during=Range(START, END)),
                     t.StatementLine(statement_id=statement.id, period_id=period, member_id=number, position=1,

@@ -1,0 +1,29 @@
+"""What each day cost, for pages that must be quick."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import sqlalchemy as sa
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orchestrator.database import Base
+
+
+class CostDay(Base):
+    """What a member's use of a meter cost on a local day, in euros: the sum over its services, rounded as statements are.
+
+    until: the instant to which the day was counted; ahead: what the rest of the month would then cost if nothing
+    changed, on the last day counted (else zero).
+    """
+
+    __tablename__ = "cost_days"
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    meter_id: Mapped[int] = mapped_column(ForeignKey("meters.id"), primary_key=True)
+    amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    ahead: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2), server_default="0")
+    until: Mapped[datetime]
+    __table_args__ = (Index("ix_cost_days_day", "day"),)
