@@ -10,9 +10,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -32,33 +33,48 @@ TAKEOVER_LOCK = 0x434C0001  # advisory lock: one survivor at a time looks for th
 VERSION = "clocher"  # constant, so that a new release goes on with the flows of the one before
 
 
-def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT. Flows in progress go on at the next start, or with another worker."""
+class Duty(NamedTuple):
+    """What a worker does again and again beside flows, in a thread of its own; every living worker does it.
+
+    every: seconds from the end of one time to the beginning of the next.
+    """
+
+    name: str
+    every: float
+    act: Callable[[Runtime], object]
+
+
+def run(settings: Settings, duties: Sequence[Duty] = ()) -> None:
+    """Work until SIGTERM or SIGINT. Flows in progress go on at the next start, or with another worker.
+
+    duties: those of the upper rooms, beside our own.
+    """
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 3)
+    engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 3 + len(duties))
     runtime = Runtime(settings, engine, cloud.connect(settings))
     claim_name(runtime)
     beat(runtime)  # before any flow is ours, or nobody would notice our death
     launch(runtime)
     log.info("worker ready", worker=settings.worker_id, pid=os.getpid())
     # Apart from each other: a cloud that hangs must not make this worker look dead.
-    for every, duty in ((settings.heartbeat_seconds, keep_alive), (settings.sweep_seconds, sweep.run)):
-        threading.Thread(target=_repeat, args=(every, duty, runtime, stop), name=duty.__name__, daemon=True).start()
+    own = Duty("keep_alive", settings.heartbeat_seconds, keep_alive), Duty("sweep", settings.sweep_seconds, sweep.run)
+    for duty in (*own, *duties):
+        threading.Thread(target=_repeat, args=(duty, runtime, stop), name=duty.name, daemon=True).start()
     stop.wait()
     _leave(runtime)
 
 
-def _repeat(every: float, duty: Callable[[Runtime], object], runtime: Runtime, stop: threading.Event) -> None:
+def _repeat(duty: Duty, runtime: Runtime, stop: threading.Event) -> None:
     """Do a duty every so many seconds. A database or a cloud that is away is told; the next time may be better."""
-    while not stop.wait(every):
+    while not stop.wait(duty.every):
         try:
-            duty(runtime)
+            duty.act(runtime)
         except ClocherError as error:
-            log.warning("duty failed", duty=duty.__name__, code=error.code, detail=error.detail)
+            log.warning("duty failed", duty=duty.name, code=error.code, detail=error.detail)
         except Exception:
-            log.exception("duty broke", duty=duty.__name__)
+            log.exception("duty broke", duty=duty.name)
 
 
 def launch(runtime: Runtime) -> None:

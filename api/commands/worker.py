@@ -6,6 +6,10 @@ import click
 
 from orchestrator import log, worker
 from orchestrator.settings import load
+from orchestrator.worker import Duty
+
+# What the rooms above the orchestrator do again and again; each acts on the worker's engine, in its own thread.
+DUTIES: tuple[Duty, ...] = ()
 
 
 @click.command()
@@ -13,4 +17,4 @@ def command() -> None:
     """Run flows until SIGTERM; start one per machine, each with its own CLOCHER_WORKER_ID."""
     settings = load()
     log.configure(settings)
-    worker.run(settings)
+    worker.run(settings, DUTIES)
