@@ -51,6 +51,9 @@ class Change:
     old: str | None
     new: str | None
 
+    def __str__(self) -> str:
+        return f"{self.field} " + " → ".join(value for value in (self.old, self.new) if value is not None)
+
 
 @dataclass(frozen=True)
 class Ids:
@@ -65,13 +68,17 @@ class Ids:
 
 @dataclass
 class Walk:
-    """One walk over a place. `changes` holds what differed so far, also when the walk fails half-way."""
+    """One walk over a place. `changes` holds what differed so far, also when the walk fails half-way.
+
+    tell: called with each difference as it is found or mended.
+    """
 
     site: Site
     wanted: Wanted
     act: bool
     changes: list[Change] = field(default_factory=list)
     project_id: str = PLANNED
+    tell: Callable[[Change], None] = lambda _: None
 
     @property
     def settings(self) -> Settings:
@@ -81,10 +88,15 @@ class Walk:
         """Find something in the project, if there is a project."""
         return None if self.project_id == PLANNED else find(self.site.cloud.project(self.project_id))
 
+    def note(self, change: Change) -> None:
+        """Write a difference down, and tell it."""
+        self.changes.append(change)
+        self.tell(change)
+
     def mend(self, change: Change, make: Callable[[Cloud], T]) -> T | None:
         """Write the difference down; when acting, `make` it go, in the member's project."""
         made = make(self.site.cloud.project(self.project_id)) if self.act else None
-        self.changes.append(change)
+        self.note(change)
         return made
 
     def make(self, what: str, new: str, make: Callable[[Cloud], str]) -> str:
@@ -137,13 +149,13 @@ def _project(walk: Walk) -> str:
     found = cloud_projects.find_project(domain, wanted.name)
     if found is None:
         made = cloud_projects.create_project(domain, wanted.name, wanted.title) if walk.act else PLANNED
-        walk.changes.append(Change("project", None, wanted.name))
+        walk.note(Change("project", None, wanted.name))
         return made
     if (found.description, found.enabled) != (wanted.title, True):
         if walk.act:
             cloud_projects.update_project(domain, found.id, description=wanted.title, enabled=True)
         state = "" if found.enabled else " (désactivé)"
-        walk.changes.append(Change("project", found.description + state, wanted.title))
+        walk.note(Change("project", found.description + state, wanted.title))
     return found.id
 
 
@@ -154,7 +166,7 @@ def _grant(walk: Walk) -> bool:
     if walk.act:
         cloud_projects.grant(walk.site.domain, walk.project_id)
         walk.site.cloud.forget(walk.project_id)
-    walk.changes.append(Change("role", None, cloud_projects.ROLE))
+    walk.note(Change("role", None, cloud_projects.ROLE))
     return walk.act or walk.project_id == PLANNED
 
 
@@ -184,7 +196,7 @@ def _quotas(walk: Walk) -> None:
     if wrong and walk.act:
         cloud_projects.write_quotas(walk.site.cloud, walk.project_id, wrong)
     for name, limit in wrong.items():
-        walk.changes.append(Change(f"quota.{name}", str(found[name]) if found else None, str(limit)))
+        walk.note(Change(f"quota.{name}", str(found[name]) if found else None, str(limit)))
 
 
 def _network(walk: Walk) -> str:
@@ -252,7 +264,8 @@ def _security_group(walk: Walk) -> str:
     missing = sorted(allowed - {rule for _, rule in there}, key=str)
     if missing and walk.act:
         cloud_routing.add_rules(walk.site.cloud.project(walk.project_id), group_id, missing)
-    walk.changes += [Change("rule", None, str(rule)) for rule in missing]
+    for absent in missing:
+        walk.note(Change("rule", None, str(absent)))
     for rule_id, rule in there:
         if rule not in allowed:
             _remove_rule(walk, rule_id, str(rule or rule_id))

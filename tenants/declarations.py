@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from stdnum.exceptions import ValidationError as InvalidNumber
 from stdnum.fr import siren, siret
 
-from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.errors import InvalidInput, NotFound, Text
 from tenants.declarations_yaml import BrokenYaml, parse
 
 TERRITORY_FILE = "territory.yaml"
@@ -63,7 +63,7 @@ def _network(value: str) -> str:
     return str(network)
 
 
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 Count = Annotated[int, BeforeValidator(_whole)]
 Year = Annotated[Count, Field(ge=2000, le=2099)]
 Euros = Annotated[Decimal, BeforeValidator(_euros)]
@@ -79,8 +79,8 @@ class Declared(BaseModel):
 class Contact(Declared):
     """Somebody to write to."""
 
-    name: Text
-    role: Text
+    name: Line
+    role: Line
     email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
 
 
@@ -99,7 +99,7 @@ class Declaration(Declared):
     """One member. admin_networks: where its administrators may open SSH from; subnet: chosen by us when absent."""
 
     slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
-    name: Text
+    name: Line
     kind: Literal["commune", "epci", "syndicat", "public_body", "company"]
     siren: Annotated[str, Field(pattern=r"^[0-9]{9}$"), AfterValidator(_siren)]
     siret: Annotated[str, Field(pattern=r"^[0-9]{14}$"), AfterValidator(_siret)]
@@ -177,7 +177,7 @@ def read(directory: Path) -> tuple[list[Declaration], list[Problem]]:
         except OSError as error:
             problems.append(_broken(file.name, 1, f"le fichier ne se lit pas ({error.strerror})"))
         except ValidationError as error:
-            problems += [_wrong(file.name, lines, detail) for detail in error.errors(include_url=False)]
+            problems += [explain(file.name, lines, detail) for detail in error.errors(include_url=False)]
     problems += _agglomeration([path.name for path in files], [(file, member) for file, _, member in found])
     for field in ("slug", "siret", "insee_code"):
         problems += _duplicates(field, ((file, lines.get((field,), 1), getattr(m, field)) for file, lines, m in found))
@@ -190,39 +190,41 @@ def _broken(file: str, line: int, sentence: str) -> Problem:
 
 
 FRENCH = {
-    "missing": ("la clé manque", "Ajoutez-la."),
-    "extra_forbidden": ("clé inconnue", "Retirez-la ou corrigez son nom."),
-    "model_type": ("un ensemble de clés est attendu", "Voyez un autre membre pour la forme."),
-    "dict_type": ("un ensemble de clés est attendu", "Voyez un autre membre pour la forme."),
-    "tuple_type": ("une liste est attendue", "Écrivez un tiret devant chaque élément."),
-    "string_type": ("un texte est attendu", "Écrivez une seule valeur."),
-    "too_short": ("au moins un élément est attendu", "Ajoutez-en un."),
-    "string_too_short": ("un texte est attendu", "Écrivez une valeur."),
-    "string_too_long": ("texte trop long", "Raccourcissez-le."),
+    "missing": (Text("la clé manque"), Text("Ajoutez-la.")),
+    "extra_forbidden": (Text("clé inconnue"), Text("Retirez-la ou corrigez son nom.")),
+    "model_type": (Text("un ensemble de clés est attendu"), Text("Voyez un autre membre pour la forme.")),
+    "dict_type": (Text("un ensemble de clés est attendu"), Text("Voyez un autre membre pour la forme.")),
+    "tuple_type": (Text("une liste est attendue"), Text("Écrivez un tiret devant chaque élément.")),
+    "string_type": (Text("un texte est attendu"), Text("Écrivez une seule valeur.")),
+    "too_short": (Text("au moins un élément est attendu"), Text("Ajoutez-en un.")),
+    "string_too_short": (Text("un texte est attendu"), Text("Écrivez une valeur.")),
+    "string_too_long": (Text("texte trop long"), Text("Raccourcissez-le.")),
 }
 FORMS = {
-    "slug": "des minuscules, chiffres et tirets sont attendus, comme saint-martin",
-    "siren": "neuf chiffres sont attendus",
-    "siret": "quatorze chiffres sont attendus",
-    "insee_code": "cinq caractères sont attendus, comme 00123 ou 2A004",
-    "email": "une adresse électronique est attendue",
+    "slug": Text("des minuscules, chiffres et tirets sont attendus, comme saint-martin"),
+    "siren": Text("neuf chiffres sont attendus"),
+    "siret": Text("quatorze chiffres sont attendus"),
+    "insee_code": Text("cinq caractères sont attendus, comme 00123 ou 2A004"),
+    "email": Text("une adresse électronique est attendue"),
 }
 # A pattern that is not met has the code of what the field holds.
 CODES = {"siren": "invalid_siren", "siret": "invalid_siret"}
 
 
-def _wrong(file: str, lines: dict[tuple[str | int, ...], int], detail: ErrorDetails) -> Problem:
+def explain(file: str, lines: dict[tuple[str | int, ...], int], detail: ErrorDetails) -> Problem:
+    """What the schema refused, as a person reads it."""
     path = tuple(part for part in detail["loc"] if part != "[key]")
     line = next((lines[path[:depth]] for depth in range(len(path), -1, -1) if path[:depth] in lines), 1)
     name, kind = str(path[-1]) if path else "", detail["type"]
-    sentence, action = FRENCH.get(kind, (detail["msg"], "Corrigez cette valeur."))
+    sentence, action = FRENCH.get(kind, (Text("{message}", message=detail["msg"]), Text("Corrigez cette valeur.")))
     code = kind if kind.startswith("invalid_") else "invalid_declaration"
     if kind == "string_pattern_mismatch":
-        sentence, code = FORMS.get(name, "texte mal formé"), CODES.get(name, code)
+        sentence, code = FORMS.get(name, Text("texte mal formé")), CODES.get(name, code)
     if kind == "literal_error":
-        sentence = f"valeur inconnue ; choisissez parmi {detail['ctx']['expected'].replace(' or ', ', ')}"
+        known = detail["ctx"]["expected"].replace(" or ", ", ")
+        sentence = Text("valeur inconnue ; choisissez parmi {known}", known=known)
     if kind in {"greater_than_equal", "less_than_equal"}:
-        sentence = "une année entre 2000 et 2099 est attendue"
+        sentence = Text("une année entre 2000 et 2099 est attendue")
     return Problem(code, file, line, ".".join(map(str, path)), sentence, action)
 
 

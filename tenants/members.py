@@ -1,11 +1,12 @@
 """Members: from what is declared to what exists. `plan` says what would change; `apply` does it.
 
 A member that is in the database but no longer declared is told, never deleted: its accounts must outlive it.
+A member that was made or changed in the pages has them as its master: files leave it as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -38,6 +39,7 @@ class MemberPlan:
 
     declaration: Declaration
     cidr: str
+    origin: str = "declared"
     known: Known | None = None
     database: tuple[Change, ...] = ()
     cloud: tuple[Change, ...] = ()
@@ -65,10 +67,14 @@ class MemberPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would change for all. undeclared: slugs of active members that no file declares any more."""
+    """What would change for all. undeclared: slugs of active members that no file declares any more.
+
+    kept: slugs that a file declares but whose master the pages are; they are left as they are.
+    """
 
     members: tuple[MemberPlan, ...]
     undeclared: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
     @property
     def idle(self) -> bool:
@@ -84,17 +90,32 @@ class Applied:
     error: ClocherError | None = None
 
 
-def plan(engine: sa.Engine, cloud: Cloud, declared: Sequence[Declaration], *, actor: str, tell: Tell) -> Plan:
-    """Compare what is declared with the database and the cloud; changes nothing."""
+def plan(
+    engine: sa.Engine,
+    cloud: Cloud,
+    declared: Sequence[Declaration],
+    *,
+    actor: str,
+    tell: Tell,
+    origin: str = "declared",
+    take: Collection[str] = (),
+) -> Plan:
+    """Compare what is declared in files (or `made` in the pages: origin) with the database and the cloud.
+
+    Changes nothing. What the pages made is left alone by files, but for those that `take` names.
+    """
     with territory_session(engine, actor) as session:
         known = members_record.read(session)
+    made = {member.slug for member in known.values() if member.values["origin"] == "made"} - {*take}
+    left = made if origin == "declared" else set()
     site = places.open_site(cloud)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        drafts = _with_subnets(site, declared, known, pool)
+        ours = [declaration for declaration in declared if declaration.slug not in left]
+        drafts = [replace(draft, origin=origin) for draft in _with_subnets(site, ours, known, pool)]
         members = tuple(pool.map(lambda draft: _compare(site, draft, known, tell), drafts))
     slugs = {declaration.slug for declaration in declared}
-    undeclared = (m.slug for m in known.values() if m.slug not in slugs and m.values["state"] == "active")
-    return Plan(members, tuple(sorted(undeclared)))
+    undeclared = (m.slug for m in known.values() if m.slug not in slugs | made and m.values["state"] == "active")
+    return Plan(members, tuple(sorted(undeclared)), tuple(sorted(slugs & left)))
 
 
 def _with_subnets(
@@ -118,7 +139,7 @@ def _compare(site: Site, draft: MemberPlan, known: dict[str, Known], tell: Tell)
     same = next((m for m in known.values() if m.values["siret"] == declaration.siret and m.slug != draft.slug), None)
     if same:
         return replace(draft, problem=_renamed(same.slug, draft.slug))
-    values = members_record.values(declaration, draft.cidr)
+    values = members_record.values(declaration, draft.cidr, draft.origin)
     database = tuple(members_record.differences(before.values if before else {}, values))
     walk = Walk(site, draft.wanted(site.cloud.settings), act=False)
     problem = None
@@ -178,7 +199,9 @@ def _apply(engine: sa.Engine, site: Site, member: MemberPlan, actor: str, tell: 
     if member.problem:
         tell(f"{member.slug} : laissé tel quel, {member.problem.sentence}")
         return Applied(member.slug, (), member.problem)
-    walk = Walk(site, member.wanted(site.cloud.settings), act=True)
+    walk = Walk(
+        site, member.wanted(site.cloud.settings), act=True, tell=lambda change: tell(f"{member.slug} : {change}")
+    )
     written: tuple[Change, ...] = ()
     try:
         member_id = _write(engine, member, actor)
@@ -194,7 +217,7 @@ def _apply(engine: sa.Engine, site: Site, member: MemberPlan, actor: str, tell: 
 def _write(engine: sa.Engine, member: MemberPlan, actor: str) -> int:
     if member.known and not member.database:
         return member.known.id
-    new = members_record.values(member.declaration, member.cidr)
+    new = members_record.values(member.declaration, member.cidr, member.origin)
     try:
         with territory_session(engine, actor) as session:
             member_id = members_record.write(session, member.slug, new)

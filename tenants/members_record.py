@@ -17,7 +17,8 @@ from tenants.tables import Budget, Quota
 
 # Fields of `values`, by the column that keeps them.
 MEMBER = (
-    "name", "kind", "siren", "siret", "insee_code", "population", "contacts", "subnet_cidr", "state",
+    "name", "kind", "siren", "siret", "insee_code", "population", "contacts", "admin_networks", "subnet_cidr", "state",
+    "origin",
 )  # fmt: skip
 QUOTA = ("servers", "vcpus", "ram_mib", "volumes", "disk_gib", "public_addresses")
 
@@ -56,11 +57,12 @@ def quotas(declaration: Declaration) -> dict[str, int]:
     return declared
 
 
-def values(declaration: Declaration, cidr: str) -> dict[str, Any]:
-    """What the database should hold of a declared member."""
+def values(declaration: Declaration, cidr: str, origin: str = "declared") -> dict[str, Any]:
+    """What the database should hold of a member that is declared in a file, or made in the pages."""
     fields = declaration.model_dump(include=set(MEMBER))
     fields |= {"contacts": [contact.model_dump() for contact in declaration.contacts]}
-    fields |= {"subnet_cidr": cidr, "state": "active"}
+    fields |= {"admin_networks": list(declaration.admin_networks)}
+    fields |= {"subnet_cidr": cidr, "state": "active", "origin": origin}
     fields |= {f"quota.{name}": limit for name, limit in quotas(declaration).items()}
     return fields | {f"budget.{year}": amount for year, amount in sorted(declaration.budgets.items())}
 
@@ -109,5 +111,9 @@ def _ids(place: Place | None) -> Ids | None:
 def said(value: Any) -> str | None:
     """A field's value as people read it."""
     if isinstance(value, list):
-        return "; ".join(f"{contact['name']}, {contact['role']} <{contact['email']}>" for contact in value)
+        return "; ".join(map(_listed, value)) or None
     return None if value is None else str(value)
+
+
+def _listed(part: Any) -> str:
+    return part if isinstance(part, str) else f"{part['name']}, {part['role']} <{part['email']}>"

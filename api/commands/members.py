@@ -19,7 +19,7 @@ from orchestrator.database import connect as connect_database
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, InvalidInput
 from orchestrator.places import Change
-from tenants import members, members_record
+from tenants import members, members_closing, members_form, members_record
 from tenants.declarations import Declaration, load
 
 SOMETHING_TO_DO = 3  # exit status of `plan --check`
@@ -27,6 +27,7 @@ FIELDS = {
     "name": "nom", "kind": "nature", "population": "population", "insee_code": "code INSEE", "contacts": "contacts",
     "subnet_cidr": "sous-réseau", "state": "état", "project": "projet", "role": "rôle", "network": "réseau",
     "subnet": "sous-réseau", "router": "routeur", "interface": "interface du routeur", "gateway": "sortie du routeur",
+    "origin": "géré par", "admin_networks": "réseaux d’administration",
     "security_group": "groupe de sécurité", "rule": "règle", "place": "emplacement", "nameservers": "serveurs de noms",
 }  # fmt: skip
 
@@ -51,12 +52,13 @@ def plan(as_json: bool, check: bool) -> None:
 @command.command()
 @json_option
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def apply(as_json: bool, yes: bool) -> None:
+@click.option("--take", multiple=True, metavar="SLUG", help="Let the file be the master of this member again.")
+def apply(as_json: bool, yes: bool, take: tuple[str, ...]) -> None:
     """Show the plan, ask, and do it. Again: nothing to do."""
     if as_json and not yes:
         raise InvalidInput("confirmation_needed", "Avec --json, personne ne peut confirmer.", "Ajoutez --yes.")
     with _ground() as (engine, cloud, declared):
-        found = members.plan(engine, cloud, declared, actor=_actor(), tell=_progress)
+        found = members.plan(engine, cloud, declared, actor=_actor(), tell=_progress, take=take)
         if not as_json:
             _show(found)
         if not found.idle and not yes:
@@ -105,6 +107,31 @@ def show(slug: str, as_json: bool) -> None:
     print_rows(rows, (("field", "Champ"), ("value", "Valeur")), as_json=False, empty="")
 
 
+@command.command()
+@click.argument("slug")
+def export(slug: str) -> None:
+    """Print a member as the YAML file that would declare it; one made in the pages too."""
+    with _engine() as engine, territory_session(engine, _actor()) as session:
+        members.find(session, slug)
+        click.echo(members_form.as_yaml(members_form.document(members_record.read(session)[slug])), nl=False)
+
+
+@command.command()
+@click.argument("slug")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@json_option
+def close(slug: str, yes: bool, as_json: bool) -> None:
+    """Close a member: it orders no more and leaves the cloud; its accounts stay. Refused while it has services."""
+    if not yes:
+        click.confirm(f"Clore « {slug} » et retirer son réseau du nuage ?", abort=True, err=True)
+    with _engine() as engine:
+        gone = members_closing.close(engine, connect(settings.load()), slug, actor=_actor())
+    if as_json:
+        print_json({"slug": slug, "state": "closed", "place_removed": gone})
+    else:
+        click.echo(f"{slug} : clos" + (", retiré du nuage." if gone else " ; il n’avait pas de place dans le nuage."))
+
+
 @contextmanager
 def _engine() -> Iterator[sa.Engine]:
     engine = connect_database(settings.load(), "clocher_staff")
@@ -145,6 +172,8 @@ def _show(found: members.Plan) -> None:
                     click.echo(f"    {place:5} {_line(change)}")
     for slug in found.undeclared:
         click.echo(f"? {slug} : n’est plus déclaré ; gardé tel quel")
+    for slug in found.kept:
+        click.echo(f"= {slug} : géré dans les pages ; son fichier est laissé de côté (apply --take {slug} le reprend)")
     same = sum(member.idle for member in found.members)
     click.echo("Rien à faire." if found.idle else f"{len(found.members) - same} membres à changer, {same} inchangés.")
 
@@ -180,6 +209,7 @@ def _as_json(found: members.Plan) -> dict[str, Any]:
             for member in found.members
         ],
         "undeclared": list(found.undeclared),
+        "kept": list(found.kept),
     }
 
 
