@@ -51,7 +51,7 @@ def write_settings(place: Place) -> None:
         write_private(path, _ini(sections(place)))
     for service, file in (("glance", "glance-api-paste.ini"), ("nova", "api-paste.ini")):
         shutil.copy(place.venv / "etc" / service / file, place.config(service).parent)
-    for service in ("nova", "neutron", "cinder"):
+    for service in ("placement", "nova", "neutron", "cinder"):
         shutil.copy(POLICIES / f"{service}.yaml", place.config(service).with_name("policy.yaml"))
     for repository in ("fernet", "credential"):
         _make_keys(place.directory(repository))
@@ -133,6 +133,7 @@ def placement(place: Place) -> Sections:
         "placement_database": {"connection": place.database("placement")},
         "keystone_authtoken": _authtoken(place, "placement"),
         "api": {"auth_strategy": "keystone"},
+        "oslo_policy": {"policy_file": place.config("placement").with_name("policy.yaml")},
     }
 
 
