@@ -8,15 +8,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import click
-from babel.dates import format_date, format_datetime
-from babel.numbers import format_currency, format_decimal
 from rich.console import Console
 from rich.table import Table
 
-PARIS = ZoneInfo("Europe/Paris")
+from api.formats import amount, cell
+
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 
 
@@ -36,24 +34,9 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
 
 
-def cell(value: Any) -> str:
-    """A value as a French reader expects it."""
-    if value is None:
-        return "—"
-    if isinstance(value, bool):
-        return "oui" if value else "non"
-    if isinstance(value, Decimal):
-        return str(format_decimal(value, locale="fr_FR"))
-    if isinstance(value, datetime):
-        return str(format_datetime(value.astimezone(PARIS), "dd/MM/yyyy HH:mm:ss", locale="fr_FR"))
-    if isinstance(value, date):
-        return str(format_date(value, "dd/MM/yyyy", locale="fr_FR"))
-    return str(value)
-
-
-def euros(amount: Decimal) -> str:
+def euros(value: Decimal) -> str:
     """1 234,56 €"""
-    return str(format_currency(amount, "EUR", locale="fr_FR"))
+    return amount(value)
 
 
 def print_rows(

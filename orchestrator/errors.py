@@ -7,25 +7,36 @@ Every error says in a sentence what happened and what to do next; both are shown
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from typing import Any
+
+from babel.numbers import format_currency
 
 
 class Text(str):
     """A sentence with its values filled in that still knows its template, so that another language can fill its own.
 
     `Text("Le nom « {name} » est déjà pris.", name=name)` is the French sentence, wherever a string is wanted.
+    A value may be a Text itself, an amount of euros (Decimal) or a day (date): each language writes them its own way.
     """
 
     template: str
     values: dict[str, Any]
 
     def __new__(cls, template: str, /, **values: Any) -> Text:
-        made = super().__new__(cls, template.format(**values))
+        made = super().__new__(cls, template.format(**{name: _written(value) for name, value in values.items()}))
         made.template, made.values = template, values
         return made
 
     def __reduce__(self) -> tuple[object, ...]:
         return _refill, (self.template, self.values)
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format_currency(value, "EUR", locale="fr_FR")
+    return value.strftime("%d/%m/%Y") if isinstance(value, date) else value
 
 
 def _refill(template: str, values: dict[str, Any]) -> Text:
@@ -93,6 +104,12 @@ class Conflict(ClocherError):
     """It does not fit the present state (quota, budget, closed period, live flow)."""
 
     status, exit_status = 409, 3
+
+
+class TooMany(ClocherError):
+    """Too often in too short a time; `retry_after` in the facts says how many seconds to wait."""
+
+    status, exit_status, retryable = 429, 75, True
 
 
 class Unavailable(ClocherError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 from functools import cache
 from pathlib import Path
@@ -62,6 +64,9 @@ class Settings(BaseSettings):
         ("198.18.0.1/32",), description="where Ansible and the monitoring reach the members' servers from"
     )
     nameservers: tuple[str, ...] = ()
+    storage_gib: int | None = Field(
+        None, ge=1, description="what the cloud's volume storage holds; it tells its own administrators only"
+    )
     cloud_timeout: float = Field(30.0, gt=0, description="seconds for one call")
     build_timeout: float = Field(300.0, gt=0, description="seconds for a server or volume to be built")
 
@@ -98,7 +103,7 @@ class Settings(BaseSettings):
     password_passes: int = Field(3, ge=1, description="argon2id: passes over the memory")
     password_lanes: int = Field(4, ge=1, description="argon2id: lanes")
 
-    display_name: str | None = Field(None, description="the territory's name on the pages; else that of its declaration")
+    display_name: str | None = Field(None, description="the territory's name on the pages; by default as declared")
     logo: Path | None = Field(None, description="SVG or PNG shown in the header; absent: the bell tower")
     primary_colour: str = Field("#1f3a4d", description="header and buttons; white text on it must be readable")
     accent_colour: str = Field("#9c4221", description="links and marks; likewise")
@@ -152,6 +157,10 @@ class Settings(BaseSettings):
             finally:
                 draft.unlink()
         return path.read_text().strip().encode()
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes for one purpose, from the secret key: what leaks of one says nothing about another."""
+        return hmac.new(self.key(), purpose.encode(), hashlib.sha256).digest()
 
     @classmethod
     def settings_customise_sources(

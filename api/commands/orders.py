@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from api import french
-from api.output import cell, euros, json_option, print_json, print_rows
+from api import words
+from api.formats import cell
+from api.output import euros, json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator.errors import InvalidInput
 from tenants import orders, reading
@@ -123,7 +124,7 @@ def _tell(order: dict[str, Any], as_json: bool) -> None:
         return
     click.echo(
         f"Commande {order['id']} de {order['member']} : {order['parameters']['name']},"
-        f" {euros(order['monthly'])} par mois, {french.french(order['state'], 'order')}"
+        f" {euros(order['monthly'])} par mois, {words.french(order['state'], 'order')}"
         f" ({cell(order['decided_at'] or order['placed_at'])})"
     )
     if order["flow_id"]:

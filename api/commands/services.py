@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from api import french
-from api.output import cell, json_option, print_json, print_rows
+from api import words
+from api.formats import cell
+from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator.tables import Flow, Service
 from tenants import operations, reading
@@ -51,7 +52,7 @@ def show(service_id: int, as_json: bool) -> None:
         print_json({**service, "ref": str(service["ref"]), "events": events})
         return
     size = f"{service['specification']['vcpus']} vCPU, {service['specification']['ram_mib']} Mio"
-    click.echo(f"{service['name']} ({service['member']}) : {french.french(service['state'], 'service')}, {size}")
+    click.echo(f"{service['name']} ({service['member']}) : {words.french(service['state'], 'service')}, {size}")
     click.echo(f"Adresse {cell(service['address'])}, adresse publique {cell(service['public_address'])}")
     print_rows(
         events,

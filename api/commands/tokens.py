@@ -6,27 +6,39 @@ from datetime import UTC, datetime
 
 import click
 
-from api.output import cell, json_option, print_json, print_rows
+from api.formats import cell
+from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
-from tenants import tokens
+from tenants import reading, tokens
+from tenants.tables_identity import MEMBER_ROLES, SCOPES, TERRITORY_ROLES
 
 
 @click.group("tokens", short_help="Keys to the API: make, list, revoke.")
 def command() -> None:
-    """Keys to the API and the portal; each speaks for one member, or for the territory."""
+    """Keys to the API for machines: each speaks for one member, or for the territory. People make their own."""
 
 
 @command.command()
-@click.option("--label", required=True, help="Who holds it, and what for.")
+@click.option("--label", required=True, help="Which machine holds it, and what for.")
 @click.option("--member", help="Short name of the member it speaks for; without it, the territory (DSI).")
-@click.option("--days", default=90, show_default=True, help="How long it lives.")
+@click.option("--role", "roles", multiple=True, type=click.Choice([*MEMBER_ROLES, *TERRITORY_ROLES]),
+              help="May be repeated; by default requester of a member, dsi_operator of the territory.")  # fmt: skip
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="May be repeated; by default all.")
+@click.option("--days", default=90, show_default=True, help="How long it lives, a year at most.")
 @json_option
-def make(label: str, member: str | None, days: int, as_json: bool) -> None:
+def make(
+    label: str, member: str | None, roles: tuple[str, ...], scopes: tuple[str, ...], days: int, as_json: bool
+) -> None:
     """Make a token; it is shown this once."""
     with staff_session() as session:
-        token, secret = tokens.make(session, label, member, days, datetime.now(UTC))
+        member_id = reading.member(session, member).id if member else None
+        chosen = roles or (("requester",) if member else ("dsi_operator",))
+        token, secret = tokens.make(
+            session, label, days, datetime.now(UTC), member_id=member_id, scopes=scopes or SCOPES, roles=chosen
+        )
     if as_json:
-        print_json({"id": token.id, "member": member, "expires_at": token.expires_at, "secret": secret})
+        print_json({"id": token.id, "member": member, "expires_at": token.expires_at, "roles": token.roles,
+                    "scopes": token.scopes, "secret": secret})  # fmt: skip
         return
     click.echo(secret)
     click.echo(f"Jeton {token.id}, valable jusqu’au {cell(token.expires_at)}. Il ne sera plus montré.", err=True)
@@ -40,8 +52,8 @@ def list_(as_json: bool) -> None:
         rows = tokens.listed(session)
     print_rows(
         rows,
-        [("id", "Jeton"), ("label", "Libellé"), ("member", "Membre"), ("expires_at", "Expire le"),
-         ("revoked_at", "Révoqué le")],
+        [("id", "Jeton"), ("label", "Libellé"), ("member", "Membre"), ("account_id", "Compte"),
+         ("expires_at", "Expire le"), ("used_at", "Dernier emploi"), ("revoked_at", "Révoqué le")],
         as_json=as_json,
         empty="Aucun jeton. Créez-en un : clocher tokens make --label LIBELLÉ --member MEMBRE",
     )  # fmt: skip

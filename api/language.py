@@ -1,0 +1,191 @@
+"""Which language the reader has, and our texts in it. French unless a reader wants English.
+
+A page asks, in this order: `?lang=`, the cookie that it left, the account, the browser. The API asks Accept-Language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from babel.support import NullTranslations
+from flask import Flask, Response, current_app, g, request
+from flask_babel import Babel, Domain, get_locale
+
+from api import formats, words
+from api.recognising import recognise
+from api.translations import LANGUAGES, SOURCE, catalogue
+from orchestrator.errors import Text
+from orchestrator.settings import Settings
+
+COOKIE = "clocher_language"
+YEAR = 365 * 24 * 3600
+
+
+class Sentences(Domain):  # type: ignore[misc]  # flask_babel has no types
+    """Where Flask-Babel finds our sentences."""
+
+    def get_translations(self) -> NullTranslations:
+        return catalogue(current())
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Let `app` speak the reader's language: gettext, filters for templates, the lang= switch."""
+    babel = Babel(
+        app, default_locale=SOURCE, locale_selector=_choose, default_timezone=settings.timezone, configure_jinja=True
+    )
+    babel.domain_instance = Sentences()
+    app.extensions["zone"] = ZoneInfo(settings.timezone)
+    env = app.jinja_env
+    env.policies["ext.i18n.trimmed"] = True
+    env.trim_blocks = env.lstrip_blocks = True
+    env.filters.update(
+        word=word, mood=words.mood, tell=tell, local=local,
+        amount=amount, price=price, delta=delta, number=number, percent=percent, size=size,
+        instant=instant, clock=clock, day=day, long_day=long_day, month=month, span=span, lasted=lasted, cell=cell,
+    )  # fmt: skip
+    env.filters.update(french=word, euros=amount)
+    env.globals.update(language=current, languages=LANGUAGES)
+    app.after_request(_remember)
+
+
+def _choose() -> str:
+    if request.path.startswith("/api/"):
+        return request.accept_languages.best_match(LANGUAGES, SOURCE)
+    wishes = (
+        request.args.get("lang"),
+        request.cookies.get(COOKIE),
+        getattr(g.get("caller"), "language", None),
+        request.accept_languages.best_match(LANGUAGES),
+    )
+    return next((wish for wish in wishes if wish in LANGUAGES), SOURCE)
+
+
+def _remember(answer: Response) -> Response:
+    answer.headers["Content-Language"] = current()
+    if request.path.startswith("/api/"):
+        answer.vary.add("Accept-Language")
+    elif request.args.get("lang") in LANGUAGES:
+        secure = request.is_secure
+        answer.set_cookie(COOKIE, current(), max_age=YEAR, secure=secure, httponly=True, samesite="Lax")
+    return answer
+
+
+def current() -> str:
+    """The reader's language; French where nobody reads (a command)."""
+    locale = get_locale()
+    return SOURCE if locale is None else cast(str, locale.language)
+
+
+def tell(sentence: str | None, language: str | None = None) -> str:
+    """A sentence of ours in the reader's language. One that was stored is recognised by its form; any other stays."""
+    language = language or current()
+    if not sentence or language == SOURCE:
+        return str(sentence or "")
+    if isinstance(sentence, Text):
+        return _fill(sentence, language)
+    return recognise(sentence, language)
+
+
+def _fill(text: Text, language: str) -> str:
+    values = {name: _written(value, language) for name, value in text.values.items()}
+    return catalogue(language).gettext(text.template).format(**values)
+
+
+def _written(value: Any, language: str) -> Any:
+    if isinstance(value, Text):
+        return _fill(value, language)
+    if isinstance(value, Decimal):
+        return formats.amount(value, language)
+    return formats.day(value, language) if isinstance(value, date) else value
+
+
+def word(code: str | None, table: str) -> str:
+    """The word for a code of ours, such as a state; one that is in no table is shown as it is."""
+    return "" if code is None else catalogue(current()).gettext(words.french(code, table))
+
+
+def local(texts: Mapping[str, str] | None) -> str:
+    """Of a text that is declared in both languages ({fr: …, en: …}), the reader's."""
+    if not texts:
+        return ""
+    return texts.get(current()) or texts[SOURCE]
+
+
+def _zone() -> ZoneInfo:
+    return cast(ZoneInfo, current_app.extensions["zone"])
+
+
+def amount(value: Decimal | None) -> str:
+    """1 234,56 €"""
+    return formats.amount(value, current())
+
+
+def price(value: Decimal | None) -> str:
+    """0,0123 €"""
+    return formats.price(value, current())
+
+
+def delta(value: Decimal | None) -> str:
+    """+12,00 €"""
+    return formats.delta(value, current())
+
+
+def number(value: Decimal | int | None) -> str:
+    """1 234,5"""
+    return formats.number(value, current())
+
+
+def percent(share: Decimal | None) -> str:
+    """0.26 → 26 %"""
+    return formats.percent(share, current())
+
+
+def size(count: Decimal | int | None, unit: str = "GiB") -> str:
+    """`{{ ram_mib | size('MiB') }}` → 2 Gio"""
+    return formats.size(count, unit, current())
+
+
+def instant(at: datetime | None, seconds: bool = False) -> str:
+    """23/11/2026 14:05"""
+    return formats.instant(at, current(), _zone(), seconds=seconds)
+
+
+def clock(at: datetime | None) -> str:
+    """14:05:09"""
+    return formats.clock(at, _zone())
+
+
+def day(at: date | datetime | None) -> str:
+    """23/11/2026"""
+    return formats.day(at, current(), _zone())
+
+
+def long_day(at: date | datetime) -> str:
+    """lundi 23 novembre 2026"""
+    return formats.long_day(at, current(), _zone())
+
+
+def month(label: str) -> str:
+    """2026-10 → octobre 2026"""
+    return formats.month(label, current())
+
+
+def span(lasted: Any) -> str:
+    """1 min 05 s, of a timedelta or of seconds"""
+    return formats.span(lasted, current())
+
+
+def lasted(row: Any) -> str:
+    """How long a step or flow took, or takes; nothing for what has not begun."""
+    if row.started_at is None:
+        return ""
+    return formats.span((row.ended_at or datetime.now(UTC)) - row.started_at, current())
+
+
+def cell(value: Any) -> str:
+    """Any value as a table shows it."""
+    return formats.cell(value, current(), _zone())

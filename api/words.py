@@ -1,0 +1,101 @@
+"""The words for our codes: states, kinds, steps, roles. French is written here; English is in `translations/`.
+
+`api.language.word(code, table)` gives a word in the reader's language; in templates: `{{ flow.state | word('flow') }}`.
+"""
+
+from __future__ import annotations
+
+
+def N_(text: str) -> str:  # noqa: N802  (the name by which gettext's world knows a text that is translated later)
+    """Mark a text for translation where it is declared."""
+    return text
+
+
+SERVICE_STATES = {
+    "creating": N_("en création"),
+    "active": N_("en service"),
+    "stopping": N_("en cours d’arrêt"),
+    "stopped": N_("arrêté"),
+    "starting": N_("en démarrage"),
+    "deleting": N_("en suppression"),
+    "deleted": N_("supprimé"),
+    "failed": N_("échec"),
+}
+FLOW_STATES = {
+    "queued": N_("en file d’attente"),
+    "running": N_("en cours"),
+    "undoing": N_("retour en arrière"),
+    "done": N_("terminé"),
+    "failed": N_("échoué"),
+    "cancelled": N_("annulé"),
+}
+FLOW_KINDS = {
+    "create_server": N_("Création"),
+    "delete_server": N_("Suppression"),
+    "stop_server": N_("Arrêt"),
+    "start_server": N_("Démarrage"),
+}
+STEPS = {
+    "project": N_("Préparer l’espace du membre"),
+    "port": N_("Brancher le réseau"),
+    "volume": N_("Volume de données"),
+    "server": N_("Machine"),
+    "address": N_("Adresse publique"),
+    "build": N_("Attendre le démarrage"),
+    "attach": N_("Attacher le volume"),
+    "configure": N_("Configurer le système"),
+    "health": N_("Vérifier la santé"),
+    "activate": N_("Mettre en service"),
+    "release": N_("Libérer ce qui était réservé"),
+    "rest": N_("Mettre au repos"),
+    "stop": N_("Arrêter"),
+    "start": N_("Démarrer"),
+}
+STEP_STATES = {"running": N_("en cours"), "done": N_("fait"), "failed": N_("échoué"), "undone": N_("défait")}
+ORDER_STATES = {
+    "waiting": N_("en attente de la DSI"),
+    "approved": N_("acceptée"),
+    "rejected": N_("refusée"),
+    "cancelled": N_("annulée"),
+}
+OUTCOMES = {
+    "started": N_("en cours"),
+    "ok": N_("inchangé"),
+    "changed": N_("fait"),
+    "skipped": N_("sans objet"),
+    "failed": N_("échoué"),
+    "unreachable": N_("injoignable"),
+    "ignored": N_("passé outre"),
+}
+PERIOD_STATES = {"open": N_("en cours"), "draft": N_("projet"), "checked": N_("vérifié"), "closed": N_("clos")}
+CONFORMITY = {"none": N_("non conforme"), "partial": N_("partiellement conforme"), "full": N_("totalement conforme")}
+WORDS = {
+    "conformity": CONFORMITY,
+    "period": PERIOD_STATES,
+    "outcome": OUTCOMES,
+    "service": SERVICE_STATES,
+    "flow": FLOW_STATES,
+    "kind": FLOW_KINDS,
+    "step": STEPS,
+    "step_state": STEP_STATES,
+    "order": ORDER_STATES,
+}
+# How a state feels, for its badge's colour and sign; what is in no set is neutral.
+GOOD = {"active", "done", "approved", "closed", "ok", "changed", "published", "delivered", "sent", "ready"}
+BUSY = {
+    "creating", "starting", "stopping", "deleting", "running", "queued", "undoing", "draft", "checked", "resizing",
+    "rebooting", "started",
+}  # fmt: skip
+WAITING = {"waiting", "pending", "open", "invited", "expiring"}
+BAD = {"failed", "rejected", "unreachable", "error", "expired", "revoked", "locked"}
+
+
+def mood(code: str) -> str:
+    """good, busy, waiting, bad or still."""
+    moods = (("good", GOOD), ("busy", BUSY), ("waiting", WAITING), ("bad", BAD))
+    return next((name for name, codes in moods if code in codes), "still")
+
+
+def french(code: str, table: str) -> str:
+    """The French word of a code, for the terminal; a code that is not in the table is shown as it is."""
+    return WORDS[table].get(code, code)
