@@ -5,7 +5,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import auth, french, health, metrics, openapi, pages, problems, v1
+from api import auth, health, language, look, metrics, navigation, openapi, pages, problems, v1
 from orchestrator.settings import Settings
 
 BODY = 64 * 1024  # bytes; the longest honest request is an order with twenty keys
@@ -32,7 +32,9 @@ def create(settings: Settings) -> APIFlask:
     metrics.install(app, settings)  # first, so that refusals are counted too
     auth.install(app, settings)
     problems.install(app)
-    french.install(app)
+    language.install(app, settings)
+    look.install(app, settings)
+    navigation.install(app)
     for blueprint in (*v1.BLUEPRINTS, pages.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     app.after_request(_harden)
@@ -44,6 +46,6 @@ def _harden(answer: Response) -> Response:
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "same-origin"
     answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    if request.endpoint != "static":
+    if request.endpoint not in ("static", "look.theme", "look.logo"):
         answer.headers["Cache-Control"] = "no-store"
     return answer

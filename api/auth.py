@@ -25,7 +25,7 @@ from tenants import reading, tokens
 from tenants.tokens import Holder
 
 PUBLIC = frozenset(
-    {"static", "openapi.spec", "health.healthz", "health.readyz", "health.metrics", "pages.sign_in", "pages.enter"}
+    {"static", "look.theme", "look.logo", "openapi.spec", "health.healthz", "health.readyz", "health.metrics", "pages.sign_in", "pages.enter"}
 )
 
 
