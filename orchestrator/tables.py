@@ -16,11 +16,19 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.database import Base
 
-SERVICE_STATES = ("creating", "active", "stopping", "stopped", "starting", "deleting", "deleted", "failed")
-FLOW_LIVE = ("queued", "running", "undoing")
+SERVICE_STATES = (
+    "creating", "active", "stopping", "stopped", "starting", "rebooting", "resizing", "restoring", "deleting",
+    "deleted", "failed",
+)  # fmt: skip
+FLOW_LIVE = ("queued", "running", "held", "undoing")
 FLOW_STATES = (*FLOW_LIVE, "done", "failed", "cancelled")
-FLOW_KINDS = ("create_server", "delete_server", "stop_server", "start_server")
-RESOURCE_KINDS = ("server", "volume", "port", "floating_ip")
+FLOW_KINDS = (
+    "create_server", "delete_server", "stop_server", "start_server", "reboot_server", "resize_server", "rename_server",
+    "add_volume", "grow_volume", "remove_volume", "add_address", "remove_address", "replace_keys", "snapshot_server",
+    "delete_snapshot", "restore_server",
+)  # fmt: skip
+RESOURCE_KINDS = ("server", "volume", "port", "floating_ip", "image", "volume_snapshot")
+SNAPSHOT_STATES = ("making", "ready", "deleting", "deleted", "failed")
 EVENT_KINDS = ("created", "launched", "serving", "stopped", "started", "resized", "deleted")
 
 
@@ -87,7 +95,10 @@ class Place(Base):
 
 
 class Service(Base):
-    """The living thing that an order made. Only `orchestrator.services` writes its state."""
+    """The living thing that an order made. Only `orchestrator.services` writes its state and its specification.
+
+    protected: it can't be deleted before that is taken back; delete_after: when a deletion that was asked for begins.
+    """
 
     __tablename__ = "services"
     id: Mapped[int] = key()
@@ -98,9 +109,12 @@ class Service(Base):
     state: Mapped[str] = mapped_column(server_default="creating")
     address: Mapped[str | None]
     public_address: Mapped[str | None]
+    protected: Mapped[bool] = mapped_column(server_default=sa.false())
+    delete_after: Mapped[datetime | None]
     created_at: Mapped[datetime] = now()
     changed_at: Mapped[datetime] = now()
     __table_args__ = (
+        Index("ix_services_delete_after", "delete_after", postgresql_where=sa.text("delete_after IS NOT NULL")),
         Index("ix_services_member_id_id", "member_id", "id"),  # newest first of one member, whatever others have
         CheckConstraint(one_of("state", SERVICE_STATES), "state"),
         CheckConstraint("name ~ '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$'", "name"),
@@ -111,15 +125,23 @@ class Service(Base):
 
 
 class Flow(Base):
-    """The durable run of one operation on a service; queued by inserting it."""
+    """The durable run of one operation on a service; queued by inserting it.
+
+    held: a step failed in a way that the DSI can mend (`orchestrator.repair`); keeper: who said to be on it.
+    runs: how often it was run; when that grows, the flow is queued again. began_from: the service's state before.
+    """
 
     __tablename__ = "flows"
     id: Mapped[int] = key()
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
     service_id: Mapped[int] = mapped_column(ForeignKey("services.id"))
     kind: Mapped[str]
+    parameters: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     state: Mapped[str] = mapped_column(server_default="queued")
+    runs: Mapped[int] = mapped_column(server_default="1")
     cancel_requested: Mapped[bool] = mapped_column(server_default=sa.false())
+    undo_requested: Mapped[bool] = mapped_column(server_default=sa.false())
+    began_from: Mapped[str | None]
     error_code: Mapped[str | None]
     error_sentence: Mapped[str | None]
     error_detail: Mapped[str | None]
@@ -127,8 +149,14 @@ class Flow(Base):
     worker_id: Mapped[str | None]
     queued_at: Mapped[datetime] = now()
     started_at: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    keeper: Mapped[str | None]
+    keeper_note: Mapped[str | None]
     __table_args__ = (
+        Index("ix_flows_live", "state", "id", postgresql_where=sa.text(one_of("state", FLOW_LIVE))),
+        CheckConstraint("(held_at IS NOT NULL) = (state = 'held')", "held"),
+        CheckConstraint("runs > 0", "runs"),
         Index("ix_flows_member_id_id", "member_id", "id"),
         Index("ix_flows_service_id_id", "service_id", "id"),
         CheckConstraint(one_of("kind", FLOW_KINDS), "kind"),
@@ -219,6 +247,33 @@ class ResourceEvent(Base):
         CheckConstraint(one_of("kind", EVENT_KINDS), "kind"),
         CheckConstraint("vcpus > 0 AND ram_mib > 0 AND disk_gib > 0", "sizes"),
         Index("ix_resource_events_at", "at"),
+    )
+
+
+class Snapshot(Base):
+    """A service as it was: an image of its server and snapshots of its data volumes, which are rows of `resources`.
+
+    Only `orchestrator.snapshots` writes its state. size_gib: what is metered, of all its parts, once it is ready.
+    """
+
+    __tablename__ = "snapshots"
+    id: Mapped[int] = key()
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"))
+    name: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="making")
+    scheduled: Mapped[bool] = mapped_column(server_default=sa.false())
+    size_gib: Mapped[int | None]
+    requested_by: Mapped[str]
+    created_at: Mapped[datetime] = now()
+    ready_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index("ix_snapshots_member_id_id", "member_id", "id"),
+        Index("ix_snapshots_service_id_id", "service_id", "id"),
+        CheckConstraint(one_of("state", SNAPSHOT_STATES), "state"),
+        CheckConstraint("length(name) BETWEEN 1 AND 100", "name"),
+        CheckConstraint("(ended_at IS NOT NULL) = (state IN ('deleted', 'failed'))", "ended"),
     )
 
 
