@@ -23,6 +23,7 @@ from orchestrator.errors import (
     CloudError,
     CloudNotFound,
     CloudQuotaExceeded,
+    CloudRefused,
     CloudTokenLost,
     CloudUnavailable,
     InvalidInput,
@@ -145,6 +146,13 @@ def _misconfigured(sentence: str, detail: str = "") -> InvalidInput:
     )
 
 
+def fetch(service: Any, path: str) -> Any:
+    """The JSON at a path of a service, where the SDK has no call of its own. Use it inside `translated()`."""
+    answer = service.get(path)
+    sdk.raise_from_response(answer)
+    return answer.json()
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn what openstacksdk and keystoneauth1 raise in this block into our errors."""
@@ -175,7 +183,7 @@ def translate(error: Exception) -> CloudError:
         return CloudConflict("cloud_conflict", "La ressource est occupée dans le nuage.", WAIT, detail=detail)
     if status >= 500 or status == 429 or isinstance(error, UNREACHED):
         return CloudUnavailable("cloud_unavailable", "Le nuage ne répond pas correctement.", WAIT, detail=detail)
-    return CloudError("cloud_refused", "Le nuage a refusé la demande.", ASK, detail=detail)
+    return CloudRefused("cloud_refused", "Le nuage a refusé la demande.", ASK, detail=detail)
 
 
 # Errors without a status that come from a cloud we could not reach or understand, not from what we asked.

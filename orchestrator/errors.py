@@ -48,12 +48,14 @@ class ClocherError(Exception):
 
     code: stable snake_case word; sentence: what happened; action: what to do next;
     facts: what a program needs to act on it (the fields at fault, the limit that was met), in JSON's types;
-    retryable: the same call may succeed later; status: HTTP status; exit_status: of the CLI.
+    retryable: the same call may succeed later; definite: nothing that the DSI mends lets the same flow succeed;
+    status: HTTP status; exit_status: of the CLI.
     """
 
     status = 500
     exit_status = 1
     retryable = False
+    definite = False
 
     def __init__(
         self, code: str, sentence: str, action: str = "", *, detail: str = "", facts: Mapping[str, Any] | None = None
@@ -79,7 +81,7 @@ def _revive(
 class InvalidInput(ClocherError):
     """What was given can't be accepted as it is."""
 
-    status, exit_status = 422, 2
+    status, exit_status, definite = 422, 2, True
 
 
 class Unauthenticated(ClocherError):
@@ -97,13 +99,13 @@ class Forbidden(ClocherError):
 class NotFound(ClocherError):
     """It does not exist, or not for the one who asks."""
 
-    status, exit_status = 404, 2
+    status, exit_status, definite = 404, 2, True
 
 
 class Conflict(ClocherError):
     """It does not fit the present state (quota, budget, closed period, live flow)."""
 
-    status, exit_status = 409, 3
+    status, exit_status, definite = 409, 3, True
 
 
 class TooMany(ClocherError):
@@ -127,6 +129,8 @@ class WaitedTooLong(ClocherError):
 class FlowCancelled(ClocherError):
     """Somebody asked to stop the flow; what it made is undone."""
 
+    definite = True
+
 
 class CloudError(ClocherError):
     """The cloud refused in a way that a retry does not mend."""
@@ -147,7 +151,13 @@ class CloudTokenLost(CloudUnavailable):
 class CloudQuotaExceeded(CloudError):
     """The cloud's own quota refuses; trying again does not help until someone raises it."""
 
-    status = 409
+    status, definite = 409, True
+
+
+class CloudRefused(CloudError):
+    """The cloud won't do what was asked, whoever asks again: another size, another moment, another wish."""
+
+    definite = True
 
 
 class CloudConflict(CloudError):
@@ -159,4 +169,4 @@ class CloudConflict(CloudError):
 class CloudNotFound(CloudError):
     """The cloud does not know the thing."""
 
-    status = 404
+    status, definite = 404, True

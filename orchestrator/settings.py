@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     dead_after_seconds: float = Field(15.0, gt=0, description="a worker silent for so long is taken over")
     sweep_seconds: float = Field(60.0, gt=0, description="how often the cloud is searched for what belongs to nothing")
     sweep_patience_seconds: float = Field(300.0, gt=0, description="it is deleted if seen again so much later")
+    hold_failures: bool = Field(True, description="a flow that the DSI may mend waits for it; else undone at once")
+    hold_hours: float = Field(72.0, gt=0, description="a flow that waited so long for the DSI is undone")
     ansible_timeout: float = Field(900.0, gt=0, description="seconds for one play")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 
