@@ -5,7 +5,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import auth, health, language, look, metrics, navigation, openapi, pages, problems, v1
+from api import access, auth, health, language, look, metrics, navigation, openapi, pages, problems, v1
 from orchestrator.settings import Settings
 
 BODY = 64 * 1024  # bytes; the longest honest request is an order with twenty keys
@@ -35,8 +35,9 @@ def create(settings: Settings) -> APIFlask:
     language.install(app, settings)
     look.install(app, settings)
     navigation.install(app)
-    for blueprint in (*v1.BLUEPRINTS, pages.blueprint, health.blueprint):
+    for blueprint in (*v1.BLUEPRINTS, *pages.BLUEPRINTS, health.blueprint):
         app.register_blueprint(blueprint)
+    access.check(app)
     app.after_request(_harden)
     return app
 

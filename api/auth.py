@@ -1,7 +1,6 @@
-"""Who asks. The API wants a token in `Authorization`; the pages keep its digest in a signed cookie.
+"""Who asks, and what they see. The API wants a token in `Authorization`; the pages, the cookie of a session.
 
-Every route demands a caller, unless it is listed in PUBLIC. The token is looked up again at each request:
-a revoked one stops at once.
+Both are looked up again at each request: what was revoked stops at once. `g.caller` is who asks, or None.
 """
 
 from __future__ import annotations
@@ -10,49 +9,82 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import sqlalchemy as sa
-from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from flask import Flask, Response, current_app, g, make_response, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from sqlalchemy.orm import Session
 
-from orchestrator.database import connect, member_session, territory_session
-from orchestrator.errors import InvalidInput, Unauthenticated
+from api import access
+from orchestrator.database import connect, door_session, member_session, territory_session
+from orchestrator.errors import Forbidden, InvalidInput, Unauthenticated
 from orchestrator.settings import Settings
-from tenants import reading, tokens
-from tenants.tokens import Holder
+from tenants import reading, roles, sessions, tokens
+from tenants.passwords import Hasher
+from tenants.sessions import Known
 
-PUBLIC = frozenset(
-    {"static", "look.theme", "look.logo", "openapi.spec", "health.healthz", "health.readyz", "health.metrics", "pages.sign_in", "pages.enter"}
-)
+COOKIE = "clocher"
 
 
 @dataclass(frozen=True)
 class Engines:
-    """Two ways into the database: what a member may see, and what the territory may."""
+    """The ways into the database: what a member may see, what the territory may, and who people are."""
 
     web: sa.Engine
     staff: sa.Engine
+    door: sa.Engine
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        for engine in (self.web, self.staff, self.door):
+            engine.dispose()
 
 
-class CookieInterface(SecureCookieSessionInterface):
-    """The cookie is Secure whenever the request came by HTTPS; plain HTTP is for this machine only."""
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and for whom. member_id None: for the territory; account_id None: a machine; scopes None: all."""
+
+    actor: str
+    name: str
+    language: str
+    account_id: int | None
+    member_id: int | None
+    roles: frozenset[str]
+    scopes: frozenset[str] | None = None
+    token_id: int | None = None
+    session_id: int | None = None
+
+    def may(self, act: str) -> bool:
+        """Whether the policy table allows this caller `act`."""
+        return roles.allows(act, self.roles, self.scopes)
+
+
+class FormCookie(SecureCookieSessionInterface):
+    """What is remembered before anybody is known: the word of the sign-in form, a sign-in under way. Signed, short."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
+    def get_cookie_name(self, app: Flask) -> str:
+        return _named(f"{COOKIE}-door")
+
 
 def install(app: Flask, settings: Settings) -> None:
-    """Make every route of `app` demand a caller."""
-    app.secret_key = settings.key()
-    app.session_interface = CookieInterface()
-    app.config.update(SESSION_COOKIE_NAME="clocher", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax")
-    app.extensions["engines"] = Engines(connect(settings, "clocher_web"), connect(settings, "clocher_staff"))
+    """Make every route of `app` ask who is there, and whether they may."""
+    app.secret_key = settings.derive("form cookie")
+    app.session_interface = FormCookie()
+    app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax")
+    app.extensions["engines"] = Engines(
+        connect(settings, "clocher_web"), connect(settings, "clocher_staff"), connect(settings, "clocher_door")
+    )
+    app.extensions["hasher"] = Hasher(settings)
+    app.extensions["settings"] = settings
     app.before_request(_identify)
-    app.before_request(_check_csrf)
-    app.jinja_env.globals["csrf"] = csrf
+    app.before_request(_check_form)
+    app.before_request(_admit)
+    app.jinja_env.globals.update(csrf=csrf, may=may)
 
 
 def engines() -> Engines:
@@ -60,80 +92,158 @@ def engines() -> Engines:
     return cast(Engines, current_app.extensions["engines"])
 
 
-def _identify() -> Response | None:
-    g.holder = None
-    if request.endpoint is None or request.endpoint in PUBLIC:
+def settings() -> Settings:
+    """The settings of the running app."""
+    return cast(Settings, current_app.extensions["settings"])
+
+
+def _is_api() -> bool:
+    return request.path.startswith("/api/")
+
+
+def _rule() -> str:
+    return access.RULES[request.endpoint] if request.endpoint else access.OPEN
+
+
+def _identify() -> None:
+    g.caller = g.known = None
+    if _rule() == access.OPEN:
+        return
+    if _is_api():
+        g.caller = _bearer()
+    elif secret := request.cookies.get(_named(COOKIE)):
+        g.known = _known(secret)
+        g.caller = _person(g.known) if g.known else None
+
+
+def _bearer() -> Caller | None:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
         return None
-    if request.path.startswith("/api/"):
-        g.holder = _holder(_bearer())
-    elif "token" in session:
-        g.holder = _holder(bytes.fromhex(session["token"]))
-    if g.holder is None and not request.path.startswith("/api/"):
-        session.clear()
-        return cast(Response, redirect(url_for("pages.sign_in")))
-    if g.holder is None:
-        raise Unauthenticated(
-            "invalid_token", "Le jeton manque, est inconnu, expiré ou révoqué.", "Demandez-en un à la DSI."
+    with door_session(engines().door, "door") as door:
+        held = tokens.holder(door, secret.strip(), now())
+    if held is None:
+        return None
+    return Caller(held.actor, held.name, held.language, held.account_id, held.member_id, held.roles, held.scopes,
+                  token_id=held.token_id)  # fmt: skip
+
+
+def _known(secret: str) -> Known | None:
+    polling = request.args.get("part") == "live"
+    idle = timedelta(minutes=settings().session_idle_minutes)
+    with door_session(engines().door, "door") as door:
+        return sessions.find(door, secret, now(), idle, active=not polling)
+
+
+def _person(known: Known) -> Caller:
+    actor = f"account {known.account_id} ({known.name})"
+    return Caller(actor, known.name, known.language, known.account_id, known.member_id, known.roles,
+                  session_id=known.session_id)  # fmt: skip
+
+
+def _admit() -> Response | None:
+    rule = _rule()
+    if rule in (access.OPEN, access.PUBLIC):
+        return None
+    if g.caller is None:
+        return _turn_away()
+    if rule != access.SIGNED_IN and not may(rule):
+        raise Forbidden(
+            "role_missing",
+            "Votre rôle, ou votre jeton, ne permet pas cela.",
+            "Demandez-le à qui gère les comptes de votre collectivité, ou à la DSI.",
+            facts={"act": rule},
         )
     return None
 
 
-def _bearer() -> bytes | None:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    return tokens.digest(secret.strip()) if scheme.lower() == "bearer" else None
+def _turn_away() -> Response:
+    if _is_api():
+        raise Unauthenticated(
+            "invalid_token", "Le jeton manque, est inconnu, expiré ou révoqué.", "Demandez-en un à la DSI."
+        )
+    wanted = request.full_path.rstrip("?") if request.method == "GET" and request.path != "/" else None
+    door = url_for("signing_in.form", next=wanted)
+    if request.headers.get("HX-Request"):  # a page that polls must leave, not show the sign-in form inside itself
+        answer = make_response("")
+        answer.headers["HX-Redirect"] = url_for("signing_in.form")
+        return answer
+    return cast(Response, redirect(door))
 
 
-def _holder(digest: bytes | None) -> Holder | None:
-    if digest is None:
-        return None
-    # Nobody is known yet: a session of no member sees no row; the token's own function answers.
-    with member_session(engines().web, 0, "sign-in") as nobody:
-        return tokens.holder(nobody, digest)
+def caller() -> Caller | None:
+    """Who asks; None: nobody that we know."""
+    return cast("Caller | None", g.get("caller"))
+
+
+def may(act: str) -> bool:
+    """Whether the caller may do `act`; nobody may anything."""
+    asking = caller()
+    return asking is not None and asking.may(act)
 
 
 @contextmanager
 def scope() -> Iterator[Session]:
     """One transaction that sees what the caller may see."""
-    holder: Holder = g.holder
-    if holder.member_id is None:
-        with territory_session(engines().staff, holder.actor) as opened:
+    asking: Caller = g.caller
+    if not asking.roles:
+        raise Forbidden("role_missing", "Vous n’avez aucun rôle ici.", "Demandez-en un à la DSI.")
+    if asking.member_id is None:
+        with territory_session(engines().staff, asking.actor) as opened:
             yield opened
     else:
-        with member_session(engines().web, holder.member_id, holder.actor) as opened:
+        with member_session(engines().web, asking.member_id, asking.actor) as opened:
             yield opened
+
+
+@contextmanager
+def door() -> Iterator[Session]:
+    """One transaction that sees people and what proves them: for what one does to one's own account."""
+    with door_session(engines().door, g.caller.actor if g.caller else "door") as opened:
+        yield opened
 
 
 def member_id(session: Session, slug: str | None) -> int:
     """For whom the caller acts: itself, or for the territory the member it names."""
-    holder: Holder = g.holder
+    asking: Caller = g.caller
     if slug is not None:
         return reading.member(session, slug).id  # a member sees itself only
-    if holder.member_id is None:
+    if asking.member_id is None:
         raise InvalidInput("member_needed", "Pour quel membre ?", "Donnez « member » : la DSI agit pour l’un d’eux.")
-    return holder.member_id
+    return asking.member_id
 
 
-def sign_in(secret: str) -> None:
-    """Remember the holder of `secret` in a new session; raises `invalid_token`."""
-    digest = tokens.digest(secret.strip())
-    if _holder(digest) is None:
-        raise Unauthenticated(
-            "invalid_token", "Ce jeton est inconnu, expiré ou révoqué.", "Vérifiez-le ou demandez-en un à la DSI."
-        )
+def remember(answer: Response, secret: str) -> Response:
+    """Give the browser the secret of its session."""
     session.clear()  # nothing that was there before the sign-in is trusted after it
-    session["token"] = digest.hex()
+    answer.set_cookie(_named(COOKIE), secret, httponly=True, secure=request.is_secure, samesite="Lax", path="/")
+    return answer
+
+
+def forget(answer: Response) -> Response:
+    """Take the session's secret out of the browser."""
+    session.clear()
+    answer.delete_cookie(_named(COOKIE), httponly=True, secure=request.is_secure, samesite="Lax", path="/")
+    return answer
+
+
+def _named(cookie: str) -> str:
+    # With this prefix browsers take the cookie from this very host over HTTPS only: a sister site can't plant one.
+    return f"__Host-{cookie}" if request.is_secure else cookie
 
 
 def csrf() -> str:
     """The word that a form must send back; another site can't read it."""
+    if g.get("known") is not None:
+        return cast(str, g.known.csrf)
     if "csrf" not in session:
         session["csrf"] = secrets.token_urlsafe(24)
     return cast(str, session["csrf"])
 
 
-def _check_csrf() -> None:
+def _check_form() -> None:
     # The API takes no cookie, so another site can't borrow it.
-    if request.method in ("GET", "HEAD", "OPTIONS") or request.path.startswith("/api/"):
+    if request.method in ("GET", "HEAD", "OPTIONS") or _is_api():
         return
     if not secrets.compare_digest(request.form.get("csrf", "").encode(), csrf().encode()):
         raise InvalidInput(

@@ -24,8 +24,8 @@ from orchestrator import postgres
 from orchestrator.errors import Conflict, Unavailable
 from orchestrator.settings import Settings
 
-Role = Literal["owner", "clocher_web", "clocher_staff", "clocher_worker"]
-ROLES: tuple[Role, ...] = ("clocher_web", "clocher_staff", "clocher_worker")
+Role = Literal["owner", "clocher_web", "clocher_staff", "clocher_worker", "clocher_door"]
+ROLES: tuple[Role, ...] = ("clocher_web", "clocher_staff", "clocher_worker", "clocher_door")
 
 # What our triggers refuse, by SQLSTATE: code, sentence, next action.
 REFUSALS = {
@@ -69,6 +69,7 @@ def url_for(settings: Settings, role: Role) -> sa.URL:
         "clocher_web": settings.web_database_url,
         "clocher_staff": settings.staff_database_url,
         "clocher_worker": settings.worker_database_url,
+        "clocher_door": settings.door_database_url,
     }[role]
     base = chosen or settings.database_url
     url = sa.make_url(base.get_secret_value() if base else postgres.ensure_running(settings.state_dir / "postgres"))
@@ -133,4 +134,11 @@ def member_session(engine: sa.Engine, member_id: int, actor: str) -> Iterator[Se
 def territory_session(engine: sa.Engine, actor: str) -> Iterator[Session]:
     """One transaction that sees every member's rows; only the staff, worker and owner roles can."""
     with _session(engine, {"scope": "territory", "actor": actor}) as session:
+        yield session
+
+
+@contextmanager
+def door_session(engine: sa.Engine, actor: str) -> Iterator[Session]:
+    """One transaction that sees who people are and what proves them, and nothing else; only the door's role can."""
+    with _session(engine, {"scope": "door", "actor": actor}) as session:
         yield session

@@ -25,7 +25,7 @@ def database(settings: Settings) -> Iterator[Settings]:
     try:
         url = SecretStr(owner.set(database=name).render_as_string(hide_password=False))
         # The other roles' addresses follow the owner's; one that is set apart would lead to the real database.
-        apart = {"web_database_url": None, "staff_database_url": None, "worker_database_url": None}
+        apart = dict.fromkeys(f"{role}_database_url" for role in ("web", "staff", "worker", "door"))
         alone = settings.model_copy(update={"database_url": url, **apart})
         schema.upgrade(alone)
         yield alone

@@ -15,7 +15,7 @@ from orchestrator.database import Base
 from orchestrator.tables import key, now, one_of
 
 ORDER_KINDS = ("create", "resize", "volume", "address")
-ORDER_STATES = ("waiting", "approved", "rejected", "cancelled")
+ORDER_STATES = ("waiting", "approved", "rejected", "cancelled", "expired")
 
 
 def same(column: str) -> sa.TextClause:
@@ -47,19 +47,6 @@ class Budget(Base):
     year: Mapped[int] = mapped_column(primary_key=True)
     amount: Mapped[Decimal]
     __table_args__ = (CheckConstraint("amount >= 0", "positive"), CheckConstraint("year BETWEEN 2000 AND 2099", "year"))
-
-
-class Token(Base):
-    """A key to the API: only its SHA-256 is kept. Without a member it is the territory's (DSI)."""
-
-    __tablename__ = "tokens"
-    id: Mapped[int] = key()
-    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
-    label: Mapped[str]
-    digest: Mapped[bytes] = mapped_column(unique=True)
-    created_at: Mapped[datetime] = now()
-    expires_at: Mapped[datetime]
-    revoked_at: Mapped[datetime | None]
 
 
 class Offer(Base):

@@ -1,9 +1,15 @@
-"""Keys to the API. The secret is shown once; only its SHA-256 is kept. Without a member, a token is the territory's."""
+"""Keys to the API. The secret is shown once; only its SHA-256 is kept.
+
+A token is an account's: it may what the account may, and dies with it. Or a machine's: then it has roles of its own.
+Either way its scopes narrow it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,46 +18,49 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.errors import InvalidInput, NotFound, Text
 from orchestrator.tables import Member
-from tenants import reading
-from tenants.tables import Token
+from tenants.tables_identity import MEMBER_ROLES, SCOPES, TERRITORY_ROLES, Account, AccountRole, Token
 
 PREFIX = "clo_"  # lets a scanner of leaked secrets know what it found
-LONGEST = timedelta(days=730)
+LONGEST = 365  # days
+NOTED = timedelta(minutes=1)  # the last use is written at most so often
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Whom a living token speaks for; member_id None: the territory."""
+    """Whom a living token speaks for; member_id None: the territory; account_id None: a machine."""
 
     token_id: int
+    account_id: int | None
     member_id: int | None
-    label: str
+    name: str
+    language: str
+    roles: frozenset[str]
+    scopes: frozenset[str]
 
     @property
     def actor(self) -> str:
         """How the audit trail names it."""
-        return f"token {self.token_id} ({self.label})"
+        if self.account_id is None:
+            return f"token {self.token_id} ({self.name})"
+        return f"account {self.account_id} ({self.name}) by token {self.token_id}"
 
 
-def make(session: Session, label: str, member: str | None, days: int, at: datetime) -> tuple[Token, str]:
-    """A new token for the member of that slug, or for the territory, and its secret, which nobody can show again."""
-    if not label.strip() or not label.isprintable() or len(label) > 80:
-        raise InvalidInput("invalid_label", "Le libellé doit tenir en 80 caractères.", "Donnez-en un.")
-    if not 0 < days <= LONGEST.days:
-        raise InvalidInput("invalid_expiry", f"La durée doit être de 1 à {LONGEST.days} jours.", "Choisissez-en une.")
-    secret = PREFIX + secrets.token_urlsafe(32)
-    token = Token(
-        member_id=reading.member(session, member).id if member else None,
-        label=label.strip(),
-        digest=digest(secret),
-        expires_at=at + timedelta(days=days),
-    )
-    session.add(token)
-    session.flush()
-    audit.record(session, "token.make", f"token {token.id}", member_id=token.member_id, detail={"label": label})
-    return token, secret
+def mint() -> str:
+    """A new secret: prefix, 256 random bits, and a checksum by which a scanner knows a real one."""
+    body = secrets.token_urlsafe(32)
+    return f"{PREFIX}{body}{_checksum(body)}"
+
+
+def looks_real(secret: str) -> bool:
+    """Whether this can be one of our tokens at all."""
+    body = secret.removeprefix(PREFIX)
+    return secret.startswith(PREFIX) and body.isascii() and body[-8:] == _checksum(body[:-8])
+
+
+def _checksum(body: str) -> str:
+    return f"{zlib.crc32(body.encode()):08x}"
 
 
 def digest(secret: str) -> bytes:
@@ -59,26 +68,99 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def holder(session: Session, kept: bytes) -> Holder | None:
-    """Whom the token with this digest speaks for, unless it is unknown, expired, revoked, or its member is closed."""
+def make(
+    session: Session,
+    label: str,
+    days: int,
+    at: datetime,
+    *,
+    member_id: int | None,
+    scopes: Collection[str],
+    roles: Collection[str] | None = None,
+    account_id: int | None = None,
+) -> tuple[Token, str]:
+    """A new token and its secret, which nobody can show again: of the account, or of a machine with `roles`.
+
+    member_id: for whom it speaks, None: the territory.
+    Raises invalid_label, invalid_expiry, invalid_scope, invalid_role.
+    """
+    _check(label, days, scopes, roles, MEMBER_ROLES if member_id else TERRITORY_ROLES)
+    secret = mint()
+    token = Token(
+        member_id=member_id,
+        account_id=account_id,
+        label=label.strip(),
+        digest=digest(secret),
+        roles=sorted(set(roles)) if roles is not None else None,
+        scopes=sorted(set(scopes)),
+        expires_at=at + timedelta(days=days),
+    )
+    session.add(token)
+    session.flush()
+    detail = {"label": token.label, "scopes": token.scopes, "roles": token.roles, "account": account_id}
+    audit.record(session, "token.make", f"token {token.id}", member_id=member_id, detail=detail)
+    return token, secret
+
+
+def _check(
+    label: str, days: int, scopes: Collection[str], roles: Collection[str] | None, possible: Collection[str]
+) -> None:
+    if not label.strip() or not label.isprintable() or len(label) > 80:
+        raise InvalidInput("invalid_label", "Le libellé doit tenir en 80 caractères.", "Donnez-en un.")
+    if not 0 < days <= LONGEST:
+        raise InvalidInput(
+            "invalid_expiry", Text("La durée doit être de 1 à {days} jours.", days=LONGEST), "Choisissez-en une."
+        )
+    if not scopes or not set(scopes) <= set(SCOPES):
+        raise InvalidInput("invalid_scope", "Choisissez au moins une portée, parmi celles proposées.", " ".join(SCOPES))
+    if roles is not None and (not roles or not set(roles) <= set(possible)):
+        raise InvalidInput("invalid_role", "Ce rôle n’existe pas ici.", " ".join(possible))
+
+
+def holder(session: Session, secret: str, at: datetime) -> Holder | None:
+    """Whom a token speaks for, unless it is unknown, expired, revoked, or its account or member is closed."""
+    if not looks_real(secret):
+        return None
+    held = (
+        sa.select(sa.func.array_agg(AccountRole.role))
+        .where(AccountRole.account_id == Token.account_id, AccountRole.member_id.is_not_distinct_from(Token.member_id))
+        .scalar_subquery()
+    )
     row = session.execute(
-        sa.text("SELECT id, member_id, label FROM clocher_token(:kept)"), {"kept": kept}
-    ).one_or_none()
-    return Holder(row.id, row.member_id, row.label) if row else None
+        sa.select(Token.id, Token.account_id, Token.member_id, Token.scopes, Token.used_at,
+                  sa.func.coalesce(Account.name, Token.label).label("name"),
+                  sa.func.coalesce(Account.language, "fr").label("language"),
+                  sa.case((Token.account_id.is_(None), Token.roles), else_=held).label("roles"))
+        .outerjoin(Account, Account.id == Token.account_id)
+        .outerjoin(Member, Member.id == Token.member_id)
+        .where(Token.digest == digest(secret), Token.revoked_at.is_(None), Token.expires_at > at,
+               sa.func.coalesce(Account.state, "active") == "active",
+               sa.func.coalesce(Member.state, "active") == "active")
+    ).one_or_none()  # fmt: skip
+    if row is None:
+        return None
+    if row.used_at is None or row.used_at < at - NOTED:
+        session.execute(sa.update(Token).where(Token.id == row.id).values(used_at=at))
+    return Holder(
+        row.id, row.account_id, row.member_id, row.name, row.language, frozenset(row.roles or ()), frozenset(row.scopes)
+    )
 
 
-def listed(session: Session) -> list[dict[str, Any]]:
-    """Every token, newest first, without any secret."""
-    columns = (Token.id, Member.slug.label("member"), Token.label, Token.created_at, Token.expires_at, Token.revoked_at)
+def listed(session: Session, *, account_id: int | None = None) -> list[dict[str, Any]]:
+    """Every token that the session sees, newest first, without any secret; only those of one account if named."""
+    columns = (Token.id, Member.slug.label("member"), Token.label, Token.account_id, Token.roles, Token.scopes,
+               Token.created_at, Token.expires_at, Token.revoked_at, Token.used_at)  # fmt: skip
     query = sa.select(*columns).outerjoin(Member, Member.id == Token.member_id).order_by(Token.id.desc())
+    if account_id is not None:
+        query = query.where(Token.account_id == account_id)
     return [dict(row) for row in session.execute(query).mappings()]
 
 
-def revoke(session: Session, token_id: int, at: datetime) -> Token:
-    """End a token now; again: no change."""
-    token = session.get(Token, token_id, with_for_update=True)
-    if token is None:
-        raise NotFound("unknown_token", f"Le jeton {token_id} n’existe pas.", "Voyez : clocher tokens list")
+def revoke(session: Session, token_id: int, at: datetime, *, account_id: int | None = None) -> Token:
+    """End a token now; again: no change. Only one of the account's own, if it is named. Raises unknown_token."""
+    token = session.get(Token, min(token_id, 2**63 - 1), with_for_update=True)
+    if token is None or (account_id is not None and token.account_id != account_id):
+        raise NotFound("unknown_token", Text("Le jeton {id} n’existe pas.", id=token_id), "Voyez la liste des jetons.")
     if token.revoked_at is None:
         token.revoked_at = at
         audit.record(session, "token.revoke", f"token {token.id}", member_id=token.member_id)

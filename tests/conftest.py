@@ -23,7 +23,13 @@ SECRET = "a secret for the tests only"
 
 def _settings(state: Path, url: sa.URL) -> Settings:
     return Settings(
-        state_dir=state, secret_key=SECRET, database_url=url.render_as_string(hide_password=False), _env_file=None
+        state_dir=state,
+        secret_key=SECRET,
+        database_url=url.render_as_string(hide_password=False),
+        password_memory_kib=64,  # the tests are not there to be hard to guess
+        password_passes=1,
+        password_lanes=1,
+        _env_file=None,
     )
 
 
@@ -81,6 +87,12 @@ def web(settings: Settings) -> Iterator[sa.Engine]:
 def staff(settings: Settings) -> Iterator[sa.Engine]:
     """What the portal and the CLI use for the territory."""
     yield from _engine(settings, "clocher_staff")
+
+
+@pytest.fixture
+def door(settings: Settings) -> Iterator[sa.Engine]:
+    """What the portal uses before anybody is known."""
+    yield from _engine(settings, "clocher_door")
 
 
 @pytest.fixture

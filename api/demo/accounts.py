@@ -18,7 +18,7 @@ from orchestrator.database import connect, territory_session
 from orchestrator.errors import ClocherError
 from orchestrator.settings import Settings
 from orchestrator.tables import Place, Resource
-from tenants import comparison, exports, finance, periods, sample, statements, tokens
+from tenants import comparison, exports, finance, periods, reading, sample, statements, tokens
 from tenants.tables import Period
 
 ACTOR = "démo"
@@ -46,7 +46,13 @@ def make_tokens(settings: Settings, members: Iterable[str]) -> dict[str, str]:
     """A token that lives for a day for each member; the secrets by member."""
     engine = connect(settings, "clocher_staff")
     with territory_session(engine, ACTOR) as session:
-        made = {member: tokens.make(session, ACTOR, member, 1, datetime.now(UTC))[1] for member in members}
+        made = {
+            slug: tokens.make(
+                session, ACTOR, 1, datetime.now(UTC), member_id=reading.member(session, slug).id,
+                scopes=("read", "order", "operate"), roles=("requester",),
+            )[1]
+            for slug in members
+        }  # fmt: skip
     engine.dispose()
     return made
 

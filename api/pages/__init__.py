@@ -1,42 +1,20 @@
-"""The portal's pages, thin for now: sign in, the services and their live steps, one flow, the catalogue."""
+"""The portal's pages, thin for now: the services and their live steps, one flow, the catalogue."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import g, redirect, render_template, request, session, url_for
+from flask import g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from api import auth, exporting
-from orchestrator.errors import Unauthenticated
+from api.pages import signing_in
 from orchestrator.tables import FLOW_LIVE, Flow, Member, Service
 from tenants import catalogue, operations, reading, statements
 
 blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
-
-
-@blueprint.get("/sign-in")
-def sign_in() -> str:
-    """The form."""
-    return render_template("sign_in.html", error=None)
-
-
-@blueprint.post("/sign-in")
-def enter() -> Response | tuple[str, int]:
-    """Take a pasted token; a wrong one is said in the form."""
-    try:
-        auth.sign_in(request.form.get("token", ""))
-    except Unauthenticated as error:
-        return render_template("sign_in.html", error=error), 401
-    return redirect(url_for("pages.home"))
-
-
-@blueprint.post("/sign-out")
-def leave() -> Response:
-    """Forget the token."""
-    session.clear()
-    return redirect(url_for("pages.sign_in"))
+BLUEPRINTS = (blueprint, signing_in.blueprint)
 
 
 @blueprint.get("/")
@@ -97,5 +75,5 @@ def download(statement_id: int) -> Response:
 def _page(name: str, opened: Any, **shown: Any) -> str:
     if request.args.get("part") == "live":
         return render_template(f"{name}_live.html", **shown)
-    member = opened.get(Member, g.holder.member_id) if g.holder.member_id else None
+    member = opened.get(Member, g.caller.member_id) if g.caller.member_id else None
     return render_template(f"{name}.html", member=member, **shown)

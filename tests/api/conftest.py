@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,18 +12,19 @@ from apiflask import APIFlask
 from werkzeug.test import TestResponse
 
 from api.app import create
-from orchestrator.database import territory_session
 from orchestrator.settings import Settings
-from tenants import tokens
+from tenants.tables_identity import MEMBER_ROLES
+from tests.api.people import Person, invite
 from tests.tenants.ordering import member, seed
 
 
 @dataclass
 class Caller:
-    """Somebody with a token. secret None: nobody."""
+    """Somebody with a token, and a person who holds the same roles. secret None: nobody."""
 
     app: APIFlask
     secret: str | None
+    person: Person | None = None
 
     def __call__(self, method: str, path: str, **more: Any) -> TestResponse:
         headers = more.pop("headers", {})
@@ -55,8 +55,9 @@ def callers(app: APIFlask, owner: sa.Engine) -> Callable[[str | None], Caller]:
         if slug and slug not in known:
             member(owner, slug)
             known.add(slug)
-        with territory_session(owner, "tests") as session:
-            return Caller(app, tokens.make(session, slug or "dsi", slug, 30, datetime.now(UTC))[1])
+        roles = MEMBER_ROLES if slug else ("dsi_operator", "dsi_admin", "territory_finance")
+        person = invite(app, f"Camille {len(known)}{slug}", slug, roles)
+        return Caller(app, person.token(), person)
 
     return caller
 

@@ -17,13 +17,16 @@ import orchestrator.tables as o
 import tenants.tables as t
 import tenants.tables_administration as a
 import tenants.tables_costs as c
-from orchestrator.database import ROLES, Base, member_session, territory_session
+import tenants.tables_schedules as h
+import tenants.tables_identity as i
+from orchestrator.database import ROLES, Base, door_session, member_session, territory_session
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 OWN, OTHER = 1, 2  # ids of the two members
 DENIED = "42501"  # insufficient privilege; so is a row that the policy refuses
 # What the portal has no business to read, even of its own member.
-NOT_FOR_WEB = {"tokens", "member_changes", "cloud_usage"}
+NOT_FOR_WEB = {"sessions", "member_changes", "cloud_usage"}
+ONLY_AT_THE_DOOR = {"sessions"}
 
 
 def _secured() -> list[str]:
@@ -51,7 +54,9 @@ def two(owner: sa.Engine) -> None:
             )
             resource = o.Resource(member_id=number, service_id=service.id, kind="server", cloud_id=f"c{number}")
             statement = t.Statement(period_id=period, member_id=number, total=1)
-            session.add_all([flow, resource, statement])
+            account = i.Account(email=f"a{number}@m.fr", name="A", state="active")
+            session.add_all([flow, resource, statement, account])
+            session.add(o.Snapshot(member_id=number, service_id=service.id, name="s", requested_by="t"))
             session.flush()
             sizes = {"servers": 1, "vcpus": 1, "ram_mib": 1, "volumes": 1, "disk_gib": 1, "public_addresses": 1}
             session.add_all(
@@ -64,12 +69,18 @@ def two(owner: sa.Engine) -> None:
                     o.AuditEntry(actor="test", member_id=number, action="member.create", subject="member"),
                     t.Quota(member_id=number, **sizes),
                     t.Budget(member_id=number, year=2026, amount=1),
-                    t.Token(member_id=number, label="t", digest=bytes([number]), expires_at=END),
+                    i.Token(member_id=number, label="t", digest=bytes([number]), roles=["requester"], expires_at=END),
+                    i.AccountRole(member_id=number, account_id=account.id, role="requester", granted_by="t"),
+                    i.SignedIn(member_id=number, account_id=account.id, digest=bytes([number]), csrf="c", seen_at=START,
+                               expires_at=END, address="", device=""),
                     a.MemberChange(member_id=number, slug=f"m{number}", kind="edit", requested_by="t"),
                     a.CloudUsage(member_id=number, read_at=START, limits={}, **sizes),
                     a.Announcement(member_id=number, level="info", title={}, body={}, starts_at=START, made_by="t"),
                     t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
                             state="waiting", estimate={}, monthly=1, placed_by="t"),
+                    h.SnapshotSchedule(member_id=number, service_id=service.id, hour=2, weekdays=[1], daily=1, weekly=0,
+                                       monthly=0, handled_until=START, changed_by="t"),
+                    h.ScheduledSnapshot(member_id=number, service_id=service.id, due_at=START, snapshot_id=number),
                     c.CostDay(member_id=number, day=START.date(), meter_id=meter, amount=1, until=END),
                     t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,
                                     quantity=1, during=Range(START, END)),
@@ -102,6 +113,19 @@ DOORS = (
     "CREATE FUNCTION public.clocher_territory() RETURNS boolean LANGUAGE sql AS 'SELECT true'",
     "SET row_security = off; SELECT * FROM services",
     "SELECT * FROM tokens",
+    "SELECT digest FROM tokens",
+    "SELECT * FROM sessions",
+    "SELECT * FROM credentials",
+    "SELECT * FROM account_links",
+    "SELECT * FROM recovery_codes",
+    "SELECT * FROM identities",
+    "SELECT * FROM failures",
+    "INSERT INTO accounts (email, name) VALUES ('x@y.fr', 'X')",
+    "UPDATE accounts SET state = 'active'",
+    "INSERT INTO account_links (account_id, digest, expires_at) VALUES (1, 'x', now())",
+    "INSERT INTO account_roles (account_id, role, member_id, granted_by) VALUES (1, 'requester', 2, 'x')",
+    "INSERT INTO account_roles (account_id, role, granted_by) VALUES (1, 'dsi_admin', 'x')",
+    "SET ROLE clocher_door",
     "SELECT * FROM dbos.workflow_status",
     "SELECT * FROM audit_head",
     "DELETE FROM services",
@@ -160,7 +184,7 @@ def test_our_roles_can_not_bypass_the_policies(owner: sa.Engine) -> None:
                 {"role": role},
             ).one()
             assert not any(row[:5]), role
-            assert row.territory == (role != "clocher_web")
+            assert row.territory == (role in ("clocher_staff", "clocher_worker"))
 
 
 def test_the_fixture_leaves_no_table_out(two: None, owner: sa.Engine) -> None:
@@ -184,7 +208,7 @@ def test_naming_the_territory_gives_a_member_nothing(two: None, web: sa.Engine) 
 @pytest.mark.parametrize("role", ["web", "staff", "worker"])
 def test_without_a_name_nobody_sees_anything(two: None, role: str, request: pytest.FixtureRequest) -> None:
     engine: sa.Engine = request.getfixturevalue(role)
-    hidden = NOT_FOR_WEB if role != "staff" else set()
+    hidden = {"web": NOT_FOR_WEB, "worker": {*NOT_FOR_WEB, "tokens"}, "staff": ONLY_AT_THE_DOOR}[role]
     with Session(engine) as session:
         for table in {*_secured(), "members"} - hidden:
             assert _members(session, table) == set(), table
@@ -200,8 +224,29 @@ def test_a_name_ends_with_its_transaction(two: None, web: sa.Engine) -> None:
 
 def test_the_territory_sees_all(two: None, staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
-        for table in {*_secured(), "members"}:
+        for table in {*_secured(), "members"} - ONLY_AT_THE_DOOR:
             assert _members(session, table) == {OWN, OTHER}, table
+
+
+def test_a_member_knows_only_its_people(two: None, web: sa.Engine) -> None:
+    with member_session(web, OWN, "test") as session:
+        assert session.scalars(sa.text("SELECT email FROM accounts")).all() == [f"a{OWN}@m.fr"]
+    with Session(web) as session:
+        session.execute(sa.text("SET clocher.scope = 'door'"))
+        assert session.scalars(sa.text("SELECT email FROM accounts")).all() == []
+
+
+def test_the_door_sees_people_and_nothing_else(two: None, door: sa.Engine) -> None:
+    with door_session(door, "test") as session:
+        for table in ("sessions", "tokens", "account_roles", "members"):
+            assert _members(session, table) == {OWN, OTHER}, table
+    with Session(door) as session:
+        assert _members(session, "sessions") == set()
+    for statement in ("SELECT * FROM services", "SELECT * FROM orders", "SELECT * FROM audit_entries",
+                      "INSERT INTO account_roles (account_id, role, granted_by) VALUES (1, 'dsi_admin', 'x')",
+                      "UPDATE members SET state = 'active'", "DELETE FROM accounts"):  # fmt: skip
+        with _refused(statement), door_session(door, "test") as session:
+            session.connection().exec_driver_sql(statement)
 
 
 def test_a_member_can_not_open_the_door(two: None, web: sa.Engine) -> None:

@@ -1,0 +1,69 @@
+"""Which act each route is: one table for pages and API, checked before every request and when the app is made.
+
+OPEN: nobody is looked up (probes, files). PUBLIC: anybody, signed in or not. SIGNED_IN: whoever is signed in.
+Any other word is an act of `tenants/roles.yaml`.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from tenants import roles
+
+OPEN, PUBLIC, SIGNED_IN = "OPEN", "PUBLIC", "SIGNED_IN"
+
+RULES: dict[str, str] = {
+    # files and probes
+    "static": OPEN,
+    "look.theme": OPEN,
+    "look.logo": OPEN,
+    "openapi.spec": OPEN,
+    "health.healthz": OPEN,
+    "health.readyz": OPEN,
+    "health.metrics": OPEN,
+    # signing in and out (pages)
+    "signing_in.form": PUBLIC,
+    "signing_in.enter": PUBLIC,
+    "signing_in.leave": SIGNED_IN,
+    # home, services, flows (pages)
+    "pages.home": "service.read",
+    "pages.flow": "flow.read",
+    "pages.cancel": "flow.cancel",
+    # catalogue and orders (pages)
+    "pages.offers": "catalogue.read",
+    # statements (pages)
+    "pages.accounts": "statement.read",
+    "pages.download": "statement.read",
+    # API: catalogue
+    "catalogue.list_offers": "catalogue.read",
+    # API: orders
+    "orders.place": "order.place",
+    "orders.list_orders": "order.read",
+    "orders.show": "order.read",
+    "orders.approve": "order.decide",
+    "orders.reject": "order.decide",
+    "orders.cancel": "order.place",
+    # API: services
+    "services.list_services": "service.read",
+    "services.show": "service.read",
+    "services.list_events": "service.read",
+    "services.delete": "service.operate",
+    "services.stop": "service.operate",
+    "services.start": "service.operate",
+    # API: flows
+    "flows.list_flows": "flow.read",
+    "flows.show": "flow.read",
+    "flows.cancel": "flow.cancel",
+    # API: statements
+    "statements.list_statements": "statement.read",
+    "statements.show": "statement.read",
+    "statements.download": "statement.read",
+}
+
+
+def check(app: Flask) -> None:
+    """Refuse an app with a route that nobody decided about, or a rule that names no act."""
+    missing = {rule.endpoint for rule in app.url_map.iter_rules()} - RULES.keys()
+    unknown = set(RULES.values()) - {OPEN, PUBLIC, SIGNED_IN} - roles.acts().keys()
+    if missing or unknown:
+        raise RuntimeError(f"api/access.py: no rule for {sorted(missing)}, no such act {sorted(unknown)}")
