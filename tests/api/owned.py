@@ -1,0 +1,142 @@
+"""Whose is what: for each name in a route (`<int:service_id>`), an id of brevaux's, and one of orgelune's.
+
+A page that comes later adds its names to IDS, and to SENT what its forms and bodies must hold to get as far as the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any, cast
+
+import sqlalchemy as sa
+from apiflask import APIFlask
+from flask.testing import FlaskClient
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
+
+from orchestrator.database import territory_session
+from orchestrator.tables import Flow, Service
+from tenants.tables import Order, Period, Statement
+from tenants.tables_identity import Account, SignedIn
+from tests.api.people import Person, invite
+from tests.tenants.ordering import NOW
+
+NOTHING = 987_654  # the id of nothing
+NUMBERS = count(1)
+
+
+@dataclass
+class World:
+    """The app with two members, brevaux (own) and orgelune (other), each with a row of everything."""
+
+    app: APIFlask
+    owner: sa.Engine
+    members: dict[str, int]
+    kept: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def browser(self, person: Person) -> FlaskClient:
+        """A browser in which a person stays signed in."""
+        name = ("browser", person.email)
+        if name not in self.kept:
+            self.kept[name] = person.client()
+        return cast(FlaskClient, self.kept[name])
+
+    def token(self, person: Person) -> str:
+        """A token of a person, made the first time."""
+        name = ("token", person.email)
+        if name not in self.kept:
+            self.kept[name] = person.token()
+        return cast(str, self.kept[name])
+
+    def once(self, name: str, slug: str, make: Callable[[Session, int], Any]) -> Any:
+        """What `make` gives for a member, made the first time."""
+        if (name, slug) not in self.kept:
+            with territory_session(self.owner, "tests") as session:
+                self.kept[name, slug] = make(session, self.members[slug])
+        return self.kept[name, slug]
+
+    def row(self, slug: str, make: Callable[[Session, int], Any]) -> Any:
+        """A fresh row of a member each time: for routes that use it up."""
+        with territory_session(self.owner, "tests") as session:
+            return make(session, self.members[slug])
+
+
+# name in the route: (the world, a member, who asks or None) -> its id for that member.
+Find = Callable[[World, str, Person | None], Any]
+
+
+def _add(session: Session, row: Any) -> int:
+    session.add(row)
+    session.flush()
+    return int(row.id)
+
+
+def _service(session: Session, member_id: int) -> int:
+    return _add(session, Service(member_id=member_id, name="tenu", specification={}, state="active"))
+
+
+def _flow(session: Session, member_id: int, service_id: int) -> int:
+    flow = Flow(member_id=member_id, service_id=service_id, kind="stop_server", state="done", requested_by="t")
+    flow.ended_at = NOW
+    return _add(session, flow)
+
+
+def _order(session: Session, member_id: int) -> int:
+    offer_id = session.execute(sa.text("SELECT min(id) FROM offers")).scalar_one()
+    return _add(session, Order(member_id=member_id, kind="create", request_key="held", offer_id=offer_id, parameters={},
+                               state="waiting", estimate={}, monthly=Decimal(1), placed_by="t"))  # fmt: skip
+
+
+def _statement(session: Session, member_id: int) -> int:
+    period = session.scalar(sa.select(Period)) or Period(label="2026-10", during=Range(NOW.replace(month=10), NOW))
+    session.add(period)
+    session.flush()
+    return _add(session, Statement(period_id=period.id, member_id=member_id, total=Decimal(1)))
+
+
+def _session_of(account_id: int) -> Callable[[Session, int], int]:
+    def make(session: Session, member_id: int) -> int:
+        at = datetime.now(UTC)
+        row = SignedIn(account_id=account_id, digest=f"{next(NUMBERS)}".encode(), csrf="c", seen_at=at,
+                       expires_at=at + timedelta(hours=1), address="192.0.2.2", device="t")  # fmt: skip
+        return _add(session, row)
+
+    return make
+
+
+def _account(world: World, slug: str, asking: Person | None) -> int:
+    return invite(world.app, f"Dominique {next(NUMBERS)}", slug, ["requester"]).account_id
+
+
+def _stranger(session: Session, member_id: int) -> int:
+    return _add(session, Account(email=f"stranger{next(NUMBERS)}@x.fr", name="S", state="active"))
+
+
+def _session_id(world: World, slug: str, asking: Person | None) -> int:
+    own = asking is not None and slug == "brevaux"
+    account_id = asking.account_id if own and asking else world.once("stranger", "orgelune", _stranger)
+    return int(world.row(slug, _session_of(account_id)))
+
+
+IDS: dict[str, Find] = {
+    "service_id": lambda world, slug, asking: world.once("service", slug, _service),
+    "flow_id": lambda world, slug, asking: world.once(
+        "flow", slug, lambda session, member: _flow(session, member, world.once("service", slug, _service))
+    ),
+    "order_id": lambda world, slug, asking: world.once("order", slug, _order),
+    "statement_id": lambda world, slug, asking: world.once("statement", slug, _statement),
+    "account_id": _account,
+    "session_id": _session_id,
+}
+
+# What is one person's own: nobody else reaches it, not even the territory.
+PERSONAL = {"session_id"}
+
+# endpoint: what to send so that the request reaches the row (`json` or `data`, as the test client takes it).
+SENT: dict[str, dict[str, Any]] = {
+    "orders.reject": {"json": {"reason": "Trop gros."}},
+}

@@ -1,0 +1,154 @@
+"""Every route, for every role, for one's own, another member's and nothing: one table says what must come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from apiflask import APIFlask
+from flask import Flask
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from api import access
+from orchestrator.database import territory_session
+from tenants import roles
+from tenants.tables_identity import MEMBER_ROLES
+from tests.api.owned import IDS, NOTHING, PERSONAL, SENT, World
+from tests.api.people import Person, csrf, invite
+from tests.tenants.ordering import member, seed
+
+NOBODY, ROLELESS = "nobody", "roleless"
+ROLES = (NOBODY, ROLELESS, *roles.ROLES)
+LEAVING = {"signing_in.leave"}  # where the sign-in form is what must come
+
+
+@dataclass(frozen=True)
+class Try:
+    """One request: a route and method, by somebody with one role (or none), on whose row."""
+
+    rule: Rule
+    method: str
+    role: str
+    whose: str
+
+    @property
+    def is_api(self) -> bool:
+        return self.rule.rule.startswith("/api/")
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.rule.rule} by {self.role} on {self.whose}"
+
+
+@pytest.fixture
+def world(app: APIFlask, owner: sa.Engine) -> World:
+    seed(owner)
+    return World(app, owner, {slug: member(owner, slug) for slug in ("brevaux", "orgelune")})
+
+
+@pytest.fixture
+def people(world: World) -> dict[str, Person]:
+    """Somebody with each role, and somebody whose only role was taken away."""
+    made = {
+        role: invite(world.app, f"Alex {role}", "brevaux" if role in MEMBER_ROLES else None, [role])
+        for role in roles.ROLES
+    }
+    left = invite(world.app, "Alex Parti", None, ["auditor"])
+    with territory_session(world.owner, "tests") as session:
+        session.execute(sa.text("DELETE FROM account_roles WHERE account_id = :id"), {"id": left.account_id})
+    return {**made, ROLELESS: left}
+
+
+def tries(app: Flask) -> list[Try]:
+    return [
+        Try(rule, method, role, whose)
+        for rule in app.url_map.iter_rules()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        for role in ROLES
+        for whose in (("own", "other", "nothing") if rule.arguments & IDS.keys() else ("own",))
+    ]
+
+
+def ask(world: World, people: dict[str, Person], one: Try) -> TestResponse:
+    person = people.get(one.role)
+    sent: dict[str, Any] = {**SENT.get(one.rule.endpoint, {})}
+    client = world.app.test_client()
+    if person and one.is_api:
+        bearer = world.token(person)
+        sent["headers"] = {"Authorization": f"Bearer {bearer}", **sent.get("headers", {})}
+    elif person:
+        # What is posted may end the session: then each request has one of its own.
+        client = person.client() if one.method != "GET" else world.browser(person)
+        if one.method != "GET":
+            sent["data"] = {"csrf": csrf(client), **sent.get("data", {})}
+    elif not one.is_api and one.method != "GET":
+        with client.session_transaction() as kept:
+            kept["csrf"] = "word"
+        sent["data"] = {"csrf": "word", **sent.get("data", {})}
+    return client.open(path(world, one, person), method=one.method, **sent)
+
+
+def path(world: World, one: Try, person: Person | None) -> str:
+    slug = "orgelune" if one.whose == "other" else "brevaux"
+    names = one.rule.arguments - (one.rule.defaults or {}).keys()
+    ids = {name: NOTHING if one.whose == "nothing" else IDS[name](world, slug, person) for name in names & IDS.keys()}
+    return world.app.url_map.bind("localhost").build(one.rule.endpoint, {**dict.fromkeys(names, "x"), **ids})
+
+
+def fault(one: Try, answer: TestResponse) -> str | None:
+    """What is wrong with an answer; None when it is as the table wants it."""
+    status, act = answer.status_code, access.RULES[one.rule.endpoint]
+    if status >= 500 and status != 503:
+        return f"{status}"
+    if act in (access.OPEN, access.PUBLIC):
+        return f"{status}, but it is for everybody" if status in (302, 403) and turned_away(answer) else None
+    if one.role == NOBODY:
+        return None if turned_away(answer) else f"{status} instead of the door"
+    if act != access.SIGNED_IN and one.role not in roles.acts()[act].roles:
+        return None if status == 403 and "role_missing" in answer.text else f"{status} instead of 403 role_missing"
+    personal = bool(one.rule.arguments & PERSONAL)
+    foreign = one.whose == "other" and (personal or one.role in MEMBER_ROLES or one.role == ROLELESS)
+    if foreign or one.whose == "nothing":
+        return None if status == 404 else f"{status} instead of 404"
+    allowed = status < 400 or status in (400, 403, 409, 422, 503)
+    leaves = one.rule.endpoint in LEAVING or not turned_away(answer)
+    return None if allowed and "role_missing" not in answer.text and leaves else f"{status}"
+
+
+def turned_away(answer: TestResponse) -> bool:
+    """To the sign-in form, or for want of a token."""
+    return answer.headers.get("Location", "").startswith("/sign-in") or answer.status_code == 401
+
+
+def test_every_route_for_every_role(world: World, people: dict[str, Person]) -> None:
+    found = [f"{one}: {wrong}" for one in tries(world.app) if (wrong := fault(one, ask(world, people, one)))]
+    assert not found, "\n".join(found)
+
+
+def test_a_route_without_a_rule_is_refused(app: APIFlask) -> None:
+    bare = Flask("bare")
+    bare.add_url_rule("/new", "new.page", lambda: "")
+    with pytest.raises(RuntimeError, match=r"new\.page"):
+        access.check(bare)
+
+
+def test_every_rule_has_a_route(app: APIFlask) -> None:
+    served = {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert access.RULES.keys() - served == set()
+
+
+def test_numbers_in_routes_are_known(app: APIFlask) -> None:
+    names = {
+        name: rule
+        for rule in app.url_map.iter_rules()
+        for name, converter in rule._converters.items()
+        if type(converter).__name__ == "IntegerConverter"
+    }
+    assert names.keys() - IDS.keys() == set(), "add them to tests/api/owned.py"
+
+
+def test_the_auditor_changes_nothing() -> None:
+    acts = {name for name, act in roles.acts().items() if "auditor" in act.roles and act.scope != "read"}
+    assert acts == {"token.own"}
