@@ -1,6 +1,9 @@
 """Quota and budget. What a member holds is derived from its orders, never stored: nothing can drift.
 
-An order holds while it waits, and once approved until its service is deleted or has failed.
+Each order says the whole that its service is made of once it is carried out. A service holds what its last order that
+was carried out says; while another waits or runs, whichever of the two is greater, count by count: an increase is held
+from the beginning, a decrease is free only at its end, what failed or was refused holds nothing. An order that creates
+holds while it waits, and once approved until its service is deleted or has failed.
 """
 
 from __future__ import annotations
@@ -11,23 +14,39 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from babel.numbers import format_currency
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict
-from orchestrator.tables import Service
-from tenants.tables import Budget, Order, Quota
+from orchestrator.errors import Conflict, Text
+from tenants.tables import Budget, Quota
 
 LOCK = 0x4F524445  # first half of the advisory lock that orders of one member wait for
 BUDGET_ZONE = ZoneInfo("Europe/Paris")  # a budget year is a civil year where the territory is
-LABELS = {
-    "servers": "machines",
-    "vcpus": "processeurs",
-    "ram_mib": "Mio de mémoire",
-    "volumes": "volumes",
-    "disk_gib": "Gio de disque",
-    "public_addresses": "adresses publiques",
+LABELS: dict[str, Text] = {
+    "servers": Text("machines"),
+    "vcpus": Text("processeurs"),
+    "ram_mib": Text("Mio de mémoire"),
+    "volumes": Text("volumes"),
+    "disk_gib": Text("Gio de disque"),
+    "public_addresses": Text("adresses publiques"),
 }
+COLUMNS = (*LABELS, "monthly")
+# By order: `settled` when its service is as it says. Those without effect are left out: refused, failed, undone, over.
+LIVING = """
+SELECT o.*, CASE WHEN o.kind = 'create' THEN o.state = 'approved'
+    ELSE o.state = 'approved' AND coalesce(f.state = 'done', false) END AS settled
+FROM orders o LEFT JOIN services s ON s.id = o.service_id LEFT JOIN flows f ON f.id = o.flow_id
+WHERE o.member_id = :member AND o.state IN ('waiting', 'approved')
+    AND (s.id IS NULL OR s.state NOT IN ('deleted', 'failed'))
+    AND (o.kind = 'create' OR o.state = 'waiting' OR f.state NOT IN ('failed', 'cancelled'))
+"""
+# By service; a service that does not exist yet is its order. greatest() passes over what is null.
+GREATER = (
+    "greatest((array_agg({0} ORDER BY id DESC) FILTER (WHERE settled))[1], max({0}) FILTER (WHERE NOT settled)) {0}"
+)
+HOLDINGS = f"""
+SELECT {", ".join(map(GREATER.format, COLUMNS))} FROM ({LIVING}) living GROUP BY coalesce(service_id, -id)
+"""  # noqa: S608  (no input in it)
+HELD = f"SELECT {', '.join(f'coalesce(sum({n}), 0) AS {n}' for n in COLUMNS)} FROM ({HOLDINGS}) held"  # noqa: S608
 
 
 def lock(session: Session, member_id: int) -> None:
@@ -37,17 +56,7 @@ def lock(session: Session, member_id: int) -> None:
 
 def held(session: Session, member_id: int) -> tuple[dict[str, int], Decimal]:
     """What the member's orders hold now: (count by quota, euros a month)."""
-    living = sa.select(Service.id).where(Service.state.not_in(("deleted", "failed")))
-    totals = session.execute(
-        sa.select(
-            *(sa.func.coalesce(sa.func.sum(getattr(Order, name)), 0).label(name) for name in LABELS),
-            sa.func.coalesce(sa.func.sum(Order.monthly), 0).label("monthly"),
-        ).where(
-            Order.member_id == member_id,
-            Order.kind == "create",
-            (Order.state == "waiting") | ((Order.state == "approved") & Order.service_id.in_(living)),
-        )
-    ).one()
+    totals = session.execute(sa.text(HELD), {"member": member_id}).one()
     return {name: int(getattr(totals, name)) for name in LABELS}, Decimal(totals.monthly)
 
 
@@ -59,8 +68,9 @@ def limits(session: Session, member_id: int, at: datetime) -> tuple[dict[str, in
 
 
 def check(session: Session, member_id: int, asked: Mapping[str, int], monthly: Decimal, at: datetime) -> None:
-    """Refuse what does not fit beside what is held. Needs `lock` first, or two orders could both fit.
+    """Refuse what does not fit beside what is held; what takes nothing more always fits.
 
+    Needs `lock` first, or two orders could both fit.
     Raises Conflict `quota_exceeded` (facts: quota, asked, held, limit), or `budget_exceeded` (facts in euros a month)
     when the monthly commitments would pass a twelfth of the year's budget.
     """
@@ -70,12 +80,15 @@ def check(session: Session, member_id: int, asked: Mapping[str, int], monthly: D
         if asked.get(name, 0) and counts[name] + asked[name] > most[name]:
             raise Conflict(
                 "quota_exceeded",
-                f"Le quota de {label} est dépassé : {asked[name]} demandé, {counts[name]} déjà tenu sur {most[name]}.",
+                Text(
+                    "Le quota de {label} est dépassé : {asked} demandé, {held} déjà tenu sur {limit}.",
+                    label=label, asked=asked[name], held=counts[name], limit=most[name],
+                ),
                 "Supprimez un service, ou demandez à la DSI de relever le quota.",
                 facts={"quota": name, "asked": asked[name], "held": counts[name], "limit": most[name]},
-            )
+            )  # fmt: skip
     # Compared over a year: a twelfth of a budget is rarely a whole number of cents.
-    if (committed + monthly) * 12 > budget:
+    if monthly > 0 and (committed + monthly) * 12 > budget:
         raise _over_budget(monthly, committed, budget)
 
 
@@ -83,12 +96,11 @@ def _over_budget(monthly: Decimal, committed: Decimal, budget: Decimal) -> Confl
     limit = (budget / 12).quantize(Decimal("0.01"))
     return Conflict(
         "budget_exceeded",
-        f"Le budget est dépassé : {_euros(monthly)} par mois demandés, {_euros(committed)} déjà engagés"
-        f" sur {_euros(limit)} par mois ({_euros(budget)} par an).",
+        Text(
+            "Le budget est dépassé : {asked} par mois demandés, {held} déjà engagés sur {limit} par mois"
+            " ({budget} par an).",
+            asked=monthly, held=committed, limit=limit, budget=budget,
+        ),
         "Choisissez une offre plus petite, ou demandez à la DSI de relever le budget.",
         facts={"asked": str(monthly), "held": str(committed), "limit": str(limit), "budget": str(budget)},
-    )
-
-
-def _euros(amount: Decimal) -> str:
-    return str(format_currency(amount, "EUR", locale="fr_FR"))
+    )  # fmt: skip

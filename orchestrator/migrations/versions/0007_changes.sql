@@ -38,11 +38,51 @@ CREATE INDEX ix_cost_days_day ON cost_days (day);
 GRANT SELECT ON cost_days TO clocher_web, clocher_staff, clocher_worker;
 GRANT INSERT, DELETE ON cost_days TO clocher_worker;
 
+CREATE TABLE snapshot_schedules (
+    service_id BIGINT NOT NULL,
+    member_id BIGINT NOT NULL,
+    hour BIGINT NOT NULL,
+    weekdays JSONB NOT NULL,
+    daily BIGINT NOT NULL,
+    weekly BIGINT NOT NULL,
+    monthly BIGINT NOT NULL,
+    handled_until TIMESTAMP WITH TIME ZONE NOT NULL,
+    changed_by TEXT NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT pk_snapshot_schedules PRIMARY KEY (service_id),
+    CONSTRAINT fk_snapshot_schedules_service_id FOREIGN KEY(service_id) REFERENCES services (id),
+    CONSTRAINT fk_snapshot_schedules_member_id FOREIGN KEY(member_id) REFERENCES members (id),
+    CONSTRAINT ck_snapshot_schedules_hour CHECK (hour BETWEEN 0 AND 23),
+    CONSTRAINT ck_snapshot_schedules_weekdays CHECK (jsonb_array_length(weekdays) BETWEEN 1 AND 7),
+    CONSTRAINT ck_snapshot_schedules_kept
+        CHECK (least(daily, weekly, monthly) >= 0 AND daily + weekly + monthly > 0)
+);
+CREATE INDEX ix_snapshot_schedules_member_id ON snapshot_schedules (member_id);
+GRANT SELECT, INSERT, UPDATE, DELETE ON snapshot_schedules TO clocher_web, clocher_staff;
+GRANT SELECT, UPDATE ON snapshot_schedules TO clocher_worker;
+
+CREATE TABLE scheduled_snapshots (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    member_id BIGINT NOT NULL,
+    service_id BIGINT NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    snapshot_id BIGINT NOT NULL,
+    CONSTRAINT pk_scheduled_snapshots PRIMARY KEY (id),
+    CONSTRAINT fk_scheduled_snapshots_member_id FOREIGN KEY(member_id) REFERENCES members (id),
+    CONSTRAINT fk_scheduled_snapshots_service_id FOREIGN KEY(service_id) REFERENCES services (id),
+    CONSTRAINT fk_scheduled_snapshots_snapshot_id FOREIGN KEY(snapshot_id) REFERENCES snapshots (id),
+    CONSTRAINT uq_scheduled_snapshots_snapshot_id UNIQUE (snapshot_id),
+    CONSTRAINT uq_scheduled_snapshots_service_id_due_at UNIQUE (service_id, due_at)
+);
+CREATE INDEX ix_scheduled_snapshots_member_id ON scheduled_snapshots (member_id);
+GRANT SELECT ON scheduled_snapshots TO clocher_web, clocher_staff, clocher_worker;
+GRANT INSERT ON scheduled_snapshots TO clocher_worker;
+
 DO $$
 DECLARE
     secured text;
 BEGIN
-    FOREACH secured IN ARRAY ARRAY['cost_days'] LOOP
+    FOREACH secured IN ARRAY ARRAY['cost_days', 'snapshot_schedules', 'scheduled_snapshots'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', secured);
         EXECUTE format('CREATE POLICY own_rows ON %I USING ((SELECT clocher_territory())'
             ' OR member_id = (SELECT clocher_member()))', secured);

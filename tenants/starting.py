@@ -1,0 +1,142 @@
+"""Starting what was ordered: the flow that carries an approved order out, and the service that an order creates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from orchestrator.errors import Conflict, Text
+from orchestrator.tables import FLOW_LIVE, Flow, Service
+from tenants import reading
+from tenants.tables import Offer, Order
+
+ADMIN = "admin"  # the account that the member's SSH keys open in the guest
+
+
+def start(session: Session, order: Order) -> None:
+    """Queue the flow of an order and approve it: the order then says which service and flow.
+
+    That the name of what is created is free was checked before. Raises what `check_free` raises.
+    """
+    service = _create(session, order) if order.kind == "create" else _free(session, order)
+    flow = queue(session, service, *work(session, order), requested_by=order.placed_by)
+    order.state, order.service_id, order.flow_id = "approved", service.id, flow.id
+
+
+def _create(session: Session, order: Order) -> Service:
+    specification = _specification(order, session.get_one(Offer, order.offer_id))
+    service = Service(member_id=order.member_id, name=order.parameters["name"], specification=specification)
+    session.add(service)
+    session.flush()
+    return service
+
+
+def _free(session: Session, order: Order) -> Service:
+    assert order.service_id
+    service = reading.find(session, Service, order.service_id, lock=True)
+    check_free(session, service, harmful=order.parameters["harmful"])
+    return service
+
+
+def check_free(session: Session, service: Service, *, harmful: bool = False) -> None:
+    """Raise Conflict when a service that is locked can't be changed now.
+
+    not_allowed_now, deletion_planned, flow_running; service_protected when the change takes something away (`harmful`).
+    """
+    if service.state not in ("active", "stopped"):
+        raise not_allowed_now(service)
+    if service.delete_after is not None:
+        raise Conflict(
+            "deletion_planned",
+            Text("« {name} » est en instance de suppression.", name=service.name),
+            "Annulez d’abord sa suppression.",
+            facts={"delete_after": service.delete_after.isoformat()},
+        )
+    if harmful and service.protected:
+        raise Conflict(
+            "service_protected",
+            Text("« {name} » est protégé.", name=service.name),
+            "Levez d’abord sa protection, si c’est bien ce que vous voulez.",
+        )
+    check_idle(session, service)
+
+
+def check_idle(session: Session, service: Service) -> None:
+    """Raise Conflict flow_running when an operation on the service has not ended."""
+    live = session.scalar(sa.select(Flow.id).where(Flow.service_id == service.id, Flow.state.in_(FLOW_LIVE)))
+    if live is not None:
+        raise Conflict(
+            "flow_running",
+            Text("Une opération est déjà en cours sur « {name} ».", name=service.name),
+            "Attendez qu’elle finisse, ou annulez-la.",
+            facts={"flow": live},
+        )
+
+
+def not_allowed_now(service: Service) -> Conflict:
+    """The error that says in which state a service is."""
+    return Conflict(
+        "not_allowed_now",
+        Text(
+            "« {name} » est dans l’état {state} : l’action demandée n’est pas possible.",
+            name=service.name, state=service.state,
+        ),
+        "Attendez que son état change, ou choisissez une autre action.",
+        facts={"state": service.state},
+    )  # fmt: skip
+
+
+def queue(session: Session, service: Service, kind: str, parameters: dict[str, Any], *, requested_by: str) -> Flow:
+    """Insert a flow, which queues it."""
+    flow = Flow(
+        member_id=service.member_id, service_id=service.id, kind=kind, parameters=parameters, requested_by=requested_by
+    )
+    session.add(flow)
+    session.flush()
+    return flow
+
+
+def work(session: Session, order: Order) -> tuple[str, dict[str, Any]]:
+    """The kind and the parameters of the flow that carries an order out."""
+    chosen = order.parameters
+    if order.kind == "resize":
+        offer = session.get_one(Offer, order.offer_id)
+        return "resize_server", _size(offer)
+    if order.kind == "address":
+        return ("add_address" if chosen["public_address"] else "remove_address"), {}
+    if order.kind == "volume":
+        return _volume_work(chosen["volume"], chosen["disk_gib"], chosen["before_gib"])
+    return "create_server", {}
+
+
+def _volume_work(role: str, disk_gib: int, before_gib: int) -> tuple[str, dict[str, Any]]:
+    if disk_gib == 0:
+        return "remove_volume", {"role": role}
+    if before_gib == 0:
+        return "add_volume", {"role": role, "name": role, "disk_gib": disk_gib}
+    return "grow_volume", {"role": role, "disk_gib": disk_gib}
+
+
+def _size(offer: Offer) -> dict[str, Any]:
+    return {
+        "offer": offer.slug,
+        "offer_version": offer.version,
+        "flavor": offer.flavor,
+        "vcpus": offer.vcpus,
+        "ram_mib": offer.ram_mib,
+    }
+
+
+def _specification(order: Order, offer: Offer) -> dict[str, Any]:
+    chosen = order.parameters
+    return {
+        **_size(offer),
+        "image": chosen["image"],
+        "disk_gib": chosen["disk_gib"],
+        "public_address": chosen["public_address"],
+        "admin": ADMIN,
+        "ssh_keys": chosen["ssh_keys"],
+        "play": "vm",
+    }
