@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,6 +28,23 @@ class Location(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CLOCHER_", extra="ignore")
     config: Path = Path("clocher.toml")
+
+
+class OpenIDProvider(BaseModel):
+    """Where people may sign in besides here. Our address there is public_url + /sign-in/with/<name>/back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9-]{1,30}$", description="short name, part of our address there")
+    label: str = Field(min_length=1, max_length=60, description="what the button says")
+    issuer: str = Field(pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])", description="as it names itself")
+    client_id: str
+    client_secret: SecretStr
+    kind: Literal["standard", "proconnect"] = "standard"
+    pkce: bool | None = Field(
+        None, description="by default yes, except ProConnect, which refuses what it does not know"
+    )
+    timeout: float = Field(10.0, gt=0, description="seconds for one call")
 
 
 class Settings(BaseSettings):
@@ -79,6 +96,12 @@ class Settings(BaseSettings):
     sweep_patience_seconds: float = Field(300.0, gt=0, description="it is deleted if seen again so much later")
     hold_failures: bool = Field(True, description="a flow that the DSI may mend waits for it; else undone at once")
     hold_hours: float = Field(72.0, gt=0, description="a flow that waited so long for the DSI is undone")
+    delete_grace_hours: int = Field(
+        72, ge=0, le=720, description="a deletion can be taken back for so long; 0: at once"
+    )
+    snapshots_per_service: int = Field(30, ge=1, le=200, description="how many snapshots a service may have")
+    schedule_seconds: float = Field(30.0, gt=0, description="how often due snapshots and deletions are looked for")
+    costs_seconds: float = Field(600.0, gt=0, description="how often what the month costs is counted anew")
     ansible_timeout: float = Field(900.0, gt=0, description="seconds for one play")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 
@@ -104,6 +127,8 @@ class Settings(BaseSettings):
     password_memory_kib: int = Field(65536, ge=8, description="argon2id: memory of one hash")
     password_passes: int = Field(3, ge=1, description="argon2id: passes over the memory")
     password_lanes: int = Field(4, ge=1, description="argon2id: lanes")
+
+    oidc_providers: tuple[OpenIDProvider, ...] = Field((), description="OpenID Connect: Keycloak, ProConnect…")
 
     display_name: str | None = Field(None, description="the territory's name on the pages; by default as declared")
     logo: Path | None = Field(None, description="SVG or PNG shown in the header; absent: the bell tower")

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
@@ -22,7 +23,10 @@ NOTED = timedelta(minutes=1)  # "last seen" is written at most so often
 
 @dataclass(frozen=True)
 class Known:
-    """Whom a living session belongs to and what it acts for; member_id None: the territory, if there are roles."""
+    """Whom a living session belongs to and what it acts for; member_id None: the territory, if there are roles.
+
+    houses: (member_id, name) of all that it could act for, the territory as (None, None).
+    """
 
     session_id: int
     account_id: int
@@ -31,6 +35,7 @@ class Known:
     csrf: str
     member_id: int | None
     roles: frozenset[str]
+    houses: tuple[tuple[int | None, str | None], ...]
 
 
 def digest(secret: str) -> bytes:
@@ -73,33 +78,54 @@ def find(session: Session, secret: str, at: datetime, idle: timedelta, *, active
 
     active: the request was a person's, not a page's that polls by itself; only a person keeps a session alive.
     """
-    roles = (
-        sa.select(sa.func.array_agg(AccountRole.role))
-        .outerjoin(Member, Member.id == AccountRole.member_id)
-        .where(
-            AccountRole.account_id == SignedIn.account_id,
-            AccountRole.member_id.is_not_distinct_from(SignedIn.member_id),
-            sa.func.coalesce(Member.state, "active") == "active",
-        )
-        .scalar_subquery()
-    )
     row = session.execute(
-        sa.select(SignedIn.id, SignedIn.account_id, SignedIn.csrf, SignedIn.member_id, SignedIn.seen_at, Account.name,
-                  Account.language, roles.label("roles"))
+        sa.select(SignedIn, Account.name, Account.language, _held().label("held"))
         .join(Account, Account.id == SignedIn.account_id)
-        .where(SignedIn.digest == digest(secret), SignedIn.expires_at > at, SignedIn.seen_at > at - idle,
-               Account.state.in_(("active", "pending")))
-    ).one_or_none()  # fmt: skip
+        .where(
+            SignedIn.digest == digest(secret),
+            SignedIn.expires_at > at,
+            SignedIn.seen_at > at - idle,
+            Account.state.in_(("active", "pending")),
+        )
+    ).one_or_none()
     if row is None:
         return None
-    if active and row.seen_at < at - NOTED:
-        session.execute(sa.update(SignedIn).where(SignedIn.id == row.id).values(seen_at=at))
-    return Known(row.id, row.account_id, row.name, row.language, row.csrf, row.member_id, frozenset(row.roles or ()))
+    kept: SignedIn = row.SignedIn
+    if active and kept.seen_at < at - NOTED:
+        kept.seen_at = at
+    held = row.held or []
+    return Known(
+        session_id=kept.id,
+        account_id=kept.account_id,
+        name=row.name,
+        language=row.language,
+        csrf=kept.csrf,
+        member_id=kept.member_id,
+        roles=frozenset(role for role, member_id, _ in held if member_id == kept.member_id),
+        houses=tuple(dict.fromkeys((member_id, name) for _, member_id, name in held)),
+    )
+
+
+def _held() -> sa.ScalarSelect[Any]:
+    """[role, member's id, member's name] of everything that the session's account holds; nothing in closed members."""
+    return (
+        sa.select(
+            sa.func.jsonb_agg(
+                aggregate_order_by(
+                    sa.func.jsonb_build_array(AccountRole.role, AccountRole.member_id, Member.name),
+                    Member.name.asc().nulls_first(),
+                )
+            )
+        )
+        .outerjoin(Member, Member.id == AccountRole.member_id)
+        .where(AccountRole.account_id == SignedIn.account_id, sa.func.coalesce(Member.state, "active") == "active")
+        .scalar_subquery()
+    )
 
 
 def act_for(session: Session, known: Known, member_id: int | None) -> str:
     """Act for another house from now on; the session's new secret. Raises not_found where the account has no role."""
-    if member_id not in {place.member_id for place in accounts.places(session, known.account_id)}:
+    if member_id not in {house for house, _ in known.houses}:
         raise NotFound("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Choisissez l’une de vos collectivités.")
     session.execute(sa.update(SignedIn).where(SignedIn.id == known.session_id).values(member_id=member_id))
     audit.record(session, "account.act_for", f"account {known.account_id}", member_id=member_id)

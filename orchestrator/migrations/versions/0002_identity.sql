@@ -150,10 +150,11 @@ END $$;
 ALTER POLICY own_rows ON members USING ((SELECT clocher_territory()) OR (SELECT clocher_at_door())
     OR id = (SELECT clocher_member()));
 
--- A member sees who holds a role in it.
+-- A member sees who holds a role in it, and who says to be of it and waits for one.
 ALTER TABLE accounts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_people ON accounts USING ((SELECT clocher_territory()) OR (SELECT clocher_at_door())
-    OR id IN (SELECT account_id FROM account_roles WHERE member_id = (SELECT clocher_member())));
+    OR id IN (SELECT account_id FROM account_roles WHERE member_id = (SELECT clocher_member()))
+    OR (state = 'pending' AND left(siret, 9) = (SELECT siren FROM members WHERE id = (SELECT clocher_member()))));
 
 GRANT SELECT ON accounts, account_roles TO clocher_web, clocher_staff, clocher_worker;
 GRANT INSERT, DELETE ON account_roles TO clocher_web, clocher_staff;
