@@ -22,16 +22,38 @@ def record(
     )
 
 
+# What a purge left standing is proved by one hash over it, which the purge wrote in the chain. After the purge each
+# entry follows from the one before, the first one from the last that went; the head proves the end.
+BROKEN = """
+WITH anchor AS (SELECT last_id, last_hash, removed, kept_hash FROM audit_purges ORDER BY id DESC LIMIT 1),
+    start AS (SELECT coalesce(max(last_id), 0) AS id FROM anchor),
+    said AS (SELECT e.id, e.detail FROM audit_entries e WHERE e.action = 'audit.purge' AND e.id > (SELECT id FROM start)
+        ORDER BY e.id LIMIT 1)
+SELECT min(id) FROM (
+    SELECT e.id FROM (
+        SELECT a.*, lag(a.hash, 1, (SELECT coalesce(max(last_hash), sha256('clocher')) FROM anchor))
+            OVER (PARTITION BY a.id > (SELECT id FROM start) ORDER BY a.id) AS before
+        FROM audit_entries a) e
+    JOIN audit_entries a ON a.id = e.id
+    WHERE e.hash IS DISTINCT FROM clocher_audit_hash(
+        CASE WHEN e.id > (SELECT id FROM start) THEN e.before ELSE e.previous_hash END, a)
+    UNION ALL
+    SELECT last_id + 1 FROM anchor LEFT JOIN said ON true
+    WHERE clocher_kept_hash(last_id) IS DISTINCT FROM kept_hash
+        OR (said.detail ->> 'last_id')::bigint IS DISTINCT FROM last_id
+        OR said.detail ->> 'last_hash' IS DISTINCT FROM encode(last_hash, 'hex')
+        OR said.detail ->> 'kept_hash' IS DISTINCT FROM encode(kept_hash, 'hex')
+    UNION ALL
+    SELECT h.id FROM audit_head h LEFT JOIN audit_entries e ON e.id = h.id
+    WHERE h.id > 0 AND e.hash IS DISTINCT FROM h.hash
+) broken
+"""
+
+
 def first_break(session: Session) -> int | None:
     """The id of the first entry that does not follow from the one before; None when the chain is whole.
 
-    Needs a session of the territory: a member sees only its own links.
+    Needs a session of the territory (a member sees only its own links), as the staff or the owner.
     """
-    broken: int | None = session.execute(
-        sa.text(
-            "SELECT min(id) FROM (SELECT e.id, e.hash, e.previous_hash,"
-            " clocher_audit_hash(lag(e.hash, 1, sha256('clocher')) OVER (ORDER BY e.id), e) AS expected"
-            " FROM audit_entries e) chain WHERE hash IS DISTINCT FROM expected"
-        )
-    ).scalar_one()
+    broken: int | None = session.execute(sa.text(BROKEN)).scalar_one()
     return broken

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict, InvalidInput
+from orchestrator.errors import Conflict, InvalidInput, Text
 from tenants import parameters, prices
-from tenants.parameters import Rule, Text
+from tenants.parameters import Rule
+from tenants.parameters import Text as Both
 from tenants.tables import Offer
 
 OFFERS = Path(__file__).parent / "offers"
@@ -27,8 +28,8 @@ class DeclaredOffer(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
-    title: Text
-    summary: Text
+    title: Both
+    summary: Both
     flavor: str
     vcpus: int = Field(gt=0)
     ram_mib: int = Field(gt=0)
@@ -46,26 +47,31 @@ class Family(BaseModel):
 
 def read(directory: Path = OFFERS) -> list[dict[str, Any]]:
     """The declared offers, as columns of `offers`. Raises `invalid_offers` naming the file."""
-    return [offer for path in sorted(directory.glob("*.yaml")) for offer in _columns(_family(path))]
+    return [offer for path in sorted(directory.glob("*.yaml")) for offer in columns(_family(path))]
 
 
 def _family(path: Path) -> Family:
+    return parse(path.name, path.read_text())
+
+
+def parse(name: str, text: str) -> Family:
+    """The offers that a file declares; `name` is said in the error invalid_offers."""
     try:
-        return Family.model_validate(yaml.safe_load(path.read_text()))
+        return Family.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise _broken(path, " ".join(str(error).split())) from error
+        raise _broken(name, " ".join(str(error).split())) from error
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise _broken(path, wrong) from error
+        raise _broken(name, wrong) from error
 
 
-def _broken(path: Path, why: str) -> InvalidInput:
-    return InvalidInput(
-        "invalid_offers", f"{path.name} est refusé : {why}.", "Corrigez le fichier ; le catalogue n’a pas changé."
-    )
+def _broken(name: str, why: str) -> InvalidInput:
+    sentence = Text("{name} est refusé : {why}.", name=name, why=why)
+    return InvalidInput("invalid_offers", sentence, "Corrigez le fichier ; le catalogue n’a pas changé.")
 
 
-def _columns(family: Family) -> list[dict[str, Any]]:
+def columns(family: Family) -> list[dict[str, Any]]:
+    """The declared offers as columns of `offers`."""
     rules = [rule.model_dump() for rule in family.parameters]
     return [{**offer.model_dump(), "kind": family.kind, "parameters": {"rules": rules}} for offer in family.offers]
 
@@ -73,17 +79,21 @@ def _columns(family: Family) -> list[dict[str, Any]]:
 def load(session: Session, directory: Path = OFFERS) -> list[dict[str, Any]]:
     """Publish what `directory` declares; what changed gets a new version, what is gone is withdrawn.
 
+    An offer whose published version was made in the pages is left as it is.
     Returns one row for each change: slug, version, change (published or withdrawn). Again: no row.
     """
     declared = {offer["slug"]: offer for offer in read(directory)}
     current = {offer.slug: offer for offer in published(session)}
     changes = []
-    for slug in [slug for slug in current if slug not in declared]:
+    made = {slug for slug, offer in current.items() if offer.origin == "made"}
+    for slug in [slug for slug in current if slug not in declared and slug not in made]:
         changes.append(_withdraw(session, current[slug]))
-    for slug, columns in declared.items():
+    for slug, wanted in declared.items():
         present = current.get(slug)
-        if present is None or any(getattr(present, name) != value for name, value in columns.items()):
-            changes.append(_publish(session, present, columns))
+        if slug in made:
+            continue
+        if present is None or any(getattr(present, name) != value for name, value in wanted.items()):
+            changes.append(_publish(session, present, wanted))
     return changes
 
 
@@ -94,15 +104,15 @@ def _withdraw(session: Session, offer: Offer) -> dict[str, Any]:
     return {"slug": offer.slug, "version": offer.version, "change": "withdrawn"}
 
 
-def _publish(session: Session, present: Offer | None, columns: dict[str, Any]) -> dict[str, Any]:
+def _publish(session: Session, present: Offer | None, wanted: dict[str, Any]) -> dict[str, Any]:
     if present is not None:
         present.state = "withdrawn"
         session.flush()  # at most one version of an offer is published: the old one leaves first
-    latest = session.scalar(sa.select(sa.func.max(Offer.version)).where(Offer.slug == columns["slug"])) or 0
-    session.add(Offer(**columns, version=latest + 1, state="published"))
+    latest = session.scalar(sa.select(sa.func.max(Offer.version)).where(Offer.slug == wanted["slug"])) or 0
+    session.add(Offer(**wanted, version=latest + 1, state="published"))
     session.flush()
-    audit.record(session, "offer.publish", f"offer {columns['slug']} v{latest + 1}")
-    return {"slug": columns["slug"], "version": latest + 1, "change": "published"}
+    audit.record(session, "offer.publish", f"offer {wanted['slug']} v{latest + 1}")
+    return {"slug": wanted["slug"], "version": latest + 1, "change": "published"}
 
 
 def published(session: Session) -> list[Offer]:

@@ -97,5 +97,9 @@ def _cell(value: Cell) -> str:
         return f"{value:f}".replace(".", ",")
     if isinstance(value, int):
         return str(value)
-    safe = "'" + value if value.startswith(FORMULA) else value
-    return '"' + safe.replace('"', '""') + '"'
+    return '"' + safe(value).replace('"', '""') + '"'
+
+
+def safe(value: str) -> str:
+    """A text that no spreadsheet runs as a formula."""
+    return "'" + value if value.startswith(FORMULA) else value

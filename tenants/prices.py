@@ -118,23 +118,36 @@ def plan(session: Session, book: PriceBook, timezone: str) -> list[NewPrice]:
             raise _unknown_meter(code)
     new: list[NewPrice] = []
     for code, meter_id in meters.items():
-        kept = {p.during.lower: p for p in session.scalars(sa.select(Price).where(Price.meter_id == meter_id))}
+        found = session.scalars(sa.select(Price).where(Price.meter_id == meter_id))
+        kept = {price.during.lower: price for price in found if price.during.lower}
         declared = {midnight(t.start, timezone): (t.hourly[code], t.book) for t in book.tariffs if code in t.hourly}
         for start, price in kept.items():
-            if start not in declared or declared[start][0] != price.hourly:
+            # What the pages adopted is in no file.
+            if price.origin == "declared" if start not in declared else declared[start][0] != price.hourly:
                 raise _rewritten(code, start)
-        for start, end in zip_longest(sorted(declared), sorted(declared)[1:]):
+        starts = sorted({*declared, *kept})
+        for start, end in zip_longest(starts, starts[1:]):
             if start not in kept:
                 new.append(NewPrice(code, start, end, *declared[start]))
-    _refuse_in_closed_periods(session, new)
+    refuse_in_closed_periods(session, new)
     return sorted(new, key=lambda price: (price.start, meters[price.meter]))
 
 
 def apply(session: Session, book: PriceBook, timezone: str) -> list[NewPrice]:
     """Add the declared prices that are new, ending those before them; again adds nothing. Returns what was added."""
-    # One at a time: two that load the book at once would both see the same price missing.
-    session.execute(sa.text("LOCK TABLE prices IN SHARE ROW EXCLUSIVE MODE"))
+    lock(session)
     new = plan(session, book, timezone)
+    add(session, new)
+    return new
+
+
+def lock(session: Session) -> None:
+    """One at a time: two that change the book at once would both see the same price missing."""
+    session.execute(sa.text("LOCK TABLE prices IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def add(session: Session, new: list[NewPrice], origin: str = "declared") -> None:
+    """Add prices, each ending the one that was in force when it starts. Needs `lock` first."""
     meters = {meter.code: meter.id for meter in session.scalars(sa.select(Meter))}
     for price in new:
         session.execute(
@@ -142,15 +155,13 @@ def apply(session: Session, book: PriceBook, timezone: str) -> list[NewPrice]:
             .where(Price.meter_id == meters[price.meter], Price.during.contains(price.start))
             .values(during=sa.func.tstzrange(sa.func.lower(Price.during), price.start))
         )
-        during = Range(price.start, price.end)
-        session.execute(
-            sa.insert(Price).values(meter_id=meters[price.meter], during=during, hourly=price.hourly, book=price.book)
-        )
+        during, meter_id = Range(price.start, price.end), meters[price.meter]
+        row = {"meter_id": meter_id, "during": during, "hourly": price.hourly, "book": price.book, "origin": origin}
+        session.execute(sa.insert(Price).values(**row))
         audit.record(
             session, "price.add", f"price {price.meter} {price.start.date()}",
             detail={"hourly": str(price.hourly), "book": price.book},
         )  # fmt: skip
-    return new
 
 
 def listed(session: Session) -> list[dict[str, Any]]:
@@ -177,7 +188,8 @@ def _rewritten(code: str, start: datetime | None) -> Conflict:
     )
 
 
-def _refuse_in_closed_periods(session: Session, new: list[NewPrice]) -> None:
+def refuse_in_closed_periods(session: Session, new: list[NewPrice]) -> None:
+    """Raise Conflict period_closed when one of the prices would be in force in a closed period."""
     for price in new:
         label = session.scalar(
             sa.select(Period.label)

@@ -7,9 +7,14 @@ import click
 from orchestrator import log, worker
 from orchestrator.settings import load
 from orchestrator.worker import Duty
+from tenants import capacity, members_working, trail
 
 # What the rooms above the orchestrator do again and again; each acts on the worker's engine, in its own thread.
-DUTIES: tuple[Duty, ...] = ()
+DUTIES: tuple[Duty, ...] = (
+    Duty("member_changes", 1, members_working.work),
+    Duty("capacity", 60, capacity.watch),
+    Duty("retention", 3600, trail.purge),
+)
 
 
 @click.command()

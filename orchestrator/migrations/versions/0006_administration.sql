@@ -156,7 +156,7 @@ CREATE TABLE audit_retention (
     CONSTRAINT ck_audit_retention_bounds CHECK (days BETWEEN 180 AND 1095 AND (days <= 365 OR length(reason) >= 20))
 );
 INSERT INTO audit_retention (days, set_by) VALUES (365, 'clocher');
-GRANT SELECT ON audit_retention TO clocher_staff, clocher_worker;
+GRANT SELECT ON audit_retention TO clocher_web, clocher_staff, clocher_worker;
 GRANT UPDATE ON audit_retention TO clocher_staff;
 
 -- Where the chain begins after a purge; only the purge writes it, and says the same in the chain itself.
