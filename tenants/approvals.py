@@ -73,7 +73,8 @@ def chain(session: Session, order_id: int) -> list[Approval]:
     return list(session.scalars(query.execution_options(populate_existing=True)))
 
 
-def _present(steps: Sequence[Approval]) -> Approval:
+def present(steps: Sequence[Approval]) -> Approval:
+    """The step whose turn it is. Raises not_found."""
     for step in steps:
         if step.state == "waiting" and step.opened_at is not None:
             return step
@@ -97,25 +98,25 @@ def decide(
     engagement_needed. The caller then starts the order, or ends it.
     """
     steps = chain(session, order.id)
-    present = _present(steps)
-    right = Directory.read(session, [order.member_id], at).may(who, present, order)
-    assert present.due_at
-    if at >= present.due_at:
+    turn = present(steps)
+    right = Directory.read(session, [order.member_id], at).may(who, turn, order)
+    assert turn.due_at
+    if at >= turn.due_at:
         raise Conflict("approval_expired", "Le délai pour décider est passé.", "Passez la commande à nouveau.")
     given = {"reason": reason, "engagement_number": engagement_number, "budget_line": budget_line}
-    _check(given, verdict, needed=present.rules["engagement"] and not right.escalated)
-    present.state, present.decided_by, present.decided_at = verdict, who.actor, at
-    present.account_id, present.instead_of = who.account_id, right.instead_of.id if right.instead_of else None
+    _check(given, verdict, needed=turn.rules["engagement"] and not right.escalated)
+    turn.state, turn.decided_by, turn.decided_at = verdict, who.actor, at
+    turn.account_id, turn.instead_of = who.account_id, right.instead_of.id if right.instead_of else None
     for name, value in given.items():
-        setattr(present, name, (value or "").strip() or None)
+        setattr(turn, name, (value or "").strip() or None)
     session.flush()
     following = next((step for step in steps if step.state == "waiting"), None)
     if verdict == "granted" and following is not None:
         _begin(following, at)
-    detail = {"step": present.step, "position": present.position}
+    detail = {"step": turn.step, "position": turn.position}
     detail |= {"for": right.instead_of.name} if right.instead_of else {}
     detail |= {"escalated": True} if right.escalated else {}
-    detail |= {name: value for name in given if (value := getattr(present, name))}
+    detail |= {name: value for name in given if (value := getattr(turn, name))}
     last = verdict == "granted" and following is None
     action = "order.reject" if verdict == "refused" else "order.approve" if last else "approval.grant"
     audit.record(session, action, f"order {order.id}", member_id=order.member_id, detail=detail)
@@ -155,13 +156,13 @@ def take_back(session: Session, order_id: int, who: Caller, at: datetime) -> Ord
     """
     order = lock(session, order_id)
     steps = chain(session, order.id)
-    present = _present(steps)
+    turn = present(steps)
     mine = next((step for step in reversed(steps) if step.state == "granted"), None)
     if mine is None or not _decided_by(mine, who):
         raise Conflict(
             "nothing_to_take_back", "Il n’y a pas d’accord de vous à reprendre.", "La suite est déjà décidée."
         )
-    present.opened_at = present.due_at = present.reminded_at = None
+    turn.opened_at = turn.due_at = turn.reminded_at = None
     session.flush()  # one step is present at a time: this one leaves first
     mine.state, mine.decided_by, mine.decided_at = "waiting", None, None
     mine.account_id = mine.instead_of = mine.reason = mine.engagement_number = mine.budget_line = None
@@ -185,25 +186,25 @@ def waiting_for(session: Session, order: Order, at: datetime) -> dict[str, Any] 
     steps = chain(session, order.id)
     if order.state != "waiting" or not steps:
         return None
-    present = _present(steps)
-    able = Directory.read(session, [order.member_id], at).able(present, order)
+    turn = present(steps)
+    able = Directory.read(session, [order.member_id], at).able(turn, order)
     return {
-        **{name: getattr(present, name) for name in ("step", "position", "opened_at", "due_at")},
+        **{name: getattr(turn, name) for name in ("step", "position", "opened_at", "due_at")},
         "steps": len(steps),
         "people": [person.name for person in able],
-        "escalated": present.step != "dsi" and not able,
-        "engagement": present.rules["engagement"],
+        "escalated": turn.step != "dsi" and not able,
+        "engagement": turn.rules["engagement"],
     }
 
 
 def mine(session: Session, who: Caller, at: datetime) -> list[dict[str, Any]]:
     """The orders whose present step `who` can decide, oldest first: `order`, `approval`, `instead_of` (a name) and
     `escalated`. Three queries, however many wait."""
-    present = (Approval.state == "waiting") & Approval.opened_at.is_not(None)
+    waiting = (Approval.state == "waiting") & Approval.opened_at.is_not(None)
     rows = session.execute(
         sa.select(Order, Approval)
         .join(Approval, Approval.order_id == Order.id)
-        .where(Order.state == "waiting", present, Approval.due_at > at)
+        .where(Order.state == "waiting", waiting, Approval.due_at > at)
         .order_by(Order.id)
     ).all()
     directory = Directory.read(session, {order.member_id for order, _ in rows}, at)
@@ -232,15 +233,15 @@ def _expire(engine: sa.Engine, actor: str, order_id: int, at: datetime) -> bool:
             order = lock(session, order_id)
         except Conflict:  # decided or taken back meanwhile
             return False
-        present = _present(chain(session, order.id))
-        if present.due_at is None or present.due_at > at:
+        turn = present(chain(session, order.id))
+        if turn.due_at is None or turn.due_at > at:
             return False
-        present.state, present.decided_at = "expired", at
+        turn.state, turn.decided_at = "expired", at
         session.flush()
         close(session, order, at)
         order.state, order.decided_by, order.decided_at = "expired", "policy", at
         audit.record(
-            session, "order.expire", f"order {order.id}", member_id=order.member_id, detail={"step": present.step}
+            session, "order.expire", f"order {order.id}", member_id=order.member_id, detail={"step": turn.step}
         )
         return True
 
