@@ -25,15 +25,20 @@ RULES: dict[str, str] = {
     "signing_in.form": PUBLIC,
     "signing_in.enter": PUBLIC,
     "signing_in.leave": SIGNED_IN,
-    # home, services, flows (pages)
-    "pages.home": "service.read",
-    "pages.flow": "flow.read",
-    "pages.cancel": "flow.cancel",
+    # what the site says of itself (pages)
+    "legal_pages.accessibility": PUBLIC,
+    "legal_pages.site_map": PUBLIC,
+    "legal_pages.notices": PUBLIC,
+    "legal_pages.personal_data": PUBLIC,
+    # home, flows (pages)
+    "home_pages.show": "service.read",
+    "flow_pages.show": "flow.read",
+    "flow_pages.cancel": "flow.cancel",
     # catalogue and orders (pages)
-    "pages.offers": "catalogue.read",
+    "catalogue_pages.offers": "catalogue.read",
     # statements (pages)
-    "pages.accounts": "statement.read",
-    "pages.download": "statement.read",
+    "statement_pages.listed": "statement.read",
+    "statement_pages.download": "statement.read",
     # API: catalogue
     "catalogue.list_offers": "catalogue.read",
     # API: orders

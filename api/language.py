@@ -5,6 +5,7 @@ A page asks, in this order: `?lang=`, the cookie that it left, the account, the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -22,6 +23,7 @@ from orchestrator.errors import Text
 from orchestrator.settings import Settings
 
 COOKIE = "clocher_language"
+NAMED = re.compile(r"(?:account|token) \d+ \((.+)\)")
 YEAR = 365 * 24 * 3600
 
 
@@ -43,7 +45,7 @@ def install(app: Flask, settings: Settings) -> None:
     env.policies["ext.i18n.trimmed"] = True
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
-        word=word, mood=words.mood, tell=tell, local=local,
+        word=word, subject=subject, actor=actor, mood=words.mood, tell=tell, local=local,
         amount=amount, price=price, delta=delta, number=number, percent=percent, size=size,
         instant=instant, clock=clock, day=day, long_day=long_day, month=month, span=span, lasted=lasted, cell=cell,
     )  # fmt: skip
@@ -106,6 +108,18 @@ def _written(value: Any, language: str) -> Any:
 def word(code: str | None, table: str) -> str:
     """The word for a code of ours, such as a state; one that is in no table is shown as it is."""
     return "" if code is None else catalogue(current()).gettext(words.french(code, table))
+
+
+def subject(text: str) -> str:
+    """What the audit trail calls `order 42`, in words: commande 42."""
+    noun, _, rest = text.partition(" ")
+    return f"{word(noun, 'noun')} {rest}".strip()
+
+
+def actor(text: str) -> str:
+    """Who did something: the name of a person (`account 3 (Claire Morel)`), or what did it."""
+    named = NAMED.fullmatch(text)
+    return named[1] if named else subject(text)
 
 
 def local(texts: Mapping[str, str] | None) -> str:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from apiflask import APIFlask, HTTPError
 from flask import Response, jsonify, make_response, render_template, request
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from orchestrator.errors import ClocherError, InvalidInput, NotFound, Unavailable
+from api.language import tell as told
+from api.words import N_
+from orchestrator.errors import ClocherError, InvalidInput, NotFound, Text, Unavailable
 
 log = structlog.get_logger(__name__)
 
 # What Flask itself refuses, in our words: HTTP status → code, sentence, action.
 REFUSALS = {
-    400: ("invalid_request", "La requête n’a pas la forme attendue.", "Envoyez du JSON valide."),
-    404: ("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Revenez à la liste."),
-    405: ("method_not_allowed", "Cette adresse n’accepte pas cette méthode.", "Voyez /api/v1/openapi.json."),
-    413: ("too_large", "La requête est trop grosse.", "Envoyez moins de 64 Kio."),
-    415: ("invalid_request", "Le corps de la requête doit être du JSON.", "Envoyez Content-Type: application/json."),
+    400: ("invalid_request", N_("La requête n’a pas la forme attendue."), N_("Envoyez du JSON valide.")),
+    404: ("not_found", N_("Cela n’existe pas, ou n’est pas à vous."), N_("Revenez à la liste.")),
+    405: ("method_not_allowed", N_("Cette adresse n’accepte pas cette méthode."), N_("Voyez /api/v1/openapi.json.")),
+    413: ("too_large", N_("La requête est trop grosse."), N_("Envoyez moins de 64 Kio.")),
+    415: (
+        "invalid_request",
+        N_("Le corps de la requête doit être du JSON."),
+        N_("Envoyez Content-Type: application/json."),
+    ),
 }
 
 
@@ -42,13 +50,13 @@ def _answer(error: ClocherError, status: int) -> Response:
     if request.path.startswith("/api/"):
         answer = jsonify(
             {
-                **error.facts,
+                **_facts(error.facts),
                 "type": f"urn:clocher:error:{error.code}",
-                "title": error.sentence,
+                "title": told(error.sentence),
                 "status": status,
-                "detail": error.sentence,
+                "detail": told(error.sentence),
                 "code": error.code,
-                "action": error.action,
+                "action": told(error.action),
                 "retryable": error.retryable,
             }
         )
@@ -63,9 +71,18 @@ def _answer(error: ClocherError, status: int) -> Response:
     return answer
 
 
+def _facts(value: Any) -> Any:
+    """What a program needs to act, with the sentences in it in the reader's language."""
+    if isinstance(value, Text):
+        return told(value)
+    if isinstance(value, dict):
+        return {name: told(v) if name in ("sentence", "action") else _facts(v) for name, v in value.items()}
+    return [_facts(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _tell_http(error: HTTPException) -> Response:
     status = error.code or 500
-    code, sentence, action = REFUSALS.get(status, (f"http_{status}", "La requête est refusée.", "Vérifiez-la."))
+    code, sentence, action = REFUSALS.get(status, (f"http_{status}", N_("La requête est refusée."), N_("Vérifiez-la.")))
     kind = NotFound if status == 404 else InvalidInput
     answer = _answer(kind(code, sentence, action), status)
     if status == 405:
@@ -83,7 +100,10 @@ def _tell_schema(error: HTTPError) -> Response:
     ]
     named = ", ".join(field["parameter"] for field in fields)
     refusal = InvalidInput(
-        "invalid_request", f"À corriger : {named}.", "Voyez /api/v1/openapi.json.", facts={"errors": fields}
+        "invalid_request",
+        Text("À corriger : {fields}.", fields=named),
+        "Voyez /api/v1/openapi.json.",
+        facts={"errors": fields},
     )
     return _answer(refusal, error.status_code)
 

@@ -41,8 +41,7 @@ class Caller:
 def app(settings: Settings) -> Iterator[APIFlask]:
     made = create(settings)
     yield made
-    made.extensions["engines"].web.dispose()
-    made.extensions["engines"].staff.dispose()
+    made.extensions["engines"].dispose()
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""The first page: what runs and what it costs, what is under way, what waits for whom, what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import current_app, g, render_template, request
+from sqlalchemy.orm import Session
+
+from api import auth
+from orchestrator.tables import FLOW_LIVE, Member
+from tenants import overview, reading
+
+blueprint = APIBlueprint("home_pages", __name__, enable_openapi=False)
+
+
+@blueprint.get("/")
+def show() -> str:
+    """The page; `?part=live` answers with the part that is polled."""
+    with auth.scope() as session:
+        under_way = overview.under_way(session, auth.now())
+        live = any(row["flow"].state in FLOW_LIVE for row in under_way)
+        moving = {"under_way": under_way, "waiting": reading.waiting_orders(session), "live": live}
+        if request.args.get("part") == "live":
+            return render_template("home/live.html", **moving)
+        return render_template("home/home.html", **moving, **_still(session))
+
+
+def _still(session: Session) -> dict[str, Any]:
+    """What does not move while one looks."""
+    member_id, zone = g.caller.member_id, current_app.config["TIMEZONE"]
+    member = session.get(Member, member_id) if member_id else None
+    return {
+        "member": member,
+        "counts": overview.counts(session),
+        "money": overview.money(session, auth.now(), zone),
+        "budget": overview.budget(session, member_id, auth.now(), zone) if member else None,
+        "changes": overview.changes(session),
+    }
