@@ -70,6 +70,12 @@ OUTCOMES = {
 PERIOD_STATES = {"open": N_("en cours"), "draft": N_("projet"), "checked": N_("vérifié"), "closed": N_("clos")}
 # What the audit trail calls what was done, to whom, by whom.
 ACTIONS = {
+    "account.arrive": N_("Personne arrivée par un fournisseur d’identité"),
+    "account.link": N_("Identité reliée"),
+    "account.recovery_code": N_("Code de secours employé"),
+    "account.second_factor": N_("Double authentification changée"),
+    "account.sign_in": N_("Connexion"),
+    "account.sign_out": N_("Session fermée"),
     "account.accept": N_("Invitation acceptée"),
     "account.close": N_("Compte fermé"),
     "account.invite": N_("Invitation envoyée"),
@@ -112,6 +118,12 @@ ACTIONS = {
     "token.make": N_("Jeton créé"),
     "token.revoke": N_("Jeton révoqué"),
 }
+ACCOUNT_STATES = {
+    "invited": N_("invité"),
+    "pending": N_("en attente d’un rôle"),
+    "active": N_("actif"),
+    "closed": N_("fermé"),
+}
 NOUNS = {
     "account": N_("compte"),
     "flow": N_("opération"),
@@ -130,6 +142,7 @@ NOUNS = {
 }
 CONFORMITY = {"none": N_("non conforme"), "partial": N_("partiellement conforme"), "full": N_("totalement conforme")}
 WORDS = {
+    "account": ACCOUNT_STATES,
     "action": ACTIONS,
     "noun": NOUNS,
     "conformity": CONFORMITY,
