@@ -10,12 +10,18 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.cloud import Cloud, Tag, instant, read_tag, translated
-from orchestrator.errors import CloudConflict, CloudNotFound
+from orchestrator.errors import CloudConflict, CloudError, CloudNotFound, CloudUnavailable, NotFound
+
+RESTORED = "clocher:restored"  # metadata: the flow that rebuilt the server last
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server as Nova tells it. fault: Nova's reason when status is ERROR; launched_at: when it first ran."""
+    """A server as Nova tells it.
+
+    fault: Nova's reason when status is ERROR; launched_at: when it first ran, at its present size and from its present
+    image; flavor: by name; restored_by: the number of the flow that rebuilt it last.
+    """
 
     id: str
     name: str
@@ -26,6 +32,8 @@ class Server:
     created_at: datetime | None
     launched_at: datetime | None
     volume_ids: tuple[str, ...]
+    flavor: str
+    restored_by: int | None
     tag: Tag | None
 
 
@@ -129,6 +137,52 @@ def delete_server(cloud: Cloud, server_id: str) -> None:
         cloud.connection.compute.delete_server(server_id, ignore_missing=False)
 
 
+def reboot_server(cloud: Cloud, server_id: str, *, hard: bool) -> None:
+    """Ask Nova to restart the server: by its own system, or (hard) by pulling the plug."""
+    with translated():
+        cloud.connection.compute.reboot_server(server_id, "HARD" if hard else "SOFT")
+
+
+def name_server(cloud: Cloud, server_id: str, name: str) -> None:
+    """Give the server another name in Nova; its host name is the guest's own affair."""
+    with translated():
+        cloud.connection.compute.update_server(server_id, name=name)
+
+
+def resize_server(cloud: Cloud, server_id: str, flavor_id: str) -> None:
+    """Ask Nova to give the server another flavor; it then waits in VERIFY_RESIZE for confirm or revert."""
+    with translated():
+        cloud.connection.compute.resize_server(server_id, flavor_id)
+
+
+def confirm_resize(cloud: Cloud, server_id: str) -> None:
+    """Keep the new size."""
+    with translated():
+        cloud.connection.compute.confirm_server_resize(server_id)
+
+
+def revert_resize(cloud: Cloud, server_id: str) -> None:
+    """Give the server its former size back."""
+    with translated():
+        cloud.connection.compute.revert_server_resize(server_id)
+
+
+def rebuild_server(cloud: Cloud, server: Server, image_id: str, *, flow_id: int) -> None:
+    """Ask Nova to make the server anew from an image; ports, addresses, attached volumes and its tag are kept.
+
+    flow_id is marked on it by the same call, so that who asks again sees that it was done.
+    """
+    tag = server.tag.metadata() if server.tag else {}
+    with translated():
+        cloud.connection.compute.rebuild_server(server.id, image_id, metadata=tag | {RESTORED: str(flow_id)})
+
+
+def snapshot_server(cloud: Cloud, server_id: str, name: str, *, tag: Tag) -> str:
+    """Ask Nova for an image of the server's own disk, which carries the tag; its id. It is being made."""
+    with translated():
+        return str(cloud.connection.compute.create_server_image(server_id, name, metadata=tag.metadata()).id)
+
+
 def attach_volume(cloud: Cloud, server_id: str, volume_id: str) -> None:
     """Attach a volume to a server; CloudConflict when it is busy or attached."""
     with translated():
@@ -141,11 +195,31 @@ def detach_volume(cloud: Cloud, server_id: str, volume_id: str) -> None:
         cloud.connection.compute.delete_volume_attachment(server_id, volume_id, ignore_missing=False)
 
 
-def read_console(cloud: Cloud, server_id: str, lines: int = 50) -> str:
+def console_log(cloud: Cloud, server_id: str, lines: int = 50) -> str:
     """The last lines that the guest wrote on its console."""
     with translated():
         answer = cloud.connection.compute.get_server_console_output(server_id, length=lines)
     return str(answer["output"])
+
+
+def remote_console(cloud: Cloud, server_id: str) -> str:
+    """A URL that opens the guest's screen in a browser, for some minutes and for whoever holds it.
+
+    Raises NotFound `console_not_offered` when the cloud has none.
+    """
+    try:
+        with translated():
+            made = cloud.connection.compute.create_server_remote_console(server_id, protocol="vnc", type="novnc")
+    except CloudUnavailable:
+        raise
+    except CloudError as error:
+        raise NotFound(
+            "console_not_offered",
+            "Ce nuage n’offre pas d’écran à distance.",
+            "Lisez le journal de la console, ou connectez-vous en SSH.",
+            detail=error.detail,
+        ) from error
+    return str(made.url)
 
 
 def list_usage(cloud: Cloud, project_id: str, since: datetime, until: datetime) -> list[ServerUsage]:
@@ -186,5 +260,7 @@ def _server(found: Any) -> Server:
         created_at=instant(found.created_at),
         launched_at=instant(found.launched_at),
         volume_ids=tuple(attached["id"] for attached in found.attached_volumes or ()),
+        flavor=found.flavor.original_name or found.flavor.name or "",
+        restored_by=int(mark) if (mark := (found.metadata or {}).get(RESTORED, "")).isdigit() else None,
         tag=read_tag(found.metadata),
     )

@@ -1,4 +1,4 @@
-"""Data volumes, by Cinder."""
+"""Data volumes and their snapshots, by Cinder."""
 
 from __future__ import annotations
 
@@ -20,6 +20,19 @@ class Volume:
     size_gib: int
     created_at: datetime | None
     server_ids: tuple[str, ...]
+    tag: Tag | None
+
+
+@dataclass(frozen=True)
+class VolumeSnapshot:
+    """A volume as it was, as Cinder tells it."""
+
+    id: str
+    name: str
+    project_id: str
+    status: str
+    size_gib: int
+    created_at: datetime | None
     tag: Tag | None
 
 
@@ -50,6 +63,57 @@ def delete_volume(cloud: Cloud, volume_id: str) -> None:
     """Ask Cinder to delete the volume; CloudNotFound when it is gone already, CloudConflict while it is in use."""
     with translated():
         cloud.connection.block_storage.delete_volume(volume_id, ignore_missing=False)
+
+
+def extend_volume(cloud: Cloud, volume_id: str, size_gib: int) -> None:
+    """Ask Cinder to make the volume bigger; CloudRefused when it can't while the volume is in use."""
+    with translated():
+        cloud.connection.block_storage.extend_volume(volume_id, size_gib)
+
+
+def create_snapshot(cloud: Cloud, name: str, volume_id: str, *, tag: Tag) -> VolumeSnapshot:
+    """Ask Cinder to keep the volume as it is now, in use or not; it is being made when this returns."""
+    with translated():
+        return _snapshot(
+            cloud.connection.block_storage.create_snapshot(
+                name=name, volume_id=volume_id, is_forced=True, metadata=tag.metadata()
+            )
+        )
+
+
+def get_snapshot(cloud: Cloud, snapshot_id: str) -> VolumeSnapshot:
+    """The snapshot now; CloudNotFound when there is none."""
+    with translated():
+        return _snapshot(cloud.connection.block_storage.get_snapshot(snapshot_id))
+
+
+def list_snapshots(cloud: Cloud) -> list[VolumeSnapshot]:
+    """The volume snapshots of the cloud's project."""
+    with translated():
+        return [_snapshot(found) for found in cloud.connection.block_storage.snapshots()]
+
+
+def find_snapshot(cloud: Cloud, tag: Tag) -> VolumeSnapshot | None:
+    """The project's volume snapshot that carries the tag."""
+    return next((found for found in list_snapshots(cloud) if tag.marks_same(found.tag)), None)
+
+
+def delete_snapshot(cloud: Cloud, snapshot_id: str) -> None:
+    """Ask Cinder to delete the snapshot; CloudNotFound when it is gone already."""
+    with translated():
+        cloud.connection.block_storage.delete_snapshot(snapshot_id, ignore_missing=False)
+
+
+def _snapshot(found: Any) -> VolumeSnapshot:
+    return VolumeSnapshot(
+        id=found.id,
+        name=found.name,
+        project_id=found.project_id or "",
+        status=found.status,
+        size_gib=found.size,
+        created_at=instant(found.created_at),
+        tag=read_tag(found.metadata),
+    )
 
 
 def _volume(found: Any) -> Volume:

@@ -7,8 +7,8 @@ import http.client
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from orchestrator import ssh
 from orchestrator.errors import ClocherError, Unavailable, WaitedTooLong
@@ -28,14 +28,15 @@ def wait_for_ssh(settings: Settings, address: str) -> None:
     wait(lambda: greet(address), settings.ssh_timeout)
 
 
-def check_health(settings: Settings, guest: Guest, variables: Mapping[str, Any]) -> None:
-    """Return when the guest is what its play's variables ask for; else `unhealthy`, with what failed.
+def check_health(settings: Settings, guest: Guest, mounts: Sequence[str]) -> None:
+    """Return when the guest is what it should be; else `unhealthy`, with what failed.
 
-    It lets the orchestrator in, its node exporter tells its own name, its data volume, if it has one, is mounted.
+    It lets the orchestrator in, its node exporter tells its own name, its data volumes are mounted at `mounts`.
     """
-    mark = ("mountpoint", "--quiet", "/data") if variables.get("data_volume") else ("true",)
     try:
-        wait(lambda: ssh.run(settings, guest, *mark, timeout=ANSWER_SECONDS), HEALTH_SECONDS)
+        marks: list[tuple[str, ...]] = [("mountpoint", "--quiet", mount) for mount in mounts]
+        for mark in (("true",), *marks):
+            wait(partial(ssh.run, settings, guest, *mark, timeout=ANSWER_SECONDS), HEALTH_SECONDS)
         wait(lambda: check_metrics(guest), HEALTH_SECONDS)
     except ClocherError as error:
         raise WaitedTooLong(

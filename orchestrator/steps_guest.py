@@ -2,36 +2,108 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects.postgresql import insert
 
-from orchestrator import ansible, events, readiness
+from orchestrator import ansible, readiness, ssh
 from orchestrator.ansible import PlayEvent
+from orchestrator.errors import ClocherError, Conflict
 from orchestrator.ssh import Guest
 from orchestrator.steps import Run, Write, nothing
-from orchestrator.tables import AnsibleEvent, Service
+from orchestrator.tables import AnsibleEvent, Resource, Service
+
+log = structlog.get_logger()
 
 
 def configure(run: Run) -> Write:
     """Run the offer's play in the guest; each of its events is stored as it comes."""
-    settings, guest = run.runtime.settings, _guest(run)
+    return play(run, run.specification["play"])
+
+
+def mount_volumes(run: Run, *, without: str | None = None) -> Write:
+    """Have the guest mount the service's data volumes at their whole size, and no other, nor that of a role."""
+    return play(run, "volumes", volumes=_volumes(run, without))
+
+
+def unmount_volume(run: Run, *, role: str) -> Write:
+    """Have the guest let go of the volume of a role. Raises Conflict `volume_busy` when it does not."""
+    try:
+        return mount_volumes(run, without=role)
+    except ClocherError as error:
+        if error.code != "play_failed":
+            raise
+        raise volume_busy(error.detail) from error
+
+
+def volume_busy(detail: str) -> Conflict:
+    """The error for a volume that programs of the guest still use."""
+    return Conflict(
+        "volume_busy",
+        "Le volume est en cours d’utilisation dans la machine.",
+        "Arrêtez les programmes qui l’utilisent, puis recommencez.",
+        detail=detail,
+    )
+
+
+def write_keys(run: Run) -> Write:
+    """Let the new keys, and only these, open the member's account."""
+    return play(run, "keys", ssh_keys=run.parameters["ssh_keys"])
+
+
+def restore_keys(run: Run) -> Write:
+    """Let the former keys open the member's account."""
+    return play(run, "keys")
+
+
+def rename(run: Run) -> Write:
+    """Give the guest its new host name."""
+    return play(run, "rename", hostname=run.parameters["name"])
+
+
+def restore_name(run: Run) -> Write:
+    """Give the guest its former host name back."""
+    return play(run, "rename")
+
+
+def play(run: Run, name: str, *, hostname: str | None = None, **changes: Any) -> Write:
+    """Run `playbooks/<name>/site.yml` in the guest with the service's variables, some of them changed."""
+    settings, guest = run.runtime.settings, _guest(run, hostname)
     readiness.wait_for_ssh(settings, guest.address)
-
-    def store(event: PlayEvent) -> None:
-        run.check()
-        with run.session() as session:
-            session.execute(insert(AnsibleEvent).values(**_row(run, event)).on_conflict_do_nothing())
-
-    ansible.configure(settings, run.specification["play"], guest, _variables(run), store)
+    ansible.configure(settings, name, guest, _variables(run) | changes, partial(_store, run))
     return nothing
 
 
-def check_health(run: Run) -> Write:
-    """The guest answers, tells its own name and has its data volume."""
-    readiness.check_health(run.runtime.settings, _guest(run), _variables(run))
+def _store(run: Run, event: PlayEvent) -> None:
+    run.check()
+    with run.session() as session:
+        session.execute(insert(AnsibleEvent).values(**_row(run, event)).on_conflict_do_nothing())
+
+
+def flush(run: Run) -> Write:
+    """Have the guest write what it holds in memory to its disks. One that does not answer is kept as its disks are."""
+    try:
+        ssh.run(run.runtime.settings, _guest(run), "sync")
+    except ClocherError as error:
+        log.warning("not flushed", flow=run.flow_id, code=error.code, detail=error.detail)
     return nothing
+
+
+def check_health(run: Run, *, hostname: str | None = None) -> Write:
+    """The guest answers, tells its own name and has its data volumes."""
+    settings, guest = run.runtime.settings, _guest(run, hostname)
+    readiness.wait_for_ssh(settings, guest.address)
+    readiness.check_health(settings, guest, [volume["mount"] for volume in _volumes(run)])
+    return nothing
+
+
+def answers(run: Run) -> bool:
+    """Whether the guest is one that we configure, and is on."""
+    return bool(run.specification["play"]) and run.facts["began_from"] != "stopped"
 
 
 def _row(run: Run, event: PlayEvent) -> dict[str, Any]:
@@ -46,14 +118,42 @@ def _row(run: Run, event: PlayEvent) -> dict[str, Any]:
     }
 
 
-def _guest(run: Run) -> Guest:
+def _guest(run: Run, hostname: str | None = None) -> Guest:
     with run.session() as session:
         address = session.get_one(Service, run.owner.service_id).address
-    return Guest(address=address or "", hostname=run.facts["name"], ref=UUID(run.facts["ref"]))
+    return Guest(address=address or "", hostname=hostname or run.facts["name"], ref=UUID(run.facts["ref"]))
 
 
 def _variables(run: Run) -> dict[str, Any]:
-    variables = {"admin": run.specification["admin"], "ssh_keys": run.specification["ssh_keys"]}
+    return {
+        "admin": run.specification["admin"],
+        "ssh_keys": run.specification["ssh_keys"],
+        "volumes": _volumes(run),
+    }
+
+
+def _volumes(run: Run, without: str | None = None) -> list[dict[str, Any]]:
+    """The service's data volumes: Cinder's id, where it is mounted, its size in GiB."""
+    query = sa.select(Resource.role, Resource.cloud_id).where(
+        Resource.service_id == run.owner.service_id, Resource.kind == "volume", Resource.deleted_at.is_(None)
+    )
     with run.session() as session:
-        volume = events.find_resource(session, run.owner.service_id, "volume")
-    return variables | ({"data_volume": volume.cloud_id} if volume else {})
+        found = session.execute(query.order_by(Resource.id)).tuples().all()
+    return [
+        {"id": cloud_id, "mount": mount_point(role), "gib": _size(run, role)}
+        for role, cloud_id in found
+        if role != without
+    ]
+
+
+def mount_point(role: str) -> str:
+    """Where the guest has the volume of a role."""
+    return "/data" if role == "main" else f"/srv/{role}"
+
+
+def _size(run: Run, role: str) -> int:
+    wanted = run.parameters
+    if wanted.get("role") == role and "disk_gib" in wanted:
+        return int(wanted["disk_gib"])
+    specified = run.specification
+    return int(specified["disk_gib"] if role == "main" else specified.get("volumes", {})[role]["disk_gib"])

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from orchestrator import audit, events
+from orchestrator import cloud_images as images
 from orchestrator import cloud_network as network
 from orchestrator import cloud_servers as servers
 from orchestrator import cloud_volumes as volumes
@@ -33,18 +34,22 @@ ACTOR = "sweeper"
 
 # Both in this order: what is in use by something else goes after it.
 DELETE: dict[str, Callable[[Cloud, str], None]] = {
+    "volume_snapshot": volumes.delete_snapshot,
+    "image": images.delete_image,
     "floating_ip": network.delete_floating_ip,
     "server": servers.delete_server,
     "volume": volumes.delete_volume,
     "port": network.delete_port,
 }
 
-Thing = servers.Server | volumes.Volume | network.Port | network.FloatingIp
-LIST: dict[str, Callable[[Cloud], Sequence[Thing]]] = {
-    "floating_ip": network.list_floating_ips,
-    "server": servers.list_servers,
-    "volume": volumes.list_volumes,
-    "port": network.list_ports,
+Thing = servers.Server | volumes.Volume | volumes.VolumeSnapshot | images.Image | network.Port | network.FloatingIp
+LIST: dict[str, Callable[[Cloud, str], Sequence[Thing]]] = {
+    "volume_snapshot": lambda cloud, _project: volumes.list_snapshots(cloud),
+    "image": images.list_images,
+    "floating_ip": lambda cloud, _project: network.list_floating_ips(cloud),
+    "server": lambda cloud, _project: servers.list_servers(cloud),
+    "volume": lambda cloud, _project: volumes.list_volumes(cloud),
+    "port": lambda cloud, _project: network.list_ports(cloud),
 }
 
 
@@ -89,7 +94,7 @@ def look_into(project: Cloud, project_id: str, territory: str) -> list[Seen]:
     return [
         Seen(kind, thing.id, project_id, thing.tag)
         for kind, things in LIST.items()
-        for thing in things(project)
+        for thing in things(project, project_id)
         if thing.project_id == project_id and thing.tag and thing.tag.territory == territory
     ]
 

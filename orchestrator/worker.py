@@ -21,8 +21,8 @@ from dbos import DBOS, DBOSConfig
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from orchestrator import cloud, database, flows, sweep
-from orchestrator.errors import ClocherError, Conflict
+from orchestrator import cloud, database, flows, repair, sweep
+from orchestrator.errors import ClocherError, Conflict, Text
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
 from orchestrator.tables import Worker
@@ -30,6 +30,7 @@ from orchestrator.tables import Worker
 log = structlog.get_logger()
 
 TAKEOVER_LOCK = 0x434C0001  # advisory lock: one survivor at a time looks for the dead
+EXPIRE_SECONDS = 60.0  # how often we look for flows that waited too long for the DSI
 VERSION = "clocher"  # constant, so that a new release goes on with the flows of the one before
 
 
@@ -52,14 +53,18 @@ def run(settings: Settings, duties: Sequence[Duty] = ()) -> None:
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 3 + len(duties))
+    engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 4 + len(duties))
     runtime = Runtime(settings, engine, cloud.connect(settings))
     claim_name(runtime)
     beat(runtime)  # before any flow is ours, or nobody would notice our death
     launch(runtime)
     log.info("worker ready", worker=settings.worker_id, pid=os.getpid())
     # Apart from each other: a cloud that hangs must not make this worker look dead.
-    own = Duty("keep_alive", settings.heartbeat_seconds, keep_alive), Duty("sweep", settings.sweep_seconds, sweep.run)
+    own = (
+        Duty("keep_alive", settings.heartbeat_seconds, keep_alive),
+        Duty("sweep", settings.sweep_seconds, sweep.run),
+        Duty("expire_held", EXPIRE_SECONDS, repair.expire),
+    )
     for duty in (*own, *duties):
         threading.Thread(target=_repeat, args=(duty, runtime, stop), name=duty.name, daemon=True).start()
     stop.wait()
@@ -108,7 +113,12 @@ def claim_name(runtime: Runtime) -> None:
         if other.host != socket.gethostname() or _runs(other.pid):
             raise Conflict(
                 "worker_id_taken",
-                f"Un worker « {other.id} » travaille déjà (processus {other.pid} sur {other.host}).",
+                Text(
+                    "Un worker « {worker} » travaille déjà (processus {process} sur {host}).",
+                    worker=other.id,
+                    process=other.pid,
+                    host=other.host,
+                ),
                 "Arrêtez-le, ou donnez un autre nom à celui-ci par CLOCHER_WORKER_ID.",
             )
 

@@ -72,13 +72,16 @@ class Stage:
             session.flush()
             return service.id, self._queue(session, service.id, "create_server")
 
-    def ask(self, service_id: int, kind: str) -> int:
+    def ask(self, service_id: int, kind: str, **parameters: Any) -> int:
         """A flow of another kind on a service; its id."""
         with territory_session(self.owner, "tests") as session:
-            return self._queue(session, service_id, kind)
+            return self._queue(session, service_id, kind, parameters)
 
-    def _queue(self, session: Any, service_id: int, kind: str) -> int:
-        flow = Flow(member_id=self.member_id, service_id=service_id, kind=kind, requested_by="tests")
+    def _queue(self, session: Any, service_id: int, kind: str, parameters: dict[str, Any] | None = None) -> int:
+        flow = Flow(
+            member_id=self.member_id, service_id=service_id, kind=kind, parameters=parameters or {},
+            requested_by="tests",
+        )  # fmt: skip
         session.add(flow)
         session.flush()
         return flow.id
@@ -96,6 +99,23 @@ class Stage:
         """How many flows have not ended."""
         with territory_session(self.owner, "tests") as session:
             return session.scalar(sa.select(sa.func.count()).where(Flow.state.in_(FLOW_LIVE))) or 0
+
+    def do(self, service_id: int, kind: str, **parameters: Any) -> Flow:
+        """A flow of another kind on a service, once it has ended."""
+        (flow,) = self.rest(self.ask(service_id, kind, **parameters))
+        return flow
+
+    def held(self, flow: int, seconds: float = SECONDS) -> Flow:
+        """The flow, once it is held."""
+
+        def found() -> Flow | None:
+            (row,) = self.rows(Flow, Flow.id == flow)
+            assert not row.ended_at, f"flow {flow} is {row.state}: {row.error_code} {row.error_detail}"
+            return row if row.state == "held" else None
+
+        held = eventually(found, f"flow {flow} held", seconds)
+        assert held
+        return held
 
     def rest(self, *flows: int, seconds: float = SECONDS) -> list[Flow]:
         """The flows, once they have ended."""

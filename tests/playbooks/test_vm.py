@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cloud
 
 def variables(machine: Machine, *people: str, **more: object) -> dict[str, Any]:
     keys = [machine.key(person) for person in people]
-    return {"admin": "mairie-admin", "ssh_keys": keys, "data_volume": machine.volume_id, **more}
+    return {"admin": "mairie-admin", "ssh_keys": keys, "volumes": [{"id": machine.volume_id, "mount": "/data"}], **more}
 
 
 def run(machine: Machine, *people: str, **more: object) -> tuple[Outcome, list[PlayEvent]]:
@@ -39,7 +39,7 @@ def first(machine: Machine) -> Outcome:
 
 def test_the_guest_is_well_after_the_first_run(machine: Machine, first: Outcome) -> None:
     assert first.changed > 0
-    readiness.check_health(machine.settings, machine.guest, variables(machine))
+    readiness.check_health(machine.settings, machine.guest, ["/data"])
 
 
 def test_a_second_run_changes_nothing(machine: Machine, first: Outcome) -> None:
@@ -82,7 +82,7 @@ def test_it_lets_in_what_is_named_only(machine: Machine, first: Outcome) -> None
 def test_it_comes_back_with_all_of_it(machine: Machine, first: Outcome) -> None:
     inside(machine, "sudo", "touch", "/data/kept")
     machine.restart()
-    readiness.check_health(machine.settings, machine.guest, variables(machine))
+    readiness.check_health(machine.settings, machine.guest, ["/data"])
     assert inside(machine, "ls", "/data/kept") == "/data/kept"
     assert "policy drop" in inside(machine, "sudo", "nft", "list", "table", "inet", "baseline")
 

@@ -1,0 +1,183 @@
+"""What is done to a service, each told as the sentence that describes it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from orchestrator import runs, services
+from orchestrator import steps_cloud as cloud
+from orchestrator import steps_guest as guest
+from orchestrator import steps_sizes as sizes
+from orchestrator import steps_snapshots as snapshots
+from orchestrator import steps_volumes as volumes
+from orchestrator.steps import Run
+
+
+def create_server(run: Run) -> None:
+    """Project ready → volume, port, server asked for → address while it builds → configured → healthy → active."""
+    wanted = run.specification
+    run.step("project", cloud.check_place)
+    if wanted["disk_gib"]:
+        run.step("volume", partial(volumes.make_volume, disk_gib=int(wanted["disk_gib"])), undo=volumes.remove_volume)
+    run.step("port", cloud.make_port, undo=cloud.remove_port)
+    run.step("server", cloud.make_server, undo=cloud.remove_server)
+    if wanted["public_address"]:
+        run.step("address", cloud.make_address, undo=cloud.remove_address)
+    run.step("build", cloud.wait_until_built)
+    if wanted["disk_gib"]:
+        run.step("attach", volumes.attach_volume)
+    if wanted["play"]:
+        run.step("configure", guest.configure)
+        run.step("health", guest.check_health)
+    run.step("activate", runs.finish_as("active"))
+
+
+def delete_server(run: Run) -> None:
+    """Everything that the service has goes, whatever of it is still there; then its quota is free."""
+    for snapshot_id in run.facts.get("snapshots", ()):
+        run.step(f"snapshot {snapshot_id}", partial(snapshots.remove_with_service, snapshot_id=snapshot_id))
+    run.step("address", cloud.remove_address)
+    run.step("server", cloud.remove_server)
+    run.step("volume", volumes.remove_volume)
+    for role in run.facts.get("volumes", ()):
+        if role != volumes.MAIN:
+            run.step(f"volume {role}", partial(volumes.remove_volume, role=role))
+    run.step("port", cloud.remove_port)
+    run.step("release", runs.finish_as("deleted"))
+
+
+def stop_server(run: Run) -> None:
+    """The server stops; its meters go on at the price of a stopped one."""
+    run.step("stop", cloud.stop_server)
+    run.step("rest", runs.finish_as("stopped"))
+
+
+def start_server(run: Run) -> None:
+    """The server runs again, with the volumes that it was given or lost while it was off."""
+    run.step("start", cloud.start_server)
+    if run.specification["play"]:
+        run.step("mount", guest.mount_volumes)
+        run.step("health", guest.check_health)
+    run.step("activate", runs.finish_as("active"))
+
+
+def reboot_server(run: Run) -> None:
+    """The server restarts, by its own system or (`hard`) by pulling the plug."""
+    run.step("reboot", cloud.reboot_server)
+    if run.specification["play"]:
+        run.step("health", guest.check_health)
+    run.step("activate", runs.finish_as(None))
+
+
+def resize_server(run: Run) -> None:
+    """The server takes its new size, proves itself and keeps it; else it has the former one back."""
+    run.step("resize", sizes.take_size, undo=sizes.give_size_back)
+    if guest.answers(run):
+        run.step("health", guest.check_health)
+    run.step("confirm", sizes.keep_size)
+    run.step("activate", sizes.finish)
+
+
+def rename_server(run: Run) -> None:
+    """Host name in the guest, name in the cloud, name of the service."""
+    name = run.parameters["name"]
+    if run.specification["play"]:
+        run.step("hostname", guest.rename, undo=guest.restore_name)
+        run.step("health", partial(guest.check_health, hostname=name))
+    run.step("name", cloud.name_server, undo=cloud.unname_server)
+
+    def change(session: Session) -> None:
+        services.rename(session, run.owner.service_id, name, flow_id=run.flow_id)
+
+    run.step("activate", runs.finish_as(None, change))
+
+
+def add_volume(run: Run) -> None:
+    """A new volume, attached and, unless the server is off, mounted at `/srv/<role>`."""
+    wanted = run.parameters
+    role, gib = wanted["role"], int(wanted["disk_gib"])
+    remove = partial(volumes.remove_volume, role=role)
+    run.step("volume", partial(volumes.make_volume, role=role, disk_gib=gib), undo=remove)
+    run.step("attach", partial(volumes.attach_volume, role=role), undo=partial(volumes.detach_volume, role=role))
+    if guest.answers(run):
+        run.step("mount", guest.mount_volumes, undo=partial(guest.mount_volumes, without=role))
+
+    def change(session: Session) -> None:
+        volumes.specify(session, run, role, gib, wanted.get("name"))
+
+    run.step("activate", runs.finish_as(None, change))
+
+
+def grow_volume(run: Run) -> None:
+    """The volume grows, then its file system in the guest; one that is off does that when it starts."""
+    run.step("extend", volumes.extend_volume)
+    if guest.answers(run):
+        run.step("mount", guest.mount_volumes)
+    run.step("activate", runs.finish_as(None))
+
+
+def remove_volume(run: Run) -> None:
+    """The guest lets go of the volume, which is then detached and deleted with its data."""
+    role = run.parameters["role"]
+    run.step("check", volumes.check_free)
+    if guest.answers(run):
+        run.step("unmount", partial(guest.unmount_volume, role=role), undo=guest.mount_volumes)
+    run.step("detach", partial(volumes.detach_volume, role=role), undo=partial(volumes.attach_volume, role=role))
+    run.step("volume", partial(volumes.remove_volume, role=role))
+    run.step("activate", runs.finish_as(None, lambda session: volumes.specify(session, run, role, 0)))
+
+
+def add_address(run: Run) -> None:
+    """A public address that leads to the server."""
+    run.step("address", cloud.make_address, undo=cloud.remove_address)
+    run.step("activate", runs.finish_as(None, partial(_specify, run, public_address=True)))
+
+
+def remove_address(run: Run) -> None:
+    """The public address is given back."""
+    run.step("address", cloud.remove_address)
+    run.step("activate", runs.finish_as(None, partial(_specify, run, public_address=False)))
+
+
+def replace_keys(run: Run) -> None:
+    """The member's account opens with these keys, and no others."""
+    if run.specification["play"]:
+        run.step("keys", guest.write_keys, undo=guest.restore_keys)
+    run.step("activate", runs.finish_as(None, partial(_specify, run, ssh_keys=run.parameters["ssh_keys"])))
+
+
+def snapshot_server(run: Run) -> None:
+    """The guest writes all to its disks; then the server's own and each data volume are kept as they are."""
+    if guest.answers(run):
+        run.step("flush", guest.flush)
+    for role in run.facts["volumes"]:
+        run.step(
+            f"keep {role}",
+            partial(snapshots.make_volume_snapshot, volume=role),
+            undo=partial(snapshots.remove_volume_snapshot, volume=role),
+        )
+    run.step("image", snapshots.make_image, undo=snapshots.remove_image)
+    run.step("ready", snapshots.finish)
+
+
+def delete_snapshot(run: Run) -> None:
+    """All that the snapshot is made of goes."""
+    run.step("mark", snapshots.begin_removal)
+    run.step("parts", partial(snapshots.remove_parts, snapshot_id=run.parameters["snapshot_id"]))
+    run.step("release", snapshots.finish_removal)
+
+
+def restore_server(run: Run) -> None:
+    """The server is made anew from the snapshot, then configured as the service is today; its volumes stay."""
+    run.step("check", snapshots.check_ready)
+    run.step("rebuild", snapshots.rebuild_server)
+    if run.specification["play"]:
+        run.step("configure", guest.configure)
+        run.step("health", guest.check_health)
+    run.step("activate", runs.finish_as(None))
+
+
+def _specify(run: Run, session: Session, **changes: object) -> None:
+    services.change_specification(session, run.owner.service_id, changes, flow_id=run.flow_id)
