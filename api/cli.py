@@ -24,6 +24,8 @@ COMMANDS = {
     "periods": "Billing months: draft, check, close.",
     "statements": "Members' accounts: list, show, export, verify.",
     "tokens": "Keys to the API: make, list, revoke.",
+    "webhooks": "Who is told of events: list, add, test, replay.",
+    "mails": "What was mailed: list, retry.",
     "audit": "The audit trail: list and verify.",
     "worker": "Run the worker that executes flows.",
     "serve": "Run the portal and the API.",

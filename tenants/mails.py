@@ -89,7 +89,7 @@ class Claim:
 
 
 def send(sender: Sender) -> int:
-    """Send the mails that are due; how many were tried. One may leave twice, with the same Message-ID; none gets lost."""
+    """Send the mails that are due; how many were tried. One may leave twice, with the same Message-ID."""
     claims = _claim(sender)
     for claim in claims:
         error: ClocherError | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from api import telling
 from orchestrator import log, worker
 from orchestrator.settings import load
 from orchestrator.worker import Duty
@@ -14,6 +15,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("member_changes", 1, members_working.work),
     Duty("capacity", 60, capacity.watch),
     Duty("retention", 3600, trail.purge),
+    *telling.DUTIES,
 )
 
 
