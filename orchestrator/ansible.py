@@ -25,7 +25,7 @@ from ansible_runner.interface import init_runner
 from pydantic import SecretStr
 
 from orchestrator import ssh
-from orchestrator.errors import ClocherError
+from orchestrator.errors import ClocherError, Text
 from orchestrator.settings import ROOT, Settings
 from orchestrator.ssh import Guest
 
@@ -265,7 +265,7 @@ def failed(settings: Settings, play: str, guest: Guest, course: Course, output: 
     if course.asked_to_end is not None:
         return ClocherError(
             "play_timeout",
-            f"La configuration de la machine n’a pas abouti en {settings.ansible_timeout:g} s.",
+            Text("La configuration de la machine n’a pas abouti en {seconds:g} s.", seconds=settings.ansible_timeout),
             "Prévenez la DSI.",
             detail=f"{play} on {guest.hostname}: {output[-MESSAGE_LENGTH:]}",
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.cloud import Cloud, Tag, instant, read_tag, translated
-from orchestrator.errors import CloudNotFound
+from orchestrator.errors import CloudNotFound, Text
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def find_network(cloud: Cloud, name: str) -> str:
         found = cloud.connection.network.find_network(name)
     if found is None:
         raise CloudNotFound(
-            "cloud_not_found", f"Le réseau « {name} » n’existe pas dans le nuage.", "Corrigez CLOCHER_EXTERNAL_NETWORK."
+            "cloud_not_found",
+            Text("Le réseau « {name} » n’existe pas dans le nuage.", name=name),
+            "Corrigez CLOCHER_EXTERNAL_NETWORK.",
         )
     return str(found.id)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.cloud import Cloud, translated
-from orchestrator.errors import CloudNotFound
+from orchestrator.errors import CloudNotFound, Text
 
 ROLE = "member"  # the least role that makes servers, volumes, networks and routers in a project
 # The quotas that we set, by the service that keeps them, as the SDK names them.
@@ -54,7 +54,9 @@ def open_domain(cloud: Cloud) -> Domain:
         roles = list(domain.connection.identity.roles(name=ROLE))
     if not roles:
         raise CloudNotFound(
-            "cloud_not_found", f"Le rôle « {ROLE} » n’existe pas dans le nuage.", "Créez-le dans Keystone."
+            "cloud_not_found",
+            Text("Le rôle « {role} » n’existe pas dans le nuage.", role=ROLE),
+            "Créez-le dans Keystone.",
         )
     return Domain(domain, access.domain_id, access.user_id, roles[0].id)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.cloud import Cloud, translated
-from orchestrator.errors import CloudError
+from orchestrator.errors import CloudError, Text
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _only(found: Iterable[Any], name: str) -> Any | None:
     if len(things) > 1:
         raise CloudError(
             "cloud_ambiguous",
-            f"Le nuage a {len(things)} choses nommées « {name} » dans le même projet.",
+            Text("Le nuage a {count} choses nommées « {name} » dans le même projet.", count=len(things), name=name),
             "Gardez celle qui sert et supprimez les autres, puis recommencez.",
             detail=", ".join(thing.id for thing in things),
         )

@@ -15,7 +15,7 @@ from orchestrator.cloud import Cloud
 from orchestrator.cloud_network import find_network
 from orchestrator.cloud_projects import Domain
 from orchestrator.cloud_routing import Rule
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, Text
 from orchestrator.settings import Settings
 
 T = TypeVar("T")
@@ -215,8 +215,13 @@ def _subnet(walk: Walk, network_id: str) -> str:
     if found.cidr != cidr:
         raise Conflict(
             "subnet_kept",
-            f"Le sous-réseau de {name} est {found.cidr} dans le nuage et {cidr} ici : il ne change pas une fois créé.",
-            f"Déclarez « subnet: {found.cidr} », ou retirez du nuage le réseau de ce membre.",
+            Text(
+                "Le sous-réseau de {name} est {present} dans le nuage et {cidr} ici : il ne change pas une fois créé.",
+                name=name,
+                present=found.cidr,
+                cidr=cidr,
+            ),
+            Text("Déclarez « subnet: {present} », ou retirez du nuage le réseau de ce membre.", present=found.cidr),
         )
     if found.nameservers != nameservers:
         change = Change("nameservers", ", ".join(found.nameservers) or None, ", ".join(nameservers) or None)

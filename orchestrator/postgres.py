@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orchestrator.errors import Unavailable
+from orchestrator.errors import Text, Unavailable
 
 STARTS = 3  # tries to start the server
 
@@ -34,7 +34,7 @@ def ensure_running(data: Path) -> str:
         raise Unavailable(
             "database_unavailable",
             "La base de données embarquée ne démarre pas.",
-            f"Lisez {data / 'log'}.",
+            Text("Lisez {path}.", path=data / "log"),
             detail=str(error),
         ) from error
 

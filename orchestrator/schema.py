@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from orchestrator.database import ROLES, connect, role_password, url_for
-from orchestrator.errors import InvalidInput, Unavailable
+from orchestrator.errors import InvalidInput, Text, Unavailable
 from orchestrator.settings import Settings
 
 MINIMUM = 150000  # PostgreSQL 15
@@ -67,7 +67,9 @@ def _check_version(connection: sa.Connection) -> None:
     version = connection.execute(sa.text("SELECT current_setting('server_version_num')::int")).scalar_one()
     if version < MINIMUM:
         raise InvalidInput(
-            "postgresql_too_old", f"PostgreSQL {version // 10000} est trop ancien.", "Il faut la version 15."
+            "postgresql_too_old",
+            Text("PostgreSQL {version} est trop ancien.", version=version // 10000),
+            "Il faut la version 15.",
         )
 
 

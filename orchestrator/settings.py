@@ -18,7 +18,7 @@ from pydantic_settings import (
 )
 
 from orchestrator import colours
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import InvalidInput, Text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -209,5 +209,5 @@ def load() -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         raise InvalidInput(
-            "invalid_settings", f"Réglage refusé : {wrong}", "Corrigez CLOCHER_* ou clocher.toml."
+            "invalid_settings", Text("Réglage refusé : {wrong}", wrong=wrong), "Corrigez CLOCHER_* ou clocher.toml."
         ) from error

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from orchestrator.errors import ClocherError, Unavailable
+from orchestrator.errors import ClocherError, Text, Unavailable
 from orchestrator.settings import Settings
 
 CONNECT_SECONDS = 10
@@ -124,7 +124,7 @@ def unreachable(address: str, detail: str) -> Unavailable:
     """The error `guest_unreachable`."""
     return Unavailable(
         "guest_unreachable",
-        f"La machine {address} ne répond pas en SSH.",
+        Text("La machine {address} ne répond pas en SSH.", address=address),
         "L’opération sera réessayée ; si cela persiste, prévenez la DSI.",
         detail=detail,
     )

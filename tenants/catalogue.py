@@ -129,7 +129,11 @@ def find(session: Session, slug: str) -> Offer:
     offer = session.scalar(sa.select(Offer).where(Offer.slug == slug, Offer.state == "published"))
     if offer is None:
         known = ", ".join(offer.slug for offer in published(session)) or "aucune pour l’instant"
-        raise InvalidInput("unknown_offer", f"L’offre « {slug} » n’existe pas.", f"Offres proposées : {known}.")
+        raise InvalidInput(
+            "unknown_offer",
+            Text("L’offre « {slug} » n’existe pas.", slug=slug),
+            Text("Offres proposées : {known}.", known=known),
+        )
     return offer
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -63,6 +63,8 @@ def _network(value: str) -> str:
     return str(network)
 
 
+Kind = Literal["commune", "epci", "syndicat", "public_body", "company"]
+KINDS: tuple[str, ...] = get_args(Kind)
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 Count = Annotated[int, BeforeValidator(_whole)]
 Year = Annotated[Count, Field(ge=2000, le=2099)]
@@ -100,7 +102,7 @@ class Declaration(Declared):
 
     slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
     name: Line
-    kind: Literal["commune", "epci", "syndicat", "public_body", "company"]
+    kind: Kind
     siren: Annotated[str, Field(pattern=r"^[0-9]{9}$"), AfterValidator(_siren)]
     siret: Annotated[str, Field(pattern=r"^[0-9]{14}$"), AfterValidator(_siret)]
     # COG: five characters, 2A and 2B in Corsica.
@@ -145,7 +147,7 @@ def load(directory: Path) -> tuple[Declaration, ...]:
     if not directory.is_dir():
         raise NotFound(
             "unknown_territory",
-            f"Aucun territoire n’est déclaré dans {directory}.",
+            Text("Aucun territoire n’est déclaré dans {directory}.", directory=directory),
             "Créez ce dossier avec territory.yaml, ou choisissez un autre territoire (CLOCHER_TERRITORY).",
         )
     declared, problems = read(directory)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import InvalidInput, Text
 from tenants.declarations_yaml import BrokenYaml, parse
 
 CRITERIA = ("population", "usage", "vcpu", "equal")
@@ -35,7 +35,7 @@ def _sum_to_one(weights: dict[str, Decimal]) -> dict[str, Decimal]:
     return weights
 
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+Words = Annotated[str, Field(min_length=1, max_length=200)]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
 Hourly = Annotated[Decimal, _decimal(r"[0-9]{1,10}(\.[0-9]{1,8})?", "0.00650")]
@@ -54,7 +54,7 @@ class Tariff(Declared):
     """Prices from a day on, local midnight: euros for one unit of a meter during one hour, by the meter's code."""
 
     start: date = Field(alias="from")
-    book: Text
+    book: Words
     hourly: Annotated[dict[str, Hourly], Field(min_length=1)]
 
 
@@ -64,7 +64,7 @@ class Key(Declared):
     code: Code
     version: Annotated[int, Field(ge=1)]
     start: date = Field(alias="from")
-    deliberation: Text
+    deliberation: Words
     weights: Annotated[
         dict[Literal["population", "usage", "vcpu", "equal"], Weight],
         Field(min_length=1),
@@ -76,7 +76,7 @@ class Pool(Declared):
     """A cost to share: euros a month since a month, and exceptions for single months."""
 
     code: Code
-    label: dict[Literal["fr", "en"], Text]
+    label: dict[Literal["fr", "en"], Words]
     section: Literal["fonctionnement", "investissement"] = "fonctionnement"
     key: Code
     monthly: dict[Month, Amount] = Field(default_factory=dict)
@@ -132,10 +132,14 @@ def _read(path: Path, kind: type[File]) -> File:
         return kind.model_validate(value)
     except BrokenYaml as error:
         raise InvalidInput(
-            "broken_yaml", f"{path.name}:{error.line}: {error.sentence}.", "Corrigez la syntaxe du fichier."
+            "broken_yaml",
+            Text("{path}:{line}: {why}.", path=path.name, line=error.line, why=error.sentence),
+            "Corrigez la syntaxe du fichier.",
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput("missing_file", f"{path} ne se lit pas.", "Écrivez ce fichier, en UTF-8.") from error
+        raise InvalidInput(
+            "missing_file", Text("{path} ne se lit pas.", path=path), "Écrivez ce fichier, en UTF-8."
+        ) from error
     except ValidationError as error:
         raise _refused(
             path.name,
@@ -163,7 +167,7 @@ def _refuse_twice(keys: Iterable[tuple[str, ...]], name: str) -> None:
 def _refused(name: str, problems: list[str]) -> InvalidInput:
     return InvalidInput(
         "invalid_declaration",
-        f"{name} est refusé : {' ; '.join(problems)}.",
+        Text("{name} est refusé : {why}.", name=name, why=" ; ".join(problems)),
         "Rien n’a été changé ; corrigez ce fichier puis recommencez.",
         facts={"problems": problems},
     )

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit, places
 from orchestrator.cloud import Cloud
 from orchestrator.database import territory_session
-from orchestrator.errors import ClocherError, Conflict, NotFound
+from orchestrator.errors import ClocherError, Conflict, NotFound, Text
 from orchestrator.places import Change, Ids, Site, Walk, Wanted
 from orchestrator.settings import Settings
 from orchestrator.tables import Member, Place, Service
@@ -154,8 +154,8 @@ def _compare(site: Site, draft: MemberPlan, known: dict[str, Known], tell: Tell)
 def _renamed(old: str, new: str) -> Conflict:
     return Conflict(
         "member_renamed",
-        f"« {new} » a le SIRET de « {old} », qui est déjà membre : un slug ne change pas.",
-        f"Déclarez-le de nouveau sous « {old} » ; son nom, lui, peut changer.",
+        Text("« {new} » a le SIRET de « {old} », qui est déjà membre : un slug ne change pas.", new=new, old=old),
+        Text("Déclarez-le de nouveau sous « {old} » ; son nom, lui, peut changer.", old=old),
     )
 
 
@@ -227,7 +227,10 @@ def _write(engine: sa.Engine, member: MemberPlan, actor: str) -> int:
     except IntegrityError as error:
         raise Conflict(
             "member_conflict",
-            f"Les données de « {member.slug} » ont changé entre-temps, ou un autre membre a son SIRET ou son réseau.",
+            Text(
+                "Les données de « {slug} » ont changé entre-temps, ou un autre membre a son SIRET ou son réseau.",
+                slug=member.slug,
+            ),
             "Relancez « clocher members plan ».",
             detail=str(error.orig),
         ) from error
@@ -270,7 +273,9 @@ def remove(engine: sa.Engine, cloud: Cloud, slug: str, *, actor: str) -> bool:
             Service.member_id == member.id, Service.state.not_in(("deleted", "failed"))
         )
         if session.scalar(living):
-            raise Conflict("member_has_services", f"« {slug} » a encore des services.", "Supprimez-les d’abord.")
+            raise Conflict(
+                "member_has_services", Text("« {slug} » a encore des services.", slug=slug), "Supprimez-les d’abord."
+            )
     gone = places.remove(places.open_site(cloud), places.name_for(cloud.settings, slug))
     with territory_session(engine, actor) as session:
         session.execute(sa.delete(Place).where(Place.member_id == member.id))
@@ -282,5 +287,5 @@ def find(session: Session, slug: str) -> Member:
     """The member `slug`; NotFound `unknown_member` when there is none."""
     member = session.scalar(sa.select(Member).where(Member.slug == slug))
     if member is None:
-        raise NotFound("unknown_member", f"Aucun membre « {slug} ».", "Voyez « clocher members list ».")
+        raise NotFound("unknown_member", Text("Aucun membre « {slug} ».", slug=slug), "Voyez « clocher members list ».")
     return member

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, Text
 
 
 def choose(pool: str, prefix: int, taken: Iterable[str], count: int) -> list[str]:
@@ -20,7 +20,11 @@ def choose(pool: str, prefix: int, taken: Iterable[str], count: int) -> list[str
     if len(free) < count:
         raise Conflict(
             "no_free_subnet",
-            f"Le réseau {pool} n’a plus de sous-réseau /{prefix} libre pour un nouveau membre.",
+            Text(
+                "Le réseau {pool} n’a plus de sous-réseau /{prefix} libre pour un nouveau membre.",
+                pool=pool,
+                prefix=prefix,
+            ),
             "Agrandissez CLOCHER_MEMBER_NETWORKS, ou déclarez un « subnet » pour ce membre.",
         )
     return free

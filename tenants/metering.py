@@ -12,7 +12,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, Text
 from tenants.tables import Period
 
 # What a sample invents is metered in sample periods only, and never with what really happened.
@@ -88,7 +88,9 @@ def meter(session: Session, period: Period, until: datetime) -> int:
     """
     chosen = parameters(period, until)
     if period.during.lower and until <= period.during.lower:
-        raise Conflict("not_started", f"La période {period.label} n’a pas commencé.", "Attendez son début.")
+        raise Conflict(
+            "not_started", Text("La période {month} n’a pas commencé.", month=period.label), "Attendez son début."
+        )
     session.execute(sa.text("DELETE FROM usage_intervals WHERE period_id = :period"), {"period": period.id})
     result = session.execute(sa.text(INSERT), chosen)
     period.metered_until = min(until, period.during.upper or until)

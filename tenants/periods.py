@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict, InvalidInput, NotFound
+from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
 from tenants import checks, metering, pools, rating, sharing, statements
 from tenants.finance import Sharing
 from tenants.prices import midnight
@@ -24,7 +24,9 @@ from tenants.tables import Period, Statement
 def bounds(label: str, timezone: str) -> Range[datetime]:
     """The instants of the month `label` (2026-10) there: [first midnight, midnight after the last day)."""
     if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", label):
-        raise InvalidInput("invalid_period", f"« {label} » n’est pas un mois.", "Écrivez-le comme 2026-10.")
+        raise InvalidInput(
+            "invalid_period", Text("« {month} » n’est pas un mois.", month=label), "Écrivez-le comme 2026-10."
+        )
     year, month = map(int, label.split("-"))
     following = date(year + month // 12, month % 12 + 1, 1)
     return Range(midnight(date(year, month, 1), timezone), midnight(following, timezone))
@@ -48,7 +50,9 @@ def find(session: Session, label: str, *, lock: bool = False) -> Period:
     period = session.scalars(query).one_or_none()
     if period is None:
         raise NotFound(
-            "unknown_period", f"La période {label} n’existe pas.", "Lancez « clocher periods draft » pour l’établir."
+            "unknown_period",
+            Text("La période {month} n’existe pas.", month=label),
+            "Lancez « clocher periods draft » pour l’établir.",
         )
     return period
 
@@ -80,7 +84,11 @@ def check(session: Session, label: str) -> list[checks.Difference]:
     period = find(session, label, lock=True)
     _refuse_closed(period)
     if period.metered_until is None:
-        raise Conflict("not_drafted", f"La période {label} n’est pas établie.", "Lancez « clocher periods draft ».")
+        raise Conflict(
+            "not_drafted",
+            Text("La période {month} n’est pas établie.", month=label),
+            "Lancez « clocher periods draft ».",
+        )
     found = checks.differences(session, period, period.metered_until)
     period.state = "draft" if found else "checked"
     audit.record(session, "period.check", f"period {label}", detail={"differences": len(found)})
@@ -97,19 +105,25 @@ def close(session: Session, label: str, now: datetime) -> Period:
     _refuse_closed(period)
     if period.state != "checked":
         raise Conflict(
-            "not_checked", f"La période {label} n’est pas contrôlée.", "Lancez « clocher periods check » d’abord."
+            "not_checked",
+            Text("La période {month} n’est pas contrôlée.", month=label),
+            "Lancez « clocher periods check » d’abord.",
         )
     assert period.during.upper
     over = now >= period.during.upper and period.metered_until == period.during.upper
     if not over and not period.sample:
         raise Conflict(
             "period_not_over",
-            f"La période {label} n’a pas été établie jusqu’à sa fin.",
+            Text("La période {month} n’a pas été établie jusqu’à sa fin.", month=label),
             "Attendez la fin du mois, puis établissez-la et contrôlez-la de nouveau.",
         )
     if checks.differences(session, period, period.metered_until or now):
         # Facts can come between the check and now.
-        raise Conflict("not_checked", f"Des faits sont arrivés depuis le contrôle de {label}.", "Établissez-la encore.")
+        raise Conflict(
+            "not_checked",
+            Text("Des faits sont arrivés depuis le contrôle de {month}.", month=label),
+            "Établissez-la encore.",
+        )
     digest = statements.seal(session, period)
     period.state, period.closed_at, period.closed_by = "closed", now, str(session.info["actor"])
     audit.record(session, "period.close", f"period {label}", detail={"sample": period.sample, "digest": digest})
@@ -143,7 +157,9 @@ def _open(session: Session, label: str, timezone: str, sample: bool) -> Period:
     )
     period = find(session, label, lock=True)
     if period.sample != sample and sample:
-        raise Conflict("period_is_real", f"La période {label} n’est pas un exemple.", "Choisissez un autre mois.")
+        raise Conflict(
+            "period_is_real", Text("La période {month} n’est pas un exemple.", month=label), "Choisissez un autre mois."
+        )
     return period
 
 
@@ -151,6 +167,6 @@ def _refuse_closed(period: Period) -> None:
     if period.state == "closed":
         raise Conflict(
             "period_closed",
-            f"La période {period.label} est close : elle ne change plus.",
+            Text("La période {month} est close : elle ne change plus.", month=period.label),
             "Une correction se fait dans une période suivante.",
         )

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, Text
 from tenants.finance import Key, Sharing
 from tenants.tables import AllocationKey, CostPool, Period
 
@@ -29,7 +29,11 @@ def apply_keys(session: Session, declared: Sharing) -> list[Key]:
         elif (found.weights, found.during.lower) != (_texts(key), key.start):
             raise Conflict(
                 "key_rewritten",
-                f"La clé « {key.code} » version {key.version} est déjà adoptée avec une autre règle.",
+                Text(
+                    "La clé « {code} » version {version} est déjà adoptée avec une autre règle.",
+                    code=key.code,
+                    version=key.version,
+                ),
                 "Remettez-la comme elle était et déclarez une version nouvelle.",
             )
     return new
@@ -70,7 +74,9 @@ def _refuse_in_closed_periods(session: Session, key: Key) -> None:
     )
     if label:
         raise Conflict(
-            "period_closed", f"La clé « {key.code} » changerait {label}, qui est clos.", "Faites-la débuter après."
+            "period_closed",
+            Text("La clé « {code} » changerait {month}, qui est clos.", code=key.code, month=label),
+            "Faites-la débuter après.",
         )
 
 
@@ -97,7 +103,7 @@ def _key_of(session: Session, code: str, label: str) -> int:
     if found is None:
         raise Conflict(
             "missing_key",
-            f"La clé « {code} » n’a pas de version en vigueur le {first.isoformat()}.",
+            Text("La clé « {code} » n’a pas de version en vigueur le {day}.", code=code, day=first),
             "Déclarez-la dans pools.yaml puis lancez « clocher prices apply ».",
         )
     return found

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict, InvalidInput
+from orchestrator.errors import Conflict, InvalidInput, Text
 from tenants.finance import PriceBook
 from tenants.tables import Meter, Period, Price
 
@@ -93,7 +93,7 @@ def missing_price(meter: str, at: datetime) -> Conflict:
     """The error that says which meter has no price, and when first."""
     return Conflict(
         "missing_price",
-        f"Le compteur « {meter} » n’a pas de prix le {at.isoformat()}.",
+        Text("Le compteur « {meter} » n’a pas de prix le {day}.", meter=meter, day=at),
         "Complétez prices.yaml puis lancez « clocher prices apply ».",
         facts={"meter": meter, "at": at.isoformat()},
     )
@@ -101,7 +101,9 @@ def missing_price(meter: str, at: datetime) -> Conflict:
 
 def _unknown_meter(code: str) -> InvalidInput:
     return InvalidInput(
-        "unknown_meter", f"Le compteur « {code} » n’existe pas ou ne se facture pas.", "Corrigez son nom."
+        "unknown_meter",
+        Text("Le compteur « {code} » n’existe pas ou ne se facture pas.", code=code),
+        "Corrigez son nom.",
     )
 
 
@@ -182,7 +184,11 @@ def _rewritten(code: str, start: datetime | None) -> Conflict:
     since = start.isoformat() if start else "l’origine"
     return Conflict(
         "price_rewritten",
-        f"Le prix de « {code} » depuis {since} est déjà publié ; prices.yaml en déclare un autre ou aucun.",
+        Text(
+            "Le prix de « {code} » depuis {since} est déjà publié ; prices.yaml en déclare un autre ou aucun.",
+            code=code,
+            since=since,
+        ),
         "Remettez-le comme il était et déclarez un nouveau tarif à une date ultérieure.",
         facts={"meter": code, "from": since},
     )
@@ -200,7 +206,12 @@ def refuse_in_closed_periods(session: Session, new: list[NewPrice]) -> None:
         if label:
             raise Conflict(
                 "period_closed",
-                f"Le prix de « {price.meter} » du {price.start.date()} changerait {label}, qui est clos.",
+                Text(
+                    "Le prix de « {meter} » du {day} changerait {month}, qui est clos.",
+                    meter=price.meter,
+                    day=price.start.date(),
+                    month=label,
+                ),
                 "Faites débuter ce tarif après la dernière période close.",
                 facts={"period": label, "meter": price.meter},
             )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, Text
 from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, FlowStep, Member, Resource, ResourceEvent, Service
 from tenants import statements
 from tenants.tables import Order, Period, Statement
@@ -66,7 +66,9 @@ def member(session: Session, slug: str) -> Member:
     """The member of that slug, if the session may see it; raises `unknown_member`."""
     found = session.scalar(sa.select(Member).where(Member.slug == slug))
     if found is None:
-        raise NotFound("unknown_member", f"Le membre « {slug} » n’existe pas.", "Vérifiez son nom court.")
+        raise NotFound(
+            "unknown_member", Text("Le membre « {slug} » n’existe pas.", slug=slug), "Vérifiez son nom court."
+        )
     return found
 
 

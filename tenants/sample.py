@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict, NotFound
+from orchestrator.errors import Conflict, NotFound, Text
 from orchestrator.tables import Member, Resource, ResourceEvent, Service
 from tenants import periods
 from tenants.finance import Sharing
@@ -50,7 +50,9 @@ def build(session: Session, label: str, declared: Sharing, now: datetime, timezo
     assert during.lower and during.upper
     if period is None:
         if during.upper > now:
-            raise Conflict("sample_not_past", f"{label} n’est pas passé.", "Choisissez un mois passé.")
+            raise Conflict(
+                "sample_not_past", Text("{month} n’est pas passé.", month=label), "Choisissez un mois passé."
+            )
         # In UTC: adding hours to a local time is wrong in the months when the clock changes.
         start, end = during.lower.astimezone(UTC), during.upper.astimezone(UTC)
         _refuse_real_use(session, label, start, end)
@@ -65,7 +67,11 @@ def _refuse_real_use(session: Session, label: str, start: datetime, end: datetim
         .where(ResourceEvent.at < end, ~Resource.cloud_id.startswith(SAMPLE_PREFIX), _lived_after(start))
     )
     if session.scalar(sa.select(real.exists())):
-        raise Conflict("month_in_use", f"De vrais services ont fonctionné en {label}.", "Choisissez un mois antérieur.")
+        raise Conflict(
+            "month_in_use",
+            Text("De vrais services ont fonctionné en {month}.", month=label),
+            "Choisissez un mois antérieur.",
+        )
 
 
 def _lived_after(start: datetime) -> sa.ColumnElement[bool]:

@@ -13,7 +13,7 @@ from fractions import Fraction
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Member
 from tenants.tables import AllocationKey, CostPool, Meter, Period, Statement, StatementLine, UsageInterval
 
@@ -72,7 +72,11 @@ def nothing_to_share_by(subject: str, criterion: str = "") -> Conflict:
     """The error of a sum of weights that is zero."""
     return Conflict(
         "nothing_to_share_by",
-        f"Rien ne permet de répartir « {subject} » : le critère « {criterion or 'poids'} » est nul pour tous.",
+        Text(
+            "Rien ne permet de répartir « {subject} » : le critère « {criterion} » est nul pour tous.",
+            subject=subject,
+            criterion=criterion or "poids",
+        ),
         "Choisissez une autre clé dans pools.yaml pour cette période.",
         facts={"pool": subject, "criterion": criterion},
     )

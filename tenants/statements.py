@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, Text
 from orchestrator.tables import Member, Resource, Service
 from tenants.tables import (
     AllocationKey,
@@ -48,7 +48,9 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
     found = session.execute(query).all()
     if not found and member is not None:
         raise NotFound(
-            "unknown_statement", f"« {member} » n’a pas de relevé pour {period.label}.", "Vérifiez le nom du membre."
+            "unknown_statement",
+            Text("« {member} » n’a pas de relevé pour {month}.", member=member, month=period.label),
+            "Vérifiez le nom du membre.",
         )
     lines = {} if period.state == "closed" else _lines(session, period, member)
     return [
