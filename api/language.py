@@ -100,6 +100,8 @@ def _fill(text: Text, language: str) -> str:
 def _written(value: Any, language: str) -> Any:
     if isinstance(value, Text):
         return _fill(value, language)
+    if isinstance(value, Mapping):
+        return value.get(language) or value[SOURCE]
     if isinstance(value, Decimal):
         return formats.amount(value, language)
     return formats.day(value, language) if isinstance(value, date) else value

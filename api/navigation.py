@@ -14,7 +14,7 @@ from flask import Flask, current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from api.words import N_
+from orchestrator.errors import N_
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from api.language import tell as told
-from api.words import N_
-from orchestrator.errors import ClocherError, InvalidInput, NotFound, Text, Unavailable
+from orchestrator.errors import N_, ClocherError, InvalidInput, NotFound, Text, Unavailable
 
 log = structlog.get_logger(__name__)
 

@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-
-def N_(text: str) -> str:  # noqa: N802  (the name by which gettext's world knows a text that is translated later)
-    """Mark a text for translation where it is declared."""
-    return text
-
+from orchestrator.errors import N_
 
 SERVICE_STATES = {
     "creating": N_("en création"),

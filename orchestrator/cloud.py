@@ -19,6 +19,7 @@ from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 
 from orchestrator.errors import (
+    N_,
     CloudConflict,
     CloudError,
     CloudNotFound,
@@ -27,11 +28,12 @@ from orchestrator.errors import (
     CloudTokenLost,
     CloudUnavailable,
     InvalidInput,
+    Text,
 )
 from orchestrator.settings import Settings
 
-WAIT = "Rien n’est perdu ; réessayez dans quelques minutes ou prévenez la DSI."
-ASK = "Prévenez la DSI : elle a le détail."
+WAIT = N_("Rien n’est perdu ; réessayez dans quelques minutes ou prévenez la DSI.")
+ASK = N_("Prévenez la DSI : elle a le détail.")
 
 
 @dataclass(frozen=True)
@@ -130,14 +132,16 @@ def connect(settings: Settings) -> Cloud:
     """
     path = settings.openstack_config
     if not path.exists():
-        raise _misconfigured(f"{path} n’existe pas.")
+        raise _misconfigured(Text("{path} n’existe pas.", path=path))
     try:
         config = OpenStackConfig(config_files=[str(path)], load_envvars=False)
         region = config.get_one(settings.cloud, api_timeout=settings.cloud_timeout)
         # A service that can't be discovered must be an error, never a guess.
         return Cloud(Connection(config=region, strict_proxies=True), settings)
     except (sdk.SDKException, keystone.ClientException, ValueError, TypeError) as error:
-        raise _misconfigured(f"{path} ne décrit pas le nuage « {settings.cloud} ».", str(error)) from error
+        raise _misconfigured(
+            Text("{path} ne décrit pas le nuage « {cloud} ».", path=path, cloud=settings.cloud), str(error)
+        ) from error
 
 
 def _misconfigured(sentence: str, detail: str = "") -> InvalidInput:

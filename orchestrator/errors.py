@@ -6,7 +6,7 @@ Every error says in a sentence what happened and what to do next; both are shown
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,8 @@ class Text(str):
     """A sentence with its values filled in that still knows its template, so that another language can fill its own.
 
     `Text("Le nom « {name} » est déjà pris.", name=name)` is the French sentence, wherever a string is wanted.
-    A value may be a Text itself, an amount of euros (Decimal) or a day (date): each language writes them its own way.
+    A value may be a Text itself, words declared in both languages ({"fr": …, "en": …}), an amount of euros (Decimal) or
+    a day (date): each language writes them its own way.
     """
 
     template: str
@@ -33,7 +34,20 @@ class Text(str):
         return _refill, (self.template, self.values)
 
 
+def N_(text: str) -> str:  # noqa: N802  (the name that gettext's world knows)
+    """Mark a text where it is declared; it is translated where it is shown."""
+    return text
+
+
+def joined(texts: Iterable[str]) -> Text:
+    """Sentences one after the other, each still knowing its template."""
+    values = {f"sentence_{place}": text for place, text in enumerate(texts)}
+    return Text(" ".join(f"{{{name}}}" for name in values), **values)
+
+
 def _written(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return value["fr"]
     if isinstance(value, Decimal):
         return format_currency(value, "EUR", locale="fr_FR")
     return value.strftime("%d/%m/%Y") if isinstance(value, date) else value

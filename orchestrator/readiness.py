@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from orchestrator import ssh
-from orchestrator.errors import ClocherError, Unavailable, WaitedTooLong
+from orchestrator.errors import N_, ClocherError, Unavailable, WaitedTooLong
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
@@ -20,7 +20,7 @@ PAUSE_SECONDS = 0.2
 # Services that the play has just started get so long to answer.
 HEALTH_SECONDS = 60.0
 NODE_EXPORTER_PORT = 9100
-AGAIN = "Recommencez ; si cela se répète, prévenez la DSI."
+AGAIN = N_("Recommencez ; si cela se répète, prévenez la DSI.")
 
 
 def wait_for_ssh(settings: Settings, address: str) -> None:

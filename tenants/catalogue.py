@@ -17,7 +17,7 @@ from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
 from tenants import parameters, prices
 from tenants.parameters import Rule
-from tenants.parameters import Text as Both
+from tenants.parameters import Words as Both
 from tenants.tables import Offer
 
 OFFERS = Path(__file__).parent / "offers"

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import N_, InvalidInput, Text, joined
 from tenants import ssh_keys
 
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")  # a host name; the services table checks the same
 MOST_KEYS = 20
 
 
-class Text(BaseModel):
-    """A text in the portal's languages."""
+class Words(BaseModel):
+    """Words in the portal's languages."""
 
     model_config = ConfigDict(extra="forbid")
     fr: str = Field(min_length=1)
@@ -26,8 +26,8 @@ class Text(BaseModel):
 class _Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     name: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
-    label: Text
-    help: Text
+    label: Words
+    help: Words
 
 
 class NameRule(_Rule):
@@ -74,7 +74,10 @@ def read(rules: list[dict[str, Any]], given: Mapping[str, Any]) -> dict[str, Any
     """The answers, complete with defaults. Raises InvalidInput whose `facts["errors"]` has one entry a parameter."""
     known = {rule["name"] for rule in rules}
     errors = [
-        _fault(name, _refusal("unknown_parameter", f"Le paramètre « {name} » n’existe pas pour cette offre."))
+        _fault(
+            name,
+            _refusal("unknown_parameter", Text("Le paramètre « {name} » n’existe pas pour cette offre.", name=name)),
+        )
         for name in given
         if name not in known
     ]
@@ -85,7 +88,7 @@ def read(rules: list[dict[str, Any]], given: Mapping[str, Any]) -> dict[str, Any
         except InvalidInput as error:
             errors.append(_fault(rule["name"], error))
     if errors:
-        sentence = " ".join(fault["sentence"] for fault in errors)
+        sentence = joined(fault["sentence"] for fault in errors)
         raise InvalidInput(errors[0]["code"], sentence, errors[0]["action"], facts={"errors": errors})
     return answers
 
@@ -95,7 +98,7 @@ def _answer(rule: dict[str, Any], given: Mapping[str, Any]) -> Any:
         return READERS[rule["type"]](rule, given[rule["name"]])
     if "default" in rule:
         return rule["default"]
-    raise _invalid(rule, "est à remplir")
+    raise _invalid(rule, N_("« {label} » est à remplir."))
 
 
 def _fault(name: str, error: InvalidInput) -> dict[str, str]:
@@ -106,40 +109,49 @@ def _refusal(code: str, sentence: str) -> InvalidInput:
     return InvalidInput(code, sentence, "Corrigez la demande ; rien n’a été commandé.")
 
 
-def _invalid(rule: dict[str, Any], why: str) -> InvalidInput:
-    return _refusal("invalid_parameter", f"« {rule['label']['fr']} » {why}.")
+def _invalid(rule: dict[str, Any], template: str, **values: Any) -> InvalidInput:
+    return _refusal("invalid_parameter", Text(template, label=rule["label"], **values))
 
 
 def _read_name(rule: dict[str, Any], value: Any) -> str:
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise _invalid(rule, "doit commencer par une lettre et n’avoir que a-z, 0-9 et des tirets (40 au plus)")
+        raise _invalid(
+            rule, N_("« {label} » doit commencer par une lettre et n’avoir que a-z, 0-9 et des tirets (40 au plus).")
+        )
     return value
 
 
 def _read_choice(rule: dict[str, Any], value: Any) -> str:
     if not isinstance(value, str) or value not in rule["choices"]:
-        raise _invalid(rule, f"doit être parmi : {', '.join(rule['choices'])}")
+        raise _invalid(rule, N_("« {label} » doit être parmi : {choices}."), choices=", ".join(rule["choices"]))
     return value
 
 
 def _read_integer(rule: dict[str, Any], value: Any) -> int:
     # bool is an int in Python; here it is a mistake.
     if type(value) is not int or not rule["minimum"] <= value <= rule["maximum"]:
-        raise _invalid(rule, f"doit être un entier de {rule['minimum']} à {rule['maximum']}")
+        raise _invalid(
+            rule,
+            N_("« {label} » doit être un entier de {least} à {most}."),
+            least=rule["minimum"],
+            most=rule["maximum"],
+        )
     return value
 
 
 def _read_boolean(rule: dict[str, Any], value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _invalid(rule, "doit être vrai ou faux")
+        raise _invalid(rule, N_("« {label} » doit être vrai ou faux."))
     return value
 
 
 def _read_keys(rule: dict[str, Any], value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
-        raise _invalid(rule, "doit être une liste de clés publiques")
+        raise _invalid(rule, N_("« {label} » doit être une liste de clés publiques."))
     if not rule["minimum"] <= len(value) <= MOST_KEYS:
-        raise _invalid(rule, f"demande de {rule['minimum']} à {MOST_KEYS} clés publiques")
+        raise _invalid(
+            rule, N_("« {label} » demande de {least} à {most} clés publiques."), least=rule["minimum"], most=MOST_KEYS
+        )
     return list(dict.fromkeys(ssh_keys.read(line) for line in value))
 
 

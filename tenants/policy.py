@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
-from tenants.parameters import Text as Words
+from tenants.parameters import Words
 from tenants.tables import Offer, Order
 from tenants.tables_approvals import PolicyVersion
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.database import territory_session
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import N_, InvalidInput
 from orchestrator.steps import Runtime
 from orchestrator.tables import AuditEntry, Member
 from tenants.exports import safe
@@ -138,9 +138,9 @@ def set_retention(session: Session, days: int, reason: str, at: datetime) -> Aud
     """Keep the trail for `days`; beyond a year only for a reason. Raises InvalidInput invalid_retention."""
     reason = reason.strip()
     if not SHORTEST <= days <= LONGEST:
-        raise _refused("days", "De 180 à 1 095 jours : la CNIL demande de six mois à un an, trois ans au plus.")
+        raise _refused("days", N_("De 180 à 1 095 jours : la CNIL demande de six mois à un an, trois ans au plus."))
     if days > USUAL and len(reason) < REASON:
-        raise _refused("reason", "Au-delà d’un an, il faut un motif : quel risque, documenté où.")
+        raise _refused("reason", N_("Au-delà d’un an, il faut un motif : quel risque, documenté où."))
     row = session.get_one(AuditRetention, 1, with_for_update=True)
     row.days, row.reason, row.set_by, row.set_at = days, reason or None, session.info["actor"], at
     session.flush()

@@ -11,20 +11,20 @@ from typing import Any
 from babel.messages.catalog import Catalog
 from jinja2.ext import babel_extract
 
+from orchestrator import errors
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, errors.ClocherError)
+
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = ("api", "tenants", "orchestrator")
 # Name of the function that is called → where its sentences stand.
 CALLS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("gettext", "_", "N_", "lazy_gettext", "Text"), (0,)),
-    **dict.fromkeys(
-        (
-            "ClocherError", "InvalidInput", "Unauthenticated", "Forbidden", "NotFound", "Conflict", "Unavailable",
-            "WaitedTooLong", "FlowCancelled", "TooMany", "CloudError", "CloudUnavailable", "CloudTokenLost",
-            "CloudQuotaExceeded", "CloudConflict", "CloudNotFound",
-        ),
-        (1, 2),
-    ),
-}  # fmt: skip
+    **dict.fromkeys((name for name, kind in vars(errors).items() if _is_error(kind)), (1, 2)),
+}
 PLURALS = ("ngettext", "lazy_ngettext")
 NAMED = ("sentence", "action")  # keyword arguments of errors
 OPTIONS = {"trimmed": "true", "trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}
