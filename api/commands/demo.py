@@ -62,6 +62,7 @@ def show(stage: Stage, keep: bool) -> None:
     console.print()
     console.print(table)
     console.print(f"{stage.total():.0f} secondes en tout. Relevés et clés : {stage.record['files']}")
+    console.print(f"Courriels reçus : {stage.record['mails']}")
     if keep:
         console.print(f"Le portail tourne : {stage.record['url']}  (jeton : clocher tokens make --label moi)")
         console.print("Tout arrêter : ./clocher demo --stop")

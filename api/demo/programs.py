@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
@@ -39,6 +39,8 @@ class Program:
     command: tuple[str, ...]
     folder: Path
     port: int | None = None
+    module: str = "api"
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
@@ -63,12 +65,12 @@ class Program:
         """Start it, in a session of its own so that it can outlive us (`--keep`)."""
         self.stop()
         self.folder.mkdir(parents=True, exist_ok=True)
-        environment = dict(os.environ)  # noqa: TID251  a child inherits all settings
+        environment = {**os.environ, **self.environment}  # noqa: TID251  a child inherits all settings
         if self.port is not None:
             environment["CLOCHER_LISTEN_PORT"] = str(self.port)
         with self.log.open("ab") as log:
             program = subprocess.Popen(
-                [sys.executable, "-m", "api", *self.command],
+                [sys.executable, "-m", self.module, *self.command],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -109,6 +111,18 @@ def programs(settings: Settings, port: int) -> tuple[Program, Program]:
     """The worker and the portal of the demo."""
     folder = settings.state_dir / "demo"
     return Program("worker", ("worker",), folder), Program("portal", ("serve",), folder, port)
+
+
+def catch_mails(settings: Settings, port: int) -> tuple[Program, dict[str, str]]:
+    """A real SMTP server that keeps what it gets as files, and the settings that lead a worker to it."""
+    folder = settings.state_dir / "demo"
+    command = ("-n", "-l", f"127.0.0.1:{port}", "-c", "api.demo.catcher.Catcher", str(folder / "mails"))
+    leading = {
+        "CLOCHER_SMTP_HOST": "127.0.0.1",
+        "CLOCHER_SMTP_PORT": str(port),
+        "CLOCHER_SMTP_SECURITY": "none",
+    }
+    return Program("catcher", command, folder, module="aiosmtpd"), leading
 
 
 def _is_zombie(pid: int) -> bool:

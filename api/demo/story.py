@@ -14,7 +14,7 @@ from typing import Any
 from api.client import Client
 from api.demo import accounts, orders, proof
 from api.demo.orders import LIVE, WISHES
-from api.demo.programs import Program, programs, run_devcloud
+from api.demo.programs import Program, catch_mails, programs, run_devcloud
 from api.demo.proof import Key
 from api.demo.stage import Stage
 from orchestrator import postgres
@@ -22,6 +22,7 @@ from orchestrator.errors import ClocherError, Unavailable
 from orchestrator.settings import ROOT, Settings
 
 ADMIN = "admin"  # the account that a member's keys open in its guests
+MAIL_PORT = 8025
 STOPPED, DELETED = "site-mairie", "archives"  # what becomes of two of the guests
 
 
@@ -33,6 +34,7 @@ class Demo:
     stage: Stage
     worker: Program
     portal: Program
+    catcher: Program
     url: str = ""
     clients: dict[str, Client] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
@@ -46,8 +48,9 @@ class Demo:
 
 def run(settings: Settings, stage: Stage, *, keep: bool) -> None:
     """Tell the whole story; what was measured is in the stage's record."""
-    demo = Demo(settings, stage, *programs(settings, free_port(settings.listen_port)))
+    demo = _make(settings, stage, free_port(settings.listen_port))
     stage.record["files"] = str(demo.folder)
+    stage.record["mails"] = str(demo.folder / "mails")
     try:
         set_up(demo)
         tidy_up(demo, "Ce qu’une démonstration précédente a laissé")
@@ -62,6 +65,14 @@ def run(settings: Settings, stage: Stage, *, keep: bool) -> None:
     finally:
         if not keep:
             leave(demo)
+
+
+def _make(settings: Settings, stage: Stage, port: int) -> Demo:
+    worker, portal = programs(settings, port)
+    catcher, leading = catch_mails(settings, free_port(MAIL_PORT))
+    worker.environment = {**leading, "CLOCHER_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    portal.environment = {"CLOCHER_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    return Demo(settings, stage, worker, portal, catcher)
 
 
 def clocher(*words: str, stage: Stage) -> Any:
@@ -94,10 +105,12 @@ def set_up(demo: Demo) -> None:
         clocher("catalogue", "apply", stage=stage)
         clocher("prices", "apply", stage=stage)
     with stage.phase("programs", "Le portail et le worker"):
+        demo.catcher.start()
         demo.worker.start()
         demo.portal.start()
         demo.url = stage.record["url"] = demo.portal.wait_until_ready()
         stage.say(f"le portail répond à {demo.url}")
+        stage.say(f"les courriels arrivent dans {stage.record['mails']}")
         secrets_of = accounts.make_tokens(demo.settings, [wish.member for wish in WISHES])
         for member, secret in secrets_of.items():
             demo.clients[member] = Client(demo.url, secret)
@@ -179,7 +192,7 @@ def _await_idle(demo: Demo, service: dict[str, Any]) -> None:
 
 def stop(settings: Settings, stage: Stage) -> None:
     """End what `--keep` left running."""
-    leave(Demo(settings, stage, *programs(settings, settings.listen_port)))
+    leave(_make(settings, stage, settings.listen_port))
 
 
 def leave(demo: Demo) -> None:
@@ -187,6 +200,7 @@ def leave(demo: Demo) -> None:
     with demo.stage.phase("leave", "On éteint"):
         demo.worker.stop()
         demo.portal.stop()
+        demo.catcher.stop()
         run_devcloud("down", demo.stage.say)
         if demo.settings.database_url is None:
             postgres.stop(demo.settings.state_dir / "postgres")
