@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from api.access_territory import RULES as TERRITORY
 from tenants import roles
 
 OPEN, PUBLIC, SIGNED_IN = "OPEN", "PUBLIC", "SIGNED_IN"
@@ -25,6 +26,37 @@ RULES: dict[str, str] = {
     "signing_in.form": PUBLIC,
     "signing_in.enter": PUBLIC,
     "signing_in.leave": SIGNED_IN,
+    "signing_in.code_form": PUBLIC,
+    "signing_in.code": PUBLIC,
+    "signing_in.leave_for": PUBLIC,
+    "signing_in.come_back": PUBLIC,
+    "signing_in.waiting": SIGNED_IN,
+    "signing_in.act_for": SIGNED_IN,
+    "link_pages.forgotten_form": PUBLIC,
+    "link_pages.forgotten": PUBLIC,
+    "link_pages.form": PUBLIC,
+    "link_pages.use": PUBLIC,
+    # one's own account and tokens (pages)
+    "account_pages.show": SIGNED_IN,
+    "account_pages.rename": SIGNED_IN,
+    "account_pages.change_password": SIGNED_IN,
+    "account_pages.begin_second_factor": SIGNED_IN,
+    "account_pages.second_factor_form": SIGNED_IN,
+    "account_pages.confirm_second_factor": SIGNED_IN,
+    "account_pages.end_second_factor": SIGNED_IN,
+    "account_pages.end_session": SIGNED_IN,
+    "token_pages.listed": "token.own",
+    "token_pages.make": "token.own",
+    "token_pages.revoke": "token.own",
+    # people (pages)
+    "people_pages.listed": "people.read",
+    "people_pages.invite": "people.manage",
+    "people_pages.show": "people.read",
+    "people_pages.set_roles": "people.manage",
+    "people_pages.invite_again": "people.manage",
+    "people_pages.close": "account.manage",
+    "people_pages.take_second_factor": "account.manage",
+    "people_pages.revoke_token": "people.manage",
     # what the site says of itself (pages)
     "legal_pages.accessibility": PUBLIC,
     "legal_pages.site_map": PUBLIC,
@@ -64,6 +96,8 @@ RULES: dict[str, str] = {
     "statements.show": "statement.read",
     "statements.download": "statement.read",
 }
+
+RULES |= TERRITORY
 
 
 def check(app: Flask) -> None:

@@ -15,9 +15,10 @@ from typing import cast
 import sqlalchemy as sa
 from flask import Flask, Response, current_app, g, make_response, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
+from flask_babel import gettext
 from sqlalchemy.orm import Session
 
-from api import access
+from api import access, oidc
 from orchestrator.database import connect, door_session, member_session, territory_session
 from orchestrator.errors import Forbidden, InvalidInput, Unauthenticated
 from orchestrator.settings import Settings
@@ -81,10 +82,11 @@ def install(app: Flask, settings: Settings) -> None:
     )
     app.extensions["hasher"] = Hasher(settings)
     app.extensions["settings"] = settings
+    app.extensions["providers"] = oidc.providers(settings.oidc_providers, settings.public_url)
     app.before_request(_identify)
     app.before_request(_check_form)
     app.before_request(_admit)
-    app.jinja_env.globals.update(csrf=csrf, may=may)
+    app.jinja_env.globals.update(csrf=csrf, may=may, homes=homes)
 
 
 def engines() -> Engines:
@@ -147,6 +149,8 @@ def _admit() -> Response | None:
         return None
     if g.caller is None:
         return _turn_away()
+    if not g.caller.roles and request.path == "/":
+        return cast(Response, redirect(url_for("signing_in.waiting")))
     if rule != access.SIGNED_IN and not may(rule):
         raise Forbidden(
             "role_missing",
@@ -180,6 +184,26 @@ def may(act: str) -> bool:
     """Whether the caller may do `act`; nobody may anything."""
     asking = caller()
     return asking is not None and asking.may(act)
+
+
+@dataclass(frozen=True)
+class House:
+    """A house for which the caller can act; without a name it is the territory."""
+
+    member_id: int | None
+    name: str
+    current: bool
+
+
+def homes() -> list[House]:
+    """For whom the person who is signed in can act."""
+    known: Known | None = g.get("known")
+    if known is None:
+        return []
+    return [
+        House(member_id, name or gettext("Toute l’agglomération"), member_id == known.member_id)
+        for member_id, name in known.houses
+    ]
 
 
 @contextmanager

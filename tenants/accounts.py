@@ -144,3 +144,14 @@ def listed(session: Session, member_id: int | None = None, *, everybody: bool = 
         {**{name: getattr(one, name) for name in columns}, "roles": held.get(one.id, [])}
         for one in session.scalars(query)
     ]
+
+
+def pending(session: Session) -> list[dict[str, Any]]:
+    """Who signed in through a provider and waits for a role: id, email, name, siret, created_at, and the member's name.
+
+    A member sees those whose SIRET is of its own legal unit.
+    """
+    columns = (Account.id, Account.email, Account.name, Account.siret, Account.created_at, Member.name.label("member"))
+    query = sa.select(*columns).outerjoin(Member, Member.siren == sa.func.left(Account.siret, 9))
+    rows = session.execute(query.where(Account.state == "pending").order_by(Account.created_at))
+    return list({row["id"]: dict(row) for row in rows.mappings()}.values())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,13 +17,15 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.database import door_session
-from orchestrator.errors import InvalidInput, NotFound
-from tenants import accounts, failures, passwords, sessions
+from orchestrator.errors import Conflict, InvalidInput, NotFound, TooMany
+from orchestrator.tables import Member
+from tenants import accounts, failures, mails, passwords, sessions
 from tenants.passwords import Hasher
-from tenants.tables_identity import LANGUAGES, Account, AccountLink, Credential
+from tenants.tables_identity import LANGUAGES, Account, AccountLink
 
 INVITED = timedelta(days=7)
 FORGOTTEN = timedelta(hours=1)
+ASKED, ASKED_FROM = 3, 20  # links for one person, and from one client, before one waits
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,42 @@ def invite(
         raise InvalidInput("invalid_name", "Le nom doit avoir de 1 à 100 caractères.", "Corrigez-le.")
     if language not in LANGUAGES or not wanted:
         raise InvalidInput("invalid_role", "Choisissez au moins un rôle, et une langue.", "Corrigez l’invitation.")
+    invited = _invite(session, accounts.normal(email), name.strip(), language, at)
+    accounts.set_roles(session, invited.account_id, member_id, wanted, adding=True)
+    _tell_invited(session, invited, member_id)
+    return invited
+
+
+def _tell_invited(session: Session, invited: Invited, member_id: int | None) -> None:
+    account = accounts.find(session, invited.account_id)
+    house = session.get_one(Member, member_id).name if member_id else None
+    audit.record(session, "account.invite", f"account {account.id}", member_id=member_id)
+    _tell(session, account, "invitation", invited.secret, member=house)
+
+
+def _tell(session: Session, account: Account, template: str, secret: str | None, **facts: str | None) -> None:
+    """Queue the mail with the link; who has a way in already is led to the sign-in."""
+    path = f"/password/{secret}" if secret else "/sign-in"
+    shown = {"name": account.name, "path": path, "choose": secret is not None, **facts}
+    mails.queue(session, to=account.email, template=template, language=account.language, facts=shown)
+
+
+def invite_again(session: Session, account_id: int, member_id: int | None, at: datetime) -> Invited:
+    """Mail a fresh link to who was invited and has not answered; the old one ends. Raises not_found, not_invited."""
+    account = accounts.find(session, account_id)
+    if account.state != "invited":
+        raise Conflict("not_invited", "Cette personne a déjà un accès.", "Elle peut choisir « Mot de passe oublié ».")
+    invited = _invite(session, account.email, account.name, account.language, at)
+    _tell_invited(session, invited, member_id)
+    return invited
+
+
+def _invite(session: Session, email: str, name: str, language: str, at: datetime) -> Invited:
     secret = secrets.token_urlsafe(32)
     row = session.execute(
         sa.text("SELECT account, linked FROM clocher_invite(:email, :name, :language, :link, :until)"),
-        {"email": accounts.normal(email), "name": name.strip(), "language": language, "link": digest(secret),
-         "until": at + INVITED},
-    ).one()  # fmt: skip
-    accounts.set_roles(session, row.account, member_id, wanted, adding=True)
-    audit.record(session, "account.invite", f"account {row.account}", member_id=member_id)
+        {"email": email, "name": name, "language": language, "link": digest(secret), "until": at + INVITED},
+    ).one()
     return Invited(row.account, secret if row.linked else None)
 
 
@@ -72,7 +103,16 @@ def forgotten(session: Session, email: str, at: datetime) -> tuple[Account, str]
         .on_conflict_do_update(index_elements=["account_id"], set_=fresh)
     )  # fmt: skip
     audit.record(session, "account.reset", f"account {account.id}")
+    _tell(session, account, "reset", secret)
     return account, secret
+
+
+def ask_again(door: sa.Engine, email: str, address: str, at: datetime) -> None:
+    """Mail a link to whoever has this address. Silent in every case: the answer may not tell who has an account."""
+    asked = {f"link {failures.of_person(email)}": ASKED, f"link {failures.of_address(address)}": ASKED_FROM}
+    with suppress(TooMany), door_session(door, "door") as session:
+        failures.count(session, asked, at)
+        forgotten(session, email, at)
 
 
 def find(session: Session, secret: str, at: datetime, *, lock: bool = False) -> tuple[AccountLink, Account]:
@@ -98,20 +138,10 @@ def accept(door: sa.Engine, hasher: Hasher, secret: str, password: str, at: date
     with door_session(door, f"account {account.id} ({account.name})") as session:
         link, account = find(session, secret, at, lock=True)
         session.delete(link)
-        keep_password(session, account.id, hashed, at)
+        passwords.keep(session, account.id, hashed, at)
         if account.state == "invited":
             account.state = "active"
             audit.record(session, "account.accept", f"account {account.id}")
         sessions.end_others(session, account.id, None)
         failures.forgive_person(session, failures.of_person(account.email))
     return account.id
-
-
-def keep_password(session: Session, account_id: int, hashed: str, at: datetime) -> None:
-    """Keep the hash of an account's new password; at the door."""
-    fresh = {"password_hash": hashed, "password_set_at": at}
-    session.execute(
-        insert(Credential).values(account_id=account_id, **fresh)
-        .on_conflict_do_update(index_elements=["account_id"], set_=fresh)
-    )  # fmt: skip
-    audit.record(session, "account.password", f"account {account_id}")

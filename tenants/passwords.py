@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
+from orchestrator import audit
 from orchestrator.errors import InvalidInput, Text
 from orchestrator.settings import Settings
+from tenants.tables_identity import Credential
 
 SHORTEST, LONGEST = 12, 256  # characters
 COMMON = Path(__file__).parent / "passwords_common.txt"
@@ -52,6 +57,16 @@ def _plain(text: str) -> str:
 @cache
 def _common() -> tuple[str, ...]:
     return tuple(_plain(line) for line in COMMON.read_text().split())
+
+
+def keep(session: Session, account_id: int, hashed: str, at: datetime) -> None:
+    """Keep the hash of an account's new password; at the door."""
+    fresh = {"password_hash": hashed, "password_set_at": at}
+    session.execute(
+        insert(Credential).values(account_id=account_id, **fresh)
+        .on_conflict_do_update(index_elements=["account_id"], set_=fresh)
+    )  # fmt: skip
+    audit.record(session, "account.password", f"account {account_id}")
 
 
 class Hasher:

@@ -91,6 +91,11 @@ def check(session: Session, account_id: int, code: str, at: datetime, settings: 
     audit.record(session, "account.recovery_code", f"account {account_id}")
 
 
+def since(session: Session, account_id: int) -> datetime | None:
+    """Since when an account has a second factor; the DSI may know this, and nothing else of what proves people."""
+    return session.scalar(sa.select(Credential.totp_since).where(Credential.account_id == account_id))
+
+
 def codes_left(session: Session, account_id: int) -> int:
     """How many recovery codes an account has not used yet."""
     query = sa.select(sa.func.count()).select_from(RecoveryCode).where(RecoveryCode.account_id == account_id)

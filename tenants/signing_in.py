@@ -9,8 +9,10 @@ import sqlalchemy as sa
 
 from orchestrator.database import door_session
 from orchestrator.errors import Unauthenticated
-from tenants import accounts, failures
+from orchestrator.settings import Settings
+from tenants import accounts, failures, passwords, second_factor, sessions
 from tenants.passwords import Hasher
+from tenants.sessions import Known
 from tenants.tables_identity import Credential
 
 ACTOR = "door"
@@ -45,3 +47,34 @@ def by_password(door: sa.Engine, hasher: Hasher, email: str, password: str, addr
         if kept and hasher.is_dated(kept):
             session.get_one(Credential, account.id).password_hash = hasher.hash(password)
     return Proved(account.id, credential.totp_since is not None)
+
+
+def by_code(door: sa.Engine, settings: Settings, account_id: int, code: str, address: str, at: datetime) -> None:
+    """Judge the second factor of somebody who gave the right password. Raises wrong_code, too_many_tries."""
+    person, source = f"code {account_id}", failures.of_address(address)
+    with door_session(door, ACTOR) as session:
+        failures.count(session, {person: PERSON, source: ADDRESS}, at)
+    with door_session(door, ACTOR) as session:
+        second_factor.check(session, account_id, code, at, settings)
+        failures.forgive(session, person, source)
+
+
+def change_password(door: sa.Engine, hasher: Hasher, known: Known, present: str, wanted: str, at: datetime) -> str:
+    """Replace a password by whoever knows it; every other session ends; the present one's new secret.
+
+    Who has none yet (a provider vouches for him) needs a mailed link. Raises wrong_password, weak_password,
+    too_many_tries.
+    """
+    with door_session(door, ACTOR) as session:
+        account = accounts.find(session, known.account_id)
+        failures.count(session, {failures.of_person(account.email): PERSON}, at)
+        credential = session.get(Credential, account.id)
+    if not hasher.matches(credential.password_hash if credential else None, present):
+        raise Unauthenticated("wrong_password", "Votre mot de passe actuel est inexact.", "Vérifiez-le.")
+    passwords.check(wanted, email=account.email, name=account.name)
+    hashed = hasher.hash(wanted)
+    with door_session(door, f"account {account.id} ({account.name})") as session:
+        failures.forgive_person(session, failures.of_person(account.email))
+        passwords.keep(session, account.id, hashed, at)
+        sessions.end_others(session, account.id, known.session_id)
+        return sessions.renew(session, known.session_id)

@@ -148,19 +148,30 @@ def holder(session: Session, secret: str, at: datetime) -> Holder | None:
 
 def listed(session: Session, *, account_id: int | None = None) -> list[dict[str, Any]]:
     """Every token that the session sees, newest first, without any secret; only those of one account if named."""
-    columns = (Token.id, Member.slug.label("member"), Token.label, Token.account_id, Token.roles, Token.scopes,
-               Token.created_at, Token.expires_at, Token.revoked_at, Token.used_at)  # fmt: skip
-    query = sa.select(*columns).outerjoin(Member, Member.id == Token.member_id).order_by(Token.id.desc())
+    columns = (Token.id, Member.slug.label("member"), Token.label, Account.name.label("holder"), Token.account_id,
+               Token.roles, Token.scopes, Token.created_at, Token.expires_at, Token.revoked_at, Token.used_at)  # fmt: skip
+    query = sa.select(*columns).outerjoin(Member, Member.id == Token.member_id).outerjoin(Account)
+    query = query.order_by(Token.id.desc())
     if account_id is not None:
         query = query.where(Token.account_id == account_id)
     return [dict(row) for row in session.execute(query).mappings()]
+
+
+def see(session: Session, token_id: int) -> None:
+    """Raises unknown_token unless the session may see the token."""
+    if session.scalar(sa.select(Token.id).where(Token.id == min(token_id, 2**63 - 1))) is None:
+        raise _unknown(token_id)
+
+
+def _unknown(token_id: int) -> NotFound:
+    return NotFound("unknown_token", Text("Le jeton {id} n’existe pas.", id=token_id), "Voyez la liste des jetons.")
 
 
 def revoke(session: Session, token_id: int, at: datetime, *, account_id: int | None = None) -> Token:
     """End a token now; again: no change. Only one of the account's own, if it is named. Raises unknown_token."""
     token = session.get(Token, min(token_id, 2**63 - 1), with_for_update=True)
     if token is None or (account_id is not None and token.account_id != account_id):
-        raise NotFound("unknown_token", Text("Le jeton {id} n’existe pas.", id=token_id), "Voyez la liste des jetons.")
+        raise _unknown(token_id)
     if token.revoked_at is None:
         token.revoked_at = at
         audit.record(session, "token.revoke", f"token {token.id}", member_id=token.member_id)
