@@ -100,8 +100,6 @@ class Settings(BaseSettings):
         72, ge=0, le=720, description="a deletion can be taken back for so long; 0: at once"
     )
     snapshots_per_service: int = Field(30, ge=1, le=200, description="how many snapshots a service may have")
-    schedule_seconds: float = Field(30.0, gt=0, description="how often due snapshots and deletions are looked for")
-    costs_seconds: float = Field(600.0, gt=0, description="how often what the month costs is counted anew")
     ansible_timeout: float = Field(900.0, gt=0, description="seconds for one play")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 

@@ -1,7 +1,8 @@
 """Events → usage intervals: what each resource held, of which meter, from when to when. Exact to the microsecond.
 
 A server is counted from launch to deletion (meter `server`, for comparison only); it is billed for vCPUs and memory
-while it serves, at the stopped meters while it is stopped; a volume and a public address from creation to deletion.
+while it serves, at the stopped meters while it is stopped; a volume, a public address and a snapshot's parts from
+creation to deletion.
 Every event carries the sizes that hold from then on.
 """
 
@@ -26,7 +27,7 @@ WITH told AS (
         CASE WHEN e.kind IN ('serving', 'started') OR (e.kind = 'created' AND r.kind <> 'server') THEN 1
             WHEN e.kind = 'stopped' THEN 2 END AS phase
     FROM resource_events e JOIN resources r ON r.id = e.resource_id
-    WHERE e.at < :until AND starts_with(r.cloud_id, :prefix) = :sample
+    WHERE e.at < :known AND starts_with(r.cloud_id, :prefix) = :sample
         AND (CAST(:member AS bigint) IS NULL OR r.member_id = :member)
         AND (CAST(:resource AS bigint) IS NULL OR r.id = :resource)
         AND NOT EXISTS (SELECT FROM resource_events gone
@@ -46,8 +47,10 @@ WITH told AS (
         ('vcpu_stopped', 'server', 2, s.vcpus),
         ('ram_stopped', 'server', 2, trim_scale(s.ram_mib / 1024.0)),
         ('volume', 'volume', 1, s.disk_gib),
-        ('public_address', 'floating_ip', 1, 1)) AS m (code, thing, phase, quantity)
-    WHERE m.thing = s.thing AND m.phase = s.phase AND NOT s.gone
+        ('public_address', 'floating_ip', 1, 1),
+        ('snapshot', 'image', 1, s.disk_gib),
+        ('snapshot', 'volume_snapshot', 1, s.disk_gib)) AS m (code, thing, phase, quantity)
+    WHERE m.thing = s.thing AND m.phase = s.phase AND NOT s.gone AND m.quantity > 0
     UNION ALL
     SELECT resource_id, member_id, 'server', 1, min(at) FILTER (WHERE kind = 'launched'),
         coalesce(min(at) FILTER (WHERE kind = 'deleted'), :until)
@@ -68,12 +71,16 @@ SELECT * FROM ({DERIVED}) derived ORDER BY resource_id, meter_id, during
 def parameters(
     period: Period, until: datetime, *, member_id: int | None = None, resource_id: int | None = None
 ) -> dict[str, object]:
-    """What DERIVED needs: the period's bounds, clipped to `until`, and whose usage."""
+    """What DERIVED needs: the period's bounds, clipped to `until`, and whose usage.
+
+    known: events before this instant are read; earlier than `until`, the last state is thought on.
+    """
     assert period.during.lower and period.during.upper
     return {
         "period": period.id,
         "starts": period.during.lower,
         "until": min(until, period.during.upper),
+        "known": min(until, period.during.upper),
         "sample": period.sample,
         "prefix": SAMPLE_PREFIX,
         "member": member_id,

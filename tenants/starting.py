@@ -48,18 +48,9 @@ def check_free(session: Session, service: Service, *, harmful: bool = False) -> 
     if service.state not in ("active", "stopped"):
         raise not_allowed_now(service)
     if service.delete_after is not None:
-        raise Conflict(
-            "deletion_planned",
-            Text("« {name} » est en instance de suppression.", name=service.name),
-            "Annulez d’abord sa suppression.",
-            facts={"delete_after": service.delete_after.isoformat()},
-        )
+        raise deletion_planned(service)
     if harmful and service.protected:
-        raise Conflict(
-            "service_protected",
-            Text("« {name} » est protégé.", name=service.name),
-            "Levez d’abord sa protection, si c’est bien ce que vous voulez.",
-        )
+        raise protected(service)
     check_idle(session, service)
 
 
@@ -67,12 +58,46 @@ def check_idle(session: Session, service: Service) -> None:
     """Raise Conflict flow_running when an operation on the service has not ended."""
     live = session.scalar(sa.select(Flow.id).where(Flow.service_id == service.id, Flow.state.in_(FLOW_LIVE)))
     if live is not None:
-        raise Conflict(
-            "flow_running",
-            Text("Une opération est déjà en cours sur « {name} ».", name=service.name),
-            "Attendez qu’elle finisse, ou annulez-la.",
-            facts={"flow": live},
-        )
+        raise flow_running(service, live)
+
+
+def flow_running(service: Service, flow_id: int) -> Conflict:
+    """The error that says which operation runs."""
+    return Conflict(
+        "flow_running",
+        Text("Une opération est déjà en cours sur « {name} ».", name=service.name),
+        "Attendez qu’elle finisse, ou annulez-la.",
+        facts={"flow": flow_id},
+    )
+
+
+def snapshot_quota(service: Service, kept: int, most: int) -> Conflict:
+    """The error that says how many snapshots a service has and may have."""
+    return Conflict(
+        "snapshot_quota",
+        Text("« {name} » a déjà {kept} instantanés sur {most}.", name=service.name, kept=kept, most=most),
+        "Supprimez-en un d’abord.",
+        facts={"held": kept, "limit": most},
+    )
+
+
+def deletion_planned(service: Service) -> Conflict:
+    """The error that says that a service waits to be deleted."""
+    return Conflict(
+        "deletion_planned",
+        Text("« {name} » est en instance de suppression.", name=service.name),
+        "Annulez d’abord sa suppression.",
+        facts={"delete_after": service.delete_after.isoformat() if service.delete_after else None},
+    )
+
+
+def protected(service: Service) -> Conflict:
+    """The error that says that a service is protected."""
+    return Conflict(
+        "service_protected",
+        Text("« {name} » est protégé.", name=service.name),
+        "Levez d’abord sa protection, si c’est bien ce que vous voulez.",
+    )
 
 
 def not_allowed_now(service: Service) -> Conflict:

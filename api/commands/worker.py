@@ -8,12 +8,15 @@ from api import telling
 from orchestrator import log, worker
 from orchestrator.settings import load
 from orchestrator.worker import Duty
-from tenants import capacity, members_working, trail
+from tenants import capacity, costs_days, deletions, members_working, schedules, trail
 
 # What the rooms above the orchestrator do again and again; each acts on the worker's engine, in its own thread.
 DUTIES: tuple[Duty, ...] = (
     Duty("member_changes", 1, members_working.work),
     Duty("capacity", 60, capacity.watch),
+    Duty("deletions", 10, deletions.run),
+    Duty("schedules", 10, schedules.run),
+    Duty("costs", 60, costs_days.run),
     Duty("retention", 3600, trail.purge),
     *telling.DUTIES,
 )

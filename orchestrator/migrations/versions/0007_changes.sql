@@ -36,7 +36,7 @@ CREATE TABLE cost_days (
 );
 CREATE INDEX ix_cost_days_day ON cost_days (day);
 GRANT SELECT ON cost_days TO clocher_web, clocher_staff, clocher_worker;
-GRANT INSERT, DELETE ON cost_days TO clocher_worker;
+GRANT INSERT, UPDATE, DELETE ON cost_days TO clocher_worker;
 
 CREATE TABLE snapshot_schedules (
     service_id BIGINT NOT NULL,

@@ -1,0 +1,187 @@
+"""What a month costs, so far and by its end: the same facts, prices and rounding as the statement that will come.
+
+A line of a statement is a service's use of a meter at one price, rounded once. A day's part of it is what the rounded
+line was at the day's end less what it was at its beginning: the days sum to the line to the cent, and a day that is
+over never changes again (with the largest remainder, a later day could move a cent of an earlier one).
+The forecast lets what exists now go on, at its present size, to the month's end, at the prices known for that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tenants import metering, periods
+from tenants.prices import midnight
+from tenants.tables import Period
+
+NOTHING = Decimal("0.00")
+# A drafted month has its intervals stored, as the statement was made from them; else events tell them.
+STORED = """
+SELECT resource_id, member_id, meter_id, quantity, during FROM usage_intervals
+WHERE period_id = :period AND (CAST(:member AS bigint) IS NULL OR member_id = :member)
+"""
+# marks: the instants at which each line is rounded; the first is where counting begins, `day` the local day that ends
+# there, null for the part that is still to come. (No line is old at a mark that lies before it.)
+LINES = """
+WITH marks AS (
+    SELECT m.day, m.at FROM unnest(CAST(:days AS date[]), CAST(:ats AS timestamptz[])) m (day, at)
+), used AS (
+    SELECT r.service_id, d.member_id, d.meter_id, p.id AS price_id, p.hourly, d.quantity,
+        greatest(lower(d.during), lower(p.during)) AS since, least(upper(d.during), upper(p.during)) AS until
+    FROM ({source}) d JOIN resources r ON r.id = d.resource_id
+    JOIN prices p ON p.meter_id = d.meter_id AND p.during && d.during
+    WHERE CAST(:service AS bigint) IS NULL OR r.service_id = :service
+), counted AS (
+    SELECT member_id, service_id, meter_id, price_id, hourly, day, at,
+        sum(quantity * extract(epoch FROM least(until, at) - since)) AS unit_seconds
+    FROM used JOIN marks ON since < at
+    GROUP BY member_id, service_id, meter_id, price_id, hourly, day, at
+), rounded AS (
+    SELECT *, div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01 AS amount,
+        lag(div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01, 1, 0.00) OVER line AS before,
+        unit_seconds - lag(unit_seconds, 1, 0) OVER line AS seconds
+    FROM counted WINDOW line AS (PARTITION BY member_id, service_id, meter_id, price_id ORDER BY at)
+)
+"""
+# so far and to come, by service, by meter, by day and in all
+GROUPED = """
+SELECT grouping(service_id, meter_id, day) AS of, service_id, meter_id, day,
+    coalesce(sum(amount - before) FILTER (WHERE at <= :now), 0.00) AS amount,
+    coalesce(sum(amount - before) FILTER (WHERE at > :now), 0.00) AS ahead,
+    coalesce(sum(seconds) FILTER (WHERE at <= :now), 0) AS unit_seconds
+FROM rounded GROUP BY GROUPING SETS ((service_id), (meter_id), (day), ())
+ORDER BY 1, 2, 3, 4
+"""
+BY_SERVICE, BY_METER, BY_DAY, IN_ALL = 0b011, 0b101, 0b110, 0b111
+
+
+@dataclass(frozen=True)
+class Part:
+    """A service's or a meter's part: euros so far and still to come; unit_seconds: quantity × seconds so far."""
+
+    id: int
+    name: str
+    amount: Decimal
+    ahead: Decimal
+    unit_seconds: Decimal = Decimal(0)
+
+    @property
+    def forecast(self) -> Decimal:
+        return self.amount + self.ahead
+
+
+@dataclass(frozen=True)
+class Day:
+    """A local day and what it cost, in euros."""
+
+    day: date
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a month costs in euros: until the instant `until`, and still to come (`ahead`).
+
+    services: dearest first (none for the territory); meters: in the price book's order; days: every day so far.
+    members: for the territory, by member, dearest first.
+    """
+
+    label: str
+    until: datetime
+    amount: Decimal
+    ahead: Decimal
+    services: tuple[Part, ...]
+    meters: tuple[Part, ...]
+    days: tuple[Day, ...]
+    members: tuple[Part, ...] = ()
+
+    @property
+    def forecast(self) -> Decimal:
+        return self.amount + self.ahead
+
+
+def month(
+    session: Session, member_id: int, label: str, at: datetime, timezone: str, *, service_id: int | None = None
+) -> Costs:
+    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Three queries.
+
+    Of a month that was drafted, what its statement was made from. Raises InvalidInput invalid_period.
+    """
+    period = session.scalar(sa.select(Period).where(Period.label == label))
+    stored = period is not None and period.metered_until is not None and period.metered_until == period.during.upper
+    period = period or Period(label=label, during=periods.bounds(label, timezone), sample=False)
+    assert period.during.lower and period.during.upper
+    now = min(at, period.during.upper)
+    marks = marks_of(period, now, timezone)
+    # Up to the month's end: what still exists is thought on; the marks cut at `now`.
+    chosen = metering.parameters(period, period.during.upper, member_id=member_id)
+    lines = LINES.format(source=STORED if stored else metering.DERIVED)
+    rows = session.execute(
+        sa.text(lines + GROUPED),
+        chosen | parameters_of(marks) | {"service": service_id, "now": now, "known": now},
+    ).all()
+    return _costs(session, label, now, rows, marks)
+
+
+def so_far(session: Session, member_id: int, at: datetime, timezone: str, *, service_id: int | None = None) -> Costs:
+    """What the present month costs a member, or one of its services."""
+    return month(session, member_id, periods.label_of(at, timezone), at, timezone, service_id=service_id)
+
+
+Mark = tuple[date | None, datetime]
+
+
+def marks_of(period: Period, now: datetime, timezone: str) -> list[Mark]:
+    """The end of each local day until `now`, `now` itself, and the period's end for what is to come."""
+    assert period.during.lower and period.during.upper
+    zone = ZoneInfo(timezone)
+    day, marks = period.during.lower.astimezone(zone).date(), list[Mark]()
+    while (begins := midnight(day, timezone)) < now:
+        following = day + timedelta(days=1)
+        marks.append((day, min(midnight(following, timezone), now)))
+        assert begins < marks[-1][1]
+        day = following
+    return marks if now >= period.during.upper else [*marks, (None, period.during.upper)]
+
+
+def parameters_of(marks: Iterable[Mark]) -> dict[str, Any]:
+    """The marks as the queries take them."""
+    listed = list(marks)
+    return {"days": [day for day, _ in listed], "ats": [at.astimezone(UTC) for _, at in listed]}
+
+
+def _costs(session: Session, label: str, now: datetime, rows: Any, marks: list[Mark]) -> Costs:
+    by: dict[int, list[Any]] = {BY_SERVICE: [], BY_METER: [], BY_DAY: [], IN_ALL: []}
+    for row in rows:
+        by[row.of].append(row)
+    names = _names(session, [row.service_id for row in by[BY_SERVICE]])
+    services = [Part(r.service_id, names["s", r.service_id], r.amount, r.ahead, r.unit_seconds) for r in by[BY_SERVICE]]
+    meters = [Part(r.meter_id, names["m", r.meter_id], r.amount, r.ahead, r.unit_seconds) for r in by[BY_METER]]
+    spent = {row.day: row.amount for row in by[BY_DAY]}
+    total = by[IN_ALL][0] if by[IN_ALL] else None
+    return Costs(
+        label=label,
+        until=now,
+        amount=total.amount if total else NOTHING,
+        ahead=total.ahead if total else NOTHING,
+        services=tuple(sorted(services, key=lambda part: (-part.forecast, part.id))),
+        meters=tuple(meters),
+        days=tuple(Day(day, spent.get(day, NOTHING)) for day, _ in marks if day),
+    )
+
+
+def _names(session: Session, service_ids: list[int]) -> dict[tuple[str, int], str]:
+    """Names of services and codes of meters."""
+    rows = session.execute(
+        sa.text("SELECT 's', id, name FROM services WHERE id = ANY(:ids) UNION ALL SELECT 'm', id, code FROM meters"),
+        {"ids": service_ids},
+    )
+    return {(kind, id): name for kind, id, name in rows}
