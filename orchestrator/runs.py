@@ -178,6 +178,7 @@ def _hold(run: Run, told: dict[str, str]) -> bool:
             member_id=run.owner.member_id,
             detail={"kind": flow.kind, "service": flow.service_id, "error": flow.error_code},
         )
+    steps.at_boundary("hold", "effect")
     log.error("flow held", flow=run.flow_id, code=told["error_code"], detail=told["error_detail"])
     return True
 

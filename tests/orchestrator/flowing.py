@@ -66,8 +66,11 @@ class Stage:
             "image": "debian-12", "disk_gib": 0, "public_address": False, "admin": "admin", "ssh_keys": [],
             "play": None,
         }  # fmt: skip
+        wanted |= specification
+        if wanted["image"] is None:  # for a flow that breaks where no error of ours is expected
+            del wanted["image"]
         with territory_session(self.owner, "tests") as session:
-            service = Service(member_id=self.member_id, name=name, specification=wanted | specification)
+            service = Service(member_id=self.member_id, name=name, specification=wanted)
             session.add(service)
             session.flush()
             return service.id, self._queue(session, service.id, "create_server")

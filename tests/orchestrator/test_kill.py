@@ -40,12 +40,12 @@ def replace(stage: Stage) -> str:
     return f"worker-{len(stage.processes) + 1}"
 
 
-def run_to_the_end(stage: Stage, name: Callable[[Stage], str]) -> int:
-    """Run workers that die, one after the other, until no flow is left; how many died."""
-    deaths = 0
+def run_to_the_end(stage: Stage, name: Callable[[Stage], str], ended: Callable[[], bool] | None = None) -> int:
+    """Run workers that die, one after the other, until no flow is left (or `ended`); how many died."""
+    deaths, end = 0, ended or (lambda: not stage.live())
     while True:
         process = stage.start(name(stage), deadly=True)
-        eventually(lambda process=process: not (process.is_alive() and stage.live()), "a death or the end", 300)
+        eventually(lambda process=process: not process.is_alive() or end(), "a death or the end", 300)
         if process.is_alive():
             process.terminate()
             process.join(30)
