@@ -130,9 +130,9 @@ def message(sender: Sender, claim: Claim) -> EmailMessage:
     mail["Message-ID"] = f"<{claim.ref.hex}@{domain}>"
     mail["List-Id"] = f"Clocher <notices.{domain}>"
     mail["Auto-Submitted"] = "auto-generated"  # so that nobody's absence answers (RFC 3834)
-    mail["Content-Language"] = claim.language
     mail.set_content(said.text)
     mail.add_alternative(said.html, subtype="html")
+    mail["Content-Language"] = claim.language  # after the bodies, which would take it with them
     return mail
 
 

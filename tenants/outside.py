@@ -155,7 +155,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str], rules: Rules, *, fin
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body, dict(headers))
         answer = connection.getresponse()
-        return Answer(answer.status, answer.read(ANSWER).decode("utf-8", "replace").replace("\0", "\ufffd"))
+        start = answer.read(ANSWER)
+        if connection.was_cut:  # what was read until then can look whole
+            raise TimeoutError
+        return Answer(answer.status, start.decode("utf-8", "replace").replace("\0", "\ufffd"))
     except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
         # ValueError, AttributeError: what http.client says when the watch took its socket away.
         told = "too slow" if connection.was_cut else f"{type(error).__name__}: {error}"

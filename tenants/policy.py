@@ -47,9 +47,9 @@ class StepRules(BaseModel):
 
 # The finances engage money; the DSI judges capacity and security, so it may let through what it ordered for a member.
 DEFAULTS: dict[Step, StepRules] = {
-    "approver": StepRules(),
-    "finance": StepRules(engagement=True),
-    "dsi": StepRules(own=True),
+    "approver": StepRules(remind_days=(3, 10)),
+    "finance": StepRules(remind_days=(3, 10), engagement=True),
+    "dsi": StepRules(remind_days=(3, 10), own=True),
 }
 
 

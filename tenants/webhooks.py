@@ -163,7 +163,7 @@ def tell(
         sa.select(Endpoint).where(
             Endpoint.state == "active",
             Endpoint.member_id.is_(None) | (Endpoint.member_id == member_id),
-            (sa.func.cardinality(Endpoint.events) == 0) | Endpoint.events.any(event),  # type: ignore[arg-type]
+            (sa.func.cardinality(Endpoint.events) == 0) | (sa.literal(event) == sa.any_(Endpoint.events)),
         )
     )
     for endpoint in wanted:

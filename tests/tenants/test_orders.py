@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import ClocherError, Conflict, Forbidden, InvalidInput, NotFound
 from orchestrator.tables import AuditEntry, Flow, Member, Service
-from tenants import operations, orders, policy, quotas, reading
+from tenants import operations, orders, quotas, reading
 from tenants.tables import Order
 from tests.tenants.ordering import NOW, member, seed, wish
 
@@ -139,13 +139,6 @@ def test_budget_bounds_a_month_to_a_twelfth(owner: sa.Engine, web: sa.Engine) ->
     orgelune = member(owner, "orgelune", budget="262.79")
     place(web, orgelune, "one")
     refused(lambda: place(web, orgelune, "two"), Conflict, "budget_exceeded")
-
-
-def test_dearer_than_the_policy_waits(owner: sa.Engine, web: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy, "load", lambda: policy.Policy(monthly_above=Decimal("10.94")))
-    assert place(web, member(owner)).state == "waiting"
-    monkeypatch.setattr(policy, "load", lambda: policy.Policy(monthly_above=Decimal("10.95")))
-    assert place(web, member(owner, "orgelune")).state == "approved"
 
 
 def test_a_waiting_order_holds_until_it_is_decided(owner: sa.Engine, web: sa.Engine, staff: sa.Engine) -> None:
