@@ -13,7 +13,7 @@ ROLE = "member"  # the least role that makes servers, volumes, networks and rout
 # The quotas that we set, by the service that keeps them, as the SDK names them.
 QUOTAS = {
     "compute": ("instances", "cores", "ram"),
-    "block_storage": ("volumes", "gigabytes"),
+    "block_storage": ("volumes", "snapshots", "gigabytes"),
     "network": (
         "networks",
         "subnets",

@@ -170,14 +170,18 @@ def _grant(walk: Walk) -> bool:
     return walk.act or walk.project_id == PLANNED
 
 
-def cloud_quotas(quotas: Mapping[str, int]) -> dict[str, int]:
-    """A member's quota as the cloud's own: a second wall behind ours, with room for what the place itself needs."""
+def cloud_quotas(quotas: Mapping[str, int], kept: int) -> dict[str, int]:
+    """A member's quota as the cloud's own: a second wall behind ours, with room for what the place itself needs.
+
+    kept: snapshots that a service may have; Cinder counts the copies of volumes among the gigabytes.
+    """
     return {
         "instances": quotas["servers"],
         "cores": quotas["vcpus"],
         "ram": quotas["ram_mib"],
         "volumes": quotas["volumes"],
-        "gigabytes": quotas["disk_gib"],
+        "snapshots": quotas["volumes"] * kept,
+        "gigabytes": quotas["disk_gib"] * (1 + kept),
         "floating_ips": quotas["public_addresses"],
         # One port a server; the router's interface, DHCP's and a few that are being replaced.
         "ports": quotas["servers"] + 5,
@@ -190,7 +194,7 @@ def cloud_quotas(quotas: Mapping[str, int]) -> dict[str, int]:
 
 
 def _quotas(walk: Walk) -> None:
-    wanted = cloud_quotas(walk.wanted.quotas)
+    wanted = cloud_quotas(walk.wanted.quotas, walk.site.cloud.settings.snapshots_per_service)
     found = walk.look(lambda _: cloud_projects.read_quotas(walk.site.cloud, walk.project_id)) or {}
     wrong = {name: limit for name, limit in wanted.items() if found.get(name) != limit}
     if wrong and walk.act:

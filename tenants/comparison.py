@@ -28,8 +28,9 @@ class Row:
     running_since: datetime | None
 
 
+# The last launch: to Nova a resize or a rebuild is a new beginning, and it forgets the hours before.
 OURS = """
-SELECT r.cloud_id, min(e.at) FILTER (WHERE e.kind = 'launched') AS since,
+SELECT r.cloud_id, max(e.at) FILTER (WHERE e.kind = 'launched') AS since,
     min(e.at) FILTER (WHERE e.kind = 'deleted') AS until
 FROM resources r JOIN resource_events e ON e.resource_id = r.id
 WHERE r.kind = 'server' AND NOT starts_with(r.cloud_id, :prefix) GROUP BY r.id
