@@ -185,6 +185,8 @@ def translate(error: Exception) -> CloudError:
         return CloudNotFound("cloud_not_found", "Le nuage ne connaît pas cette ressource.", ASK, detail=detail)
     if status == 409:
         return CloudConflict("cloud_conflict", "La ressource est occupée dans le nuage.", WAIT, detail=detail)
+    if status == 501:
+        return CloudRefused("cloud_not_offered", "Ce nuage n’offre pas cette fonction.", ASK, detail=detail)
     if status >= 500 or status == 429 or isinstance(error, UNREACHED):
         return CloudUnavailable("cloud_unavailable", "Le nuage ne répond pas correctement.", WAIT, detail=detail)
     return CloudRefused("cloud_refused", "Le nuage a refusé la demande.", ASK, detail=detail)
