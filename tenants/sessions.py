@@ -117,6 +117,7 @@ def _held() -> sa.ScalarSelect[Any]:
                 )
             )
         )
+        .select_from(AccountRole)
         .outerjoin(Member, Member.id == AccountRole.member_id)
         .where(AccountRole.account_id == SignedIn.account_id, sa.func.coalesce(Member.state, "active") == "active")
         .scalar_subquery()
