@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
+from playwright.sync_api import Browser, sync_playwright
+from waitress import create_server as listen
 from werkzeug.test import TestResponse
 
 from api.app import create
@@ -74,3 +77,24 @@ def orgelune(callers: Callable[[str | None], Caller]) -> Caller:
 @pytest.fixture
 def dsi(callers: Callable[[str | None], Caller]) -> Caller:
     return callers(None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def portal(app: APIFlask) -> Iterator[str]:
+    """The address of the app, served as in production."""
+    server = listen(app, host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield f"http://127.0.0.1:{server.effective_port}"
+    server.close()
+    server.task_dispatcher.shutdown()
+    thread.join(10)

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
-from apiflask import APIFlask
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from waitress import create_server
+from playwright.sync_api import Browser, Page, expect
 
 from orchestrator.database import territory_session
 from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Service
 from tests.api.conftest import Caller
+from tests.api.people import PASSWORD
 from tests.tenants.ordering import wish
 
 pytestmark = pytest.mark.browser
 DEADLINE = 10_000  # milliseconds for the page to show what the database holds
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def portal(app: APIFlask) -> Iterator[str]:
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
-    server.task_dispatcher.shutdown()
-    thread.join(10)
 
 
 class Worker:
@@ -80,9 +58,11 @@ def open_page(browser: Browser, portal: str, caller: Caller, width: int, *, scri
     context.set_default_timeout(DEADLINE)
     page = context.new_page()
     page.goto(portal)
-    page.get_by_label("Jeton").fill(caller.secret or "")
-    page.get_by_role("button", name="Se connecter").click()
-    expect(page.get_by_role("heading", name="Services", level=1)).to_be_visible()
+    assert caller.person
+    page.get_by_label("Adresse électronique").fill(caller.person.email)
+    page.get_by_label("Mot de passe").fill(PASSWORD)
+    page.get_by_role("button", name="Se connecter", exact=True).click()
+    expect(page.get_by_role("heading", name="Brevaux", level=1)).to_be_visible()
     return page
 
 
@@ -115,8 +95,9 @@ def test_steps_advance_before_the_eyes(
     no_overflow(page)
     worker.end("done", "active")
     expect(page.get_by_role("status")).to_have_text("terminé", timeout=DEADLINE)
-    page.get_by_role("link", name="Services").first.click()
-    expect(card.get_by_text("en service")).to_be_visible()
+    page.goto(portal)
+    expect(page.get_by_text("Services en service")).to_be_visible()
+    expect(card).to_have_count(0)
     assert complaints == []
     page.context.close()
 
@@ -142,6 +123,7 @@ def test_without_javascript_the_page_comes_again_by_itself(
     page.get_by_role("link", name=re.compile("Détail")).click()
     page.get_by_role("button", name="Annuler l’opération").click()
     expect(page.get_by_text("annulation demandée")).to_be_visible()
+    page.locator(".account summary").click()
     page.get_by_role("button", name="Se déconnecter").click()
     expect(page.get_by_role("heading", name="Connexion")).to_be_visible()
     page.context.close()

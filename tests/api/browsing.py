@@ -1,0 +1,64 @@
+"""A browser that looks at pages: signed in as somebody, in a language, at a width; and what axe finds there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.api.people import Person
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+WIDTHS = {1280: 800, 390: 844}
+AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
+
+
+@dataclass
+class Visitor:
+    """Somebody's browser. `complaints`: what the console said, of pages that break our own policy."""
+
+    browser: Browser
+    portal: str
+    person: Person | None = None
+    language: str = "fr"
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.context: BrowserContext = self.browser.new_context(viewport={"width": 1280, "height": 800})
+        cookies = {"clocher_language": self.language}
+        if self.person:
+            kept = self.person.client().get_cookie("clocher")
+            assert kept
+            cookies["clocher"] = kept.value
+        self.context.add_cookies([{"name": n, "value": v, "url": self.portal} for n, v in cookies.items()])
+        self.page: Page = self.context.new_page()
+        self.page.on("console", lambda message: self._hear(message.text))
+        self.page.on("pageerror", lambda error: self._hear(str(error)))
+
+    def _hear(self, said: str) -> None:
+        if "Failed to load resource" not in said:  # the status of a page is somebody else's test
+            self.complaints.append(said)
+
+    def open(self, path: str) -> Page:
+        """Go to a page of the portal."""
+        self.page.goto(f"{self.portal}{path}")
+        return self.page
+
+    def look(self, width: int) -> list[str]:
+        """What is wrong with the page as it is now, at a width: what axe finds, what does not fit."""
+        self.page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+        self.page.evaluate(AXE)
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "tags => axe.run({runOnly: tags}).then(r => r.violations)", RULES
+        )
+        faults = [f"{one['id']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:3])}" for one in found]
+        if self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            faults.append("wider than the screen")
+        if self.page.locator("h1").count() != 1:
+            faults.append(f"{self.page.locator('h1').count()} h1")
+        return faults
+
+    def close(self) -> None:
+        self.context.close()

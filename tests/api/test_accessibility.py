@@ -1,0 +1,150 @@
+"""Every page and state, in both languages, on a desk and on a phone: axe finds nothing, nothing overflows, and the
+English page holds no French. What axe can't find needs a human: this proves no conformity.
+
+CLOCHER_SCREENS=1 also draws the main pages into docs/screens.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from apiflask import APIFlask
+from flask import Flask
+from playwright.sync_api import Browser
+from werkzeug.routing import Rule
+
+from api import access
+from api.translations import read
+from tenants import roles
+from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
+from tests.api.browsing import WIDTHS, Visitor
+from tests.api.owned import IDS, World
+from tests.api.people import Person, invite
+from tests.api.screens import MEMBER, NOBODY, SCREENS, TERRITORY, Screen
+from tests.tenants.ordering import member, seed
+
+pytestmark = pytest.mark.browser
+DRAWN = Path(__file__).parent.parent.parent / "docs" / "screens"
+WORD = re.compile(r"[^\W\d_]+(?:[’'][^\W\d_]+)?")
+ACCENTED = re.compile(r"[àâçéèêëîïôùûüœ]", re.IGNORECASE)
+# Endpoints that answer GET with no page of ours: files, and what leads elsewhere at once.
+NO_PAGES = {"look.theme", "look.logo", "static"}
+
+
+@pytest.fixture
+def world(app: APIFlask, owner: sa.Engine) -> World:
+    seed(owner)
+    return World(app, owner, {slug: member(owner, slug) for slug in ("brevaux", "orgelune")})
+
+
+@pytest.fixture
+def people(world: World) -> dict[str, Person | None]:
+    return {
+        NOBODY: None,
+        MEMBER: invite(world.app, "Camille Brevaux", "brevaux", MEMBER_ROLES),
+        TERRITORY: invite(world.app, "Dominique Territoire", None, TERRITORY_ROLES),
+    }
+
+
+@pytest.fixture(params=["fr", "en"])
+def visitors(
+    request: pytest.FixtureRequest, browser: Browser, portal: str, people: dict[str, Person | None]
+) -> Iterator[dict[str, Visitor]]:
+    """A browser for each of the people, in one language."""
+    made = {who: Visitor(browser, portal, person, request.param) for who, person in people.items()}
+    yield made
+    for visitor in made.values():
+        visitor.close()
+
+
+def judge(visitor: Visitor, name: str, screen: Screen | None = None) -> list[str]:
+    """What is wrong with the page that is open, at each width."""
+    faults = []
+    if screen and screen.act:
+        screen.act(visitor.page)
+    for width in WIDTHS:
+        faults += [f"{name} {visitor.language} {width}: {fault}" for fault in visitor.look(width)]
+        if screen and screen.shown and os.environ.get("CLOCHER_SCREENS"):
+            DRAWN.mkdir(exist_ok=True)
+            visitor.page.screenshot(path=DRAWN / f"{screen.name}-{visitor.language}-{width}.png", full_page=True)
+    if visitor.page.locator("html").get_attribute("lang") != visitor.language:
+        faults.append(f"{name}: not in {visitor.language}")
+    if visitor.language == "en":
+        faults += [f"{name}: French: {left}" for left in french(visitor)]
+    faults += [f"{name}: console: {said}" for said in visitor.complaints]
+    visitor.complaints.clear()
+    return faults
+
+
+def french(visitor: Visitor) -> list[str]:
+    """French sentences and words of ours on the page; what people typed and names are not ours."""
+    text = visitor.page.evaluate(
+        "() => { const body = document.body.cloneNode(true);"
+        " body.querySelectorAll('[lang=fr], code, pre, textarea, script').forEach(e => e.remove());"
+        " return body.innerText; }"
+    )
+    sentences, words = vocabulary()
+    return [s for s in sentences if s in text] + sorted(set(WORD.findall(text.lower())) & words)
+
+
+def vocabulary() -> tuple[list[str], set[str]]:
+    """Our French sentences that English has another one for, and our French words with accents that English lacks."""
+    said: list[str] = []
+    ours: set[str] = set()
+    theirs: set[str] = set()
+    for message in read("en"):
+        ids = [message.id] if isinstance(message.id, str) else list(message.id)
+        strings = [message.string] if isinstance(message.string, str) else list(message.string or ())
+        said += [i for i in ids if len(i) > 14 and "{" not in i and "%" not in i and i not in strings]
+        ours |= {w for i in ids for w in WORD.findall(i.lower()) if ACCENTED.search(w)}
+        theirs |= {w for s in strings for w in WORD.findall(s.lower())}
+    return said, ours - theirs
+
+
+def test_every_state(world: World, visitors: dict[str, Visitor]) -> None:
+    faults = []
+    for screen in SCREENS:
+        path = (screen.prepare(world) if screen.prepare else None) or screen.path
+        visitors[screen.who].open(path)
+        faults += judge(visitors[screen.who], screen.name, screen)
+    assert not faults, "\n".join(faults)
+
+
+def test_every_page(world: World, people: dict[str, Person | None], visitors: dict[str, Visitor]) -> None:
+    faults = []
+    for rule, who in pages(world.app):
+        path = address(world, rule, people[who])
+        answer = visitors[who].page.request.get(f"{visitors[who].portal}{path}", max_redirects=0)
+        if answer.status == 200 and answer.headers.get("content-type", "").startswith("text/html"):
+            visitors[who].open(path)
+            faults += judge(visitors[who], f"{rule.rule} ({who})")
+    assert not faults, "\n".join(faults)
+
+
+def pages(app: Flask) -> list[tuple[Rule, str]]:
+    """Each route that may answer with a page, and who looks at it."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        act = access.RULES[rule.endpoint]
+        if "GET" not in (rule.methods or ()) or rule.rule.startswith("/api/") or rule.endpoint in NO_PAGES:
+            continue
+        if act == access.OPEN:
+            continue
+        if act == access.PUBLIC:
+            found.append((rule, NOBODY))
+        elif act == access.SIGNED_IN or set(MEMBER_ROLES) & roles.acts()[act].roles:
+            found.append((rule, MEMBER))
+        if act not in (access.PUBLIC, access.SIGNED_IN) and set(TERRITORY_ROLES) & roles.acts()[act].roles:
+            found.append((rule, TERRITORY))
+    return found
+
+
+def address(world: World, rule: Rule, person: Person | None) -> str:
+    names = rule.arguments - (rule.defaults or {}).keys()
+    ids = {name: IDS[name](world, "brevaux", person) for name in names & IDS.keys()}
+    return world.app.url_map.bind("localhost").build(rule.endpoint, {**dict.fromkeys(names, "x"), **ids})
