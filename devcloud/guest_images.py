@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,7 +120,7 @@ def _make_layer(scratch: Path, base: Path, files: dict[str, bytes]) -> Path:
             "--as-pid2",
             "--resolv-conf=off",
             "--timezone=off",
-            f"--machine=clocher-{scratch.name}",
+            f"--machine=clocher-{uuid.uuid4().hex[:8]}",  # the folder's name may hold an underscore: no machine's may
             "--directory",
             str(root),
             "update-ca-certificates",
