@@ -93,9 +93,10 @@ def main() -> int:
     if options.rest:
         return 0 if pytest("tests", *options.rest, **INSTANCE) else 1
     if options.fast:
-        with ThreadPoolExecutor(1) as beside:  # the tests mostly wait for PostgreSQL
+        with ThreadPoolExecutor(1) as beside:
             checked = beside.submit(checks)
-            tested = pytest("fast tests", "-m", NO_CLOUD)
+            # Two processes, each with a PostgreSQL of its own. The whole run has one cloud and stays in one process.
+            tested = pytest("fast tests", "-n", "2", "--dist", "worksteal", "-m", NO_CLOUD)
         return 0 if tested and checked.result() else 1
     return 0 if whole() else 1
 
