@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -14,11 +15,15 @@ from typing import Any
 
 import pytest
 
+from tests.devcloud.consoles import pytest_runtest_makereport  # noqa: F401
+
 openstack = pytest.importorskip("openstack")
 ROOT = Path(__file__).resolve().parents[2]
 UP_SECONDS = 900
 Run = Callable[..., subprocess.CompletedProcess[str]]
 WAIT_SECONDS = 60
+BOOT_SECONDS = 90
+NUMBERS = itertools.count(41)
 
 
 def devcloud(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -124,6 +129,14 @@ def make_member(connect: Callable[..., Any], admin: Any) -> Iterator[Callable[[s
         domain.identity.delete_project(member.project)
 
 
+@pytest.fixture(scope="module")
+def member(make_member: Callable[[str], Member]) -> Member:
+    """A member of the module's own; the host may speak SSH to its guests."""
+    made = make_member(f"10.{next(NUMBERS)}.0.0/24")
+    allow(made)
+    return made
+
+
 def _clear(member: Member) -> None:
     cloud = member.cloud
     for server in list(cloud.compute.servers()):
@@ -182,6 +195,22 @@ def run_in(key: Key) -> Callable[..., subprocess.CompletedProcess[str]]:
             timeout=seconds,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tell(run_in: Callable[..., Any]) -> Callable[..., str]:
+    """tell(server, command): run it in the guest, as soon as the guest lets us in; its output."""
+
+    def run(server: Any, command: str) -> str:
+        def attempt() -> Any:
+            done = run_in(address_of(server), command)
+            return done if done.returncode != 255 else None
+
+        done = eventually(attempt, f"{server.name} answers SSH", BOOT_SECONDS)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout.strip())
 
     return run
 
