@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from devcloud.guest import Guest
 from tests.devcloud.conftest import Member, address_of, eventually, wait_for_status
 
 pytestmark = pytest.mark.cloud
@@ -31,6 +32,15 @@ def test_a_guest_is_the_debian_that_was_asked_for(server: Any, tell: Callable[..
     tell(server, "cloud-init status --wait")
     assert tell(server, "sudo cat /root/told") == "told"
     assert tell(server, "systemctl list-units --failed --no-legend") == ""
+
+
+def test_a_guest_has_control_groups_of_its_own(server: Any, state: Path) -> None:
+    """Where two guests' systemds share a tree, one takes away the groups in which the other starts its services."""
+    guest = Guest(state / "nova" / "instances" / server.id)
+    lines = [line.split(":") for line in Path(f"/proc/{guest.init()}/cgroup").read_text().splitlines()]
+    managed = [path for _, names, path in lines if names in ("", "name=systemd")]
+    assert managed
+    assert all(path.startswith(f"/{guest.read().group}/") for path in managed), managed
 
 
 def test_the_console_shows_the_boot(server: Any, member: Member) -> None:
