@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     dead_after_seconds: float = Field(15.0, gt=0, description="a worker silent for so long is taken over")
     sweep_seconds: float = Field(60.0, gt=0, description="how often the cloud is searched for what belongs to nothing")
     sweep_patience_seconds: float = Field(300.0, gt=0, description="it is deleted if seen again so much later")
-    ansible_timeout: float = Field(900.0, gt=0, description="seconds for one play")
+    configure_timeout: float = Field(900.0, gt=0, description="seconds to configure a guest, all tries together")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 
     listen_host: str = "127.0.0.1"

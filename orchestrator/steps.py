@@ -6,6 +6,7 @@ the end of the step are one transaction. A step that was cut runs again, so it m
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ class Run:
     """One flow while it runs. `facts` is what was read when it began, in JSON's types; `undos` what it must undo.
 
     first_try: nobody has begun the present step before, so there is nothing in the cloud to adopt.
+    began: when this worker began the present step (monotonic); all its tries share a deadline that counts from there.
     """
 
     runtime: Runtime
@@ -60,6 +62,7 @@ class Run:
     facts: dict[str, Any]
     cancellable: bool = False
     first_try: bool = False
+    began: float = field(default_factory=time.monotonic)
     undos: list[tuple[str, Act]] = field(default_factory=list)
 
     @property
@@ -113,6 +116,7 @@ class Run:
         """Do `act` once, whatever happens to the worker; remember how to undo it, from before it begins."""
         if undo is not None:
             self.undos.append((name, undo))
+        self.began = time.monotonic()
         _durably(name, partial(_attempt, self, name, act))
         at_boundary(name, "recorded")
 
