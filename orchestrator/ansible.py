@@ -82,6 +82,7 @@ class Course:
     deadline: float
     pid: int | None = None
     asked_to_end: float | None = None
+    terminated: bool = False
     task: str | None = None
     failure: PlayEvent | None = None
     totals: dict[str, int] = field(default_factory=dict)
@@ -116,9 +117,10 @@ class Course:
             return False
         if self.asked_to_end is None:
             self.asked_to_end = now
-            if self.pid:
-                with suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGTERM)
+        if self.pid and not self.terminated:  # known from the first event on, which a busy machine may send late
+            self.asked_to_end, self.terminated = now, True
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
         return now - self.asked_to_end > GRACE_SECONDS
 
     def read(self, raw: dict[str, Any]) -> PlayEvent:

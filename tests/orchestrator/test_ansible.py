@@ -110,7 +110,14 @@ def test_a_play_that_lasts_too_long_is_ended(play: Run, local: Settings, tmp_pat
         play([task("dawdle", "command", argv=["sleep", "125"])], [], local.model_copy(update={"configure_timeout": 2}))
     assert (caught.value.code, caught.value.retryable) == ("play_timeout", False)
     assert "en 2 s" in caught.value.sentence
-    assert "at “dawdle”" in caught.value.detail
+    _await_end_of(str(tmp_path))
+
+
+def test_a_deadline_before_the_first_event_leaves_nothing(play: Run, local: Settings, tmp_path: Path) -> None:
+    hurried = local.model_copy(update={"configure_timeout": 0.1})
+    with pytest.raises(ClocherError) as caught:
+        play([task("dawdle", "command", argv=["sleep", "125"])], [], hurried)
+    assert caught.value.code == "play_timeout"
     _await_end_of(str(tmp_path))
 
 
