@@ -216,15 +216,14 @@ def tell(run_in: Callable[..., Any]) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def boot(key: Key) -> Callable[..., Any]:
+def boot(key: Key, connect: Callable[..., Any]) -> Callable[..., Any]:
     """boot(member, **options): a server of `debian-12`, `s1.small`, on a port of the member's group, once ACTIVE."""
 
     name = f"test-{uuid.uuid4().hex[:8]}"  # a keypair is its user's, in all projects and all sessions
+    connect("clocher").compute.create_keypair(name=name, public_key=key.public)
 
     def make(member: Member, **options: Any) -> Any:
         cloud = member.cloud
-        if not cloud.compute.find_keypair(name):
-            cloud.compute.create_keypair(name=name, public_key=key.public)
         port = cloud.network.create_port(network_id=member.network.id, security_groups=[member.group.id])
         wanted = {
             "name": f"guest-{uuid.uuid4().hex[:6]}",
