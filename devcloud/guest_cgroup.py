@@ -11,7 +11,10 @@ import time
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
-CONTROLLERS = ("memory", "cpu", "freezer", "pids", "devices", "systemd")
+# "unified" is where version 1 keeps a tree of version 2 beside the others. systemd-nspawn puts its guest below the
+# group that we made there: without one all guests share a tree, and a guest's systemd takes away groups in which
+# another's is starting a service, which then fails (219/CGROUP).
+CONTROLLERS = ("memory", "cpu", "freezer", "pids", "devices", "systemd", "unified")
 PERIOD = 100_000  # microseconds over which the processor quota counts
 KILL_SECONDS = 10
 POLL = 0.02

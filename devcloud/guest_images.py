@@ -9,20 +9,21 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devcloud.guest import GuestError
+from devcloud import squashfs
 
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
 SQUASHFS = b"hsqs"
-SECONDS = 60
+# What makes a machine this machine and no other.
+ITS_OWN = ("etc/machine-id", "var/lib/dbus/machine-id", "etc/ssh/ssh_host_*", "var/lib/cloud/seed")
 
 
-class ImageFormatError(GuestError):
+class ImageFormatError(squashfs.ImageError):
     """The image is not one that guests can boot."""
 
 
@@ -42,36 +43,17 @@ def mount(image: Path) -> Path:
     point = image.with_suffix(".mounted")
     point.mkdir(exist_ok=True)
     if not point.is_mount():
-        _run("mount", "-t", "squashfs", "-o", "loop,ro,nodev", str(image), str(point))
+        squashfs.run("mount", "-t", "squashfs", "-o", "loop,ro,nodev", str(image), str(point))
     return point
 
 
 def pack(root: Path, mounts_of: int | None, target: Path) -> None:
     """Write the tree at `root` as an image. `mounts_of`: a process whose mount namespace has it, None for ours.
 
-    What makes a machine this machine and no other is left out.
+    What makes a machine this machine is left out.
     """
-    where = ("nsenter", "--target", str(mounts_of), "--mount", "--") if mounts_of else ()
-    _run(
-        *where,
-        "mksquashfs",
-        str(root),
-        str(target),
-        "-comp",
-        "zstd",
-        "-Xcompression-level",
-        "3",
-        "-noappend",
-        "-no-progress",
-        "-quiet",
-        "-wildcards",
-        "-e",
-        "etc/machine-id",
-        "var/lib/dbus/machine-id",
-        "etc/ssh/ssh_host_*",
-        "var/lib/cloud/seed",
-        seconds=900,
-    )
+    within = ("nsenter", "--target", str(mounts_of), "--mount", "--") if mounts_of else ()
+    squashfs.pack(root, target, leave_out=ITS_OWN, within=within)
 
 
 def pack_layers(upper: Path, work: Path, below: list[str], target: Path) -> None:
@@ -81,7 +63,7 @@ def pack_layers(upper: Path, work: Path, below: list[str], target: Path) -> None
         try:
             pack(Path(point), None, target)
         finally:
-            _run("umount", point)
+            squashfs.run("umount", point)
 
 
 def _host_layer(image: Path, base: Path) -> Path | None:
@@ -109,7 +91,7 @@ def _make_layer(scratch: Path, base: Path, files: dict[str, bytes]) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (target / name).write_bytes(text)
-        _run(
+        squashfs.run(
             "systemd-nspawn",
             "--quiet",
             "--register=no",
@@ -119,27 +101,20 @@ def _make_layer(scratch: Path, base: Path, files: dict[str, bytes]) -> Path:
             "--as-pid2",
             "--resolv-conf=off",
             "--timezone=off",
-            f"--machine=clocher-{scratch.name}",
+            f"--machine=clocher-{uuid.uuid4().hex[:8]}",  # the folder's name may hold an underscore: no machine's may
             "--directory",
             str(root),
             "update-ca-certificates",
         )
     finally:
-        _run("umount", str(root))
+        squashfs.run("umount", str(root))
     shutil.rmtree(upper / "tmp", ignore_errors=True)
     return upper
 
 
 def _overlay(point: Path, below: list[str], upper: Path, work: Path) -> None:
-    _run(
-        "mount",
-        "-t",
-        "overlay",
-        "overlay",
-        "-o",
-        f"lowerdir={':'.join(below)},upperdir={upper},workdir={work}",
-        str(point),
-    )
+    options = f"lowerdir={':'.join(below)},upperdir={upper},workdir={work}"
+    squashfs.run("mount", "-t", "overlay", "overlay", "-o", options, str(point))
 
 
 @contextmanager
@@ -147,17 +122,3 @@ def _locked(image: Path) -> Iterator[None]:
     with image.with_suffix(".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def _run(*command: str, seconds: int = SECONDS) -> None:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    if done.returncode:
-        raise GuestError(f"{command[0]}: {done.stdout[-1000:].strip()}")

@@ -10,12 +10,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from devcloud import squashfs
 from devcloud.place import here
 
 Log = Callable[[str], None]
@@ -76,10 +76,6 @@ REMOVED = (
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
-class ImageError(RuntimeError):
-    """The image could not be built; the message holds the tool's last words."""
-
-
 def build(target: Path, log: Log) -> Path:
     """Return the image's path below the directory `target`, built if its recipe is new. Safe to call twice at once."""
     target.mkdir(parents=True, exist_ok=True)
@@ -103,7 +99,7 @@ def _recipe() -> str:
 def _build(path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as directory:
         root, draft = Path(directory) / "root", Path(directory) / path.name
-        _run(
+        squashfs.run(
             "mmdebstrap",
             "--quiet",
             "--mode=root",
@@ -113,31 +109,19 @@ def _build(path: Path) -> None:
             *(f"--dpkgopt=path-exclude={name}" for name in EXCLUDED),
             SUITE,
             str(root),
+            seconds=BUILD_SECONDS,
         )
-        _run("chroot", str(root), "groupadd", "--force", "--system", "netdev")
-        _run(
-            "chroot",
-            str(root),
+        make_user = (
             "useradd",
             "--create-home",
             "--shell=/bin/bash",
             "--comment=Debian",
             f"--groups={','.join(GROUPS)}",
-            USER,
         )
+        squashfs.run("chroot", str(root), "groupadd", "--force", "--system", "netdev")
+        squashfs.run("chroot", str(root), *make_user, USER)
         _trim(root)
-        _run(
-            "mksquashfs",
-            str(root),
-            str(draft),
-            "-comp",
-            "zstd",
-            "-Xcompression-level",
-            "3",
-            "-noappend",
-            "-no-progress",
-            "-quiet",
-        )
+        squashfs.pack(root, draft)
         draft.replace(path)
 
 
@@ -147,20 +131,6 @@ def _trim(root: Path) -> None:
             found.unlink()
     for name, text in FILES.items():
         (root / name).write_text(text)
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=BUILD_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise ImageError(f"{command[0]} failed:\n{done.stdout[-2000:]}")
 
 
 if __name__ == "__main__":

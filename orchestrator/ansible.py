@@ -82,6 +82,8 @@ class Course:
     deadline: float
     pid: int | None = None
     asked_to_end: float | None = None
+    terminated: bool = False
+    task: str | None = None
     failure: PlayEvent | None = None
     totals: dict[str, int] = field(default_factory=dict)
     refusal: BaseException | None = None
@@ -95,6 +97,7 @@ class Course:
             self.totals = {name: raw["event_data"][name].get(self.hostname, 0) for name in ("changed", "ok")}
         elif raw["event"] in OUTCOMES:
             event = self.read(raw)
+            self.task = event.task
             if event.outcome in ("failed", "unreachable"):
                 self.failure = event
             try:
@@ -114,9 +117,10 @@ class Course:
             return False
         if self.asked_to_end is None:
             self.asked_to_end = now
-            if self.pid:
-                with suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGTERM)
+        if self.pid and not self.terminated:  # known from the first event on, which a busy machine may send late
+            self.asked_to_end, self.terminated = now, True
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
         return now - self.asked_to_end > GRACE_SECONDS
 
     def read(self, raw: dict[str, Any]) -> PlayEvent:
@@ -139,15 +143,18 @@ def configure(
     guest: Guest,
     variables: Mapping[str, Any],
     on_event: Callable[[PlayEvent], None],
+    *,
+    seconds: float | None = None,
 ) -> Outcome:
-    """Run `playbooks/<play>/site.yml` in a guest.
+    """Run `playbooks/<play>/site.yml` in a guest, within `seconds` (settings.configure_timeout if not given).
 
     variables: given to the play as they are, never as templates; a value of type SecretStr, at any depth, is masked in
     all that comes back. on_event is called for each event as it comes, in order; when it raises, the play is stopped
     and its error raised from here. Raises `guest_unreachable` (worth another try), `play_failed`, `play_timeout`.
     """
     started = time.monotonic()
-    course = Course(on_event, guest.hostname, secrets_in(variables), started + settings.ansible_timeout)
+    deadline = started + (settings.configure_timeout if seconds is None else seconds)
+    course = Course(on_event, guest.hostname, secrets_in(variables), deadline)
     with private_dir(settings, guest) as folder, tempfile.TemporaryDirectory(prefix="clocher-") as sockets:
         write_variables(folder / "env" / "extravars", variables)
         ours = environment(folder, sockets)
@@ -265,9 +272,9 @@ def failed(settings: Settings, play: str, guest: Guest, course: Course, output: 
     if course.asked_to_end is not None:
         return ClocherError(
             "play_timeout",
-            Text("La configuration de la machine n’a pas abouti en {seconds:g} s.", seconds=settings.ansible_timeout),
+            Text("La configuration de la machine n’a pas abouti en {seconds:g} s.", seconds=settings.configure_timeout),
             "Prévenez la DSI.",
-            detail=f"{play} on {guest.hostname}: {output[-MESSAGE_LENGTH:]}",
+            detail=f"{play} on {guest.hostname}, at “{course.task}”: {output[-MESSAGE_LENGTH:]}",
         )
     if last and last.outcome == "unreachable":
         return ssh.unreachable(guest.address, f"{last.task}: {last.message}")

@@ -23,9 +23,9 @@ NODE_EXPORTER_PORT = 9100
 AGAIN = N_("Recommencez ; si cela se répète, prévenez la DSI.")
 
 
-def wait_for_ssh(settings: Settings, address: str) -> None:
-    """Return as soon as an SSH server greets at the address; `guest_unreachable` after settings.ssh_timeout seconds."""
-    wait(lambda: greet(address), settings.ssh_timeout)
+def wait_for_ssh(address: str, seconds: float) -> None:
+    """Return as soon as an SSH server greets at the address; `guest_unreachable` after so many seconds."""
+    wait(lambda: greet(address), seconds)
 
 
 def check_health(settings: Settings, guest: Guest, mounts: Sequence[str]) -> None:

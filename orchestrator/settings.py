@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         72, ge=0, le=720, description="a deletion can be taken back for so long; 0: at once"
     )
     snapshots_per_service: int = Field(30, ge=1, le=200, description="how many snapshots a service may have")
-    ansible_timeout: float = Field(900.0, gt=0, description="seconds for one play")
+    configure_timeout: float = Field(900.0, gt=0, description="seconds to configure a guest, all tries together")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 
     listen_host: str = "127.0.0.1"

@@ -6,6 +6,7 @@ the end of the step are one transaction. A step that was cut runs again, so it m
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class Run:
 
     number: how many times the flow was run, this time included. first_try: nobody has begun the present step before,
     so there is nothing in the cloud to adopt.
+    began: when this worker began the present step (monotonic); all its tries share a deadline that counts from there.
     """
 
     runtime: Runtime
@@ -59,6 +61,7 @@ class Run:
     facts: dict[str, Any]
     cancellable: bool = False
     first_try: bool = False
+    began: float = field(default_factory=time.monotonic)
     undos: list[tuple[str, Act]] = field(default_factory=list)
 
     @property
@@ -128,6 +131,7 @@ class Run:
             return
         if self.facts.get("undo"):
             raise Retraced
+        self.began = time.monotonic()
         durably(name, partial(_attempt, self, name, act))
         at_boundary(name, "recorded")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import time
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +12,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from orchestrator import ansible, readiness, ssh
 from orchestrator.ansible import PlayEvent
-from orchestrator.errors import ClocherError, Conflict
+from orchestrator.errors import ClocherError, Conflict, Unavailable, WaitedTooLong
 from orchestrator.ssh import Guest
 from orchestrator.steps import Run, Write, nothing
 from orchestrator.tables import AnsibleEvent, Resource, Service
 
 log = structlog.get_logger()
+
+PAUSE_SECONDS = 1.0  # before a play is run again in a guest that went away
+ANSWERED = {"ok", "changed", "failed", "ignored"}  # outcomes of a task that the guest has run
 
 
 def configure(run: Run) -> Write:
@@ -71,17 +74,49 @@ def restore_name(run: Run) -> Write:
 
 
 def play(run: Run, name: str, *, hostname: str | None = None, **changes: Any) -> Write:
-    """Run `playbooks/<name>/site.yml` in the guest with the service's variables, some of them changed."""
-    settings, guest = run.runtime.settings, _guest(run, hostname)
-    readiness.wait_for_ssh(settings, guest.address)
-    ansible.configure(settings, name, guest, _variables(run) | changes, partial(_store, run))
-    return nothing
+    """Run `playbooks/<name>/site.yml` in the guest with the service's variables, some of them changed.
+
+    A guest that goes away meanwhile is waited for and the play run again, until the step's one deadline.
+    """
+    guest, variables, heard = _guest(run, hostname), _variables(run) | changes, Answers(run)
+    while True:
+        readiness.wait_for_ssh(guest.address, heard.seconds_left())
+        try:
+            seconds = heard.seconds_of_step()
+            ansible.configure(run.runtime.settings, name, guest, variables, heard.take, seconds=seconds)
+            return nothing
+        except Unavailable as error:
+            if error.code != "guest_unreachable":
+                raise
+            if heard.seconds_left() < PAUSE_SECONDS:
+                raise WaitedTooLong(error.code, error.sentence, readiness.AGAIN, detail=error.detail) from error
+        run.check()
+        time.sleep(PAUSE_SECONDS)
 
 
-def _store(run: Run, event: PlayEvent) -> None:
-    run.check()
-    with run.session() as session:
-        session.execute(insert(AnsibleEvent).values(**_row(run, event)).on_conflict_do_nothing())
+class Answers:
+    """What a guest answers to its play, stored as it comes, and how long it may still be silent."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.last = time.monotonic()
+
+    def take(self, event: PlayEvent) -> None:
+        """Store an event of the play; the flow's cancellation stops the play here."""
+        if event.outcome in ANSWERED:
+            self.last = time.monotonic()
+        self.run.check()
+        with self.run.session() as session:
+            session.execute(insert(AnsibleEvent).values(**_row(self.run, event)).on_conflict_do_nothing())
+
+    def seconds_of_step(self) -> float:
+        """Until the step's deadline."""
+        return max(0.0, self.run.began + self.run.runtime.settings.configure_timeout - time.monotonic())
+
+    def seconds_left(self) -> float:
+        """Until the guest has been silent for too long, or the step's deadline."""
+        silence = self.last + self.run.runtime.settings.ssh_timeout - time.monotonic()
+        return max(0.0, min(silence, self.seconds_of_step()))
 
 
 def flush(run: Run) -> Write:
@@ -96,7 +131,7 @@ def flush(run: Run) -> Write:
 def check_health(run: Run, *, hostname: str | None = None) -> Write:
     """The guest answers, tells its own name and has its data volumes."""
     settings, guest = run.runtime.settings, _guest(run, hostname)
-    readiness.wait_for_ssh(settings, guest.address)
+    readiness.wait_for_ssh(guest.address, settings.ssh_timeout)
     readiness.check_health(settings, guest, [volume["mount"] for volume in _volumes(run)])
     return nothing
 

@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 TAKEOVER_LOCK = 0x434C0001  # advisory lock: one survivor at a time looks for the dead
 EXPIRE_SECONDS = 60.0  # how often we look for flows that waited too long for the DSI
+NAME_LOCK = 0x434C0002  # advisory lock: one worker at a time takes its name
 VERSION = "clocher"  # constant, so that a new release goes on with the flows of the one before
 
 
@@ -55,8 +56,7 @@ def run(settings: Settings, duties: Sequence[Duty] = ()) -> None:
         signal.signal(signum, lambda *_: stop.set())
     engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 4 + len(duties))
     runtime = Runtime(settings, engine, cloud.connect(settings))
-    claim_name(runtime)
-    beat(runtime)  # before any flow is ours, or nobody would notice our death
+    claim_name(runtime)  # before any flow is ours, or nobody would notice our death
     launch(runtime)
     log.info("worker ready", worker=settings.worker_id, pid=os.getpid())
     # Apart from each other: a cloud that hangs must not make this worker look dead.
@@ -104,13 +104,14 @@ def launch(runtime: Runtime) -> None:
 
 
 def claim_name(runtime: Runtime) -> None:
-    """Raise Conflict `worker_id_taken` when another living process works under our name: both would run each flow."""
+    """Write that we work under our name.
+
+    Raises Conflict `worker_id_taken` when another living process does: both would run each flow.
+    """
     with database.territory_session(runtime.engine, _name(runtime)) as session:
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(NAME_LOCK)))
         other = session.get(Worker, runtime.settings.worker_id)
-        if other is None or other.id not in _living(session, runtime.settings.dead_after_seconds):
-            return
-        # On this machine a dead process is known at once: a restart after a crash does not wait.
-        if other.host != socket.gethostname() or _runs(other.pid):
+        if other and other.id in _living(session, runtime.settings.dead_after_seconds) and _is_another(other):
             raise Conflict(
                 "worker_id_taken",
                 Text(
@@ -121,6 +122,12 @@ def claim_name(runtime: Runtime) -> None:
                 ),
                 "Arrêtez-le, ou donnez un autre nom à celui-ci par CLOCHER_WORKER_ID.",
             )
+        _beat(session, runtime)
+
+
+def _is_another(other: Worker) -> bool:
+    """On this machine a dead process is known at once, and a container's restart has the same number: none waits."""
+    return other.host != socket.gethostname() or (other.pid != os.getpid() and _runs(other.pid))
 
 
 def _runs(pid: int) -> bool:
@@ -133,20 +140,24 @@ def _runs(pid: int) -> bool:
 
 def beat(runtime: Runtime) -> None:
     """Write that this worker lives."""
-    row = {"id": runtime.settings.worker_id, "host": socket.gethostname(), "pid": os.getpid()}
     with database.territory_session(runtime.engine, _name(runtime)) as session:
-        session.execute(
-            insert(Worker)
-            .values(**row)
-            .on_conflict_do_update(
-                index_elements=["id"],
-                set_=row
-                | {
-                    "seen_at": sa.func.now(),
-                    "started_at": sa.case((Worker.pid == os.getpid(), Worker.started_at), else_=sa.func.now()),
-                },
-            )
+        _beat(session, runtime)
+
+
+def _beat(session: Session, runtime: Runtime) -> None:
+    row = {"id": runtime.settings.worker_id, "host": socket.gethostname(), "pid": os.getpid()}
+    session.execute(
+        insert(Worker)
+        .values(**row)
+        .on_conflict_do_update(
+            index_elements=["id"],
+            set_=row
+            | {
+                "seen_at": sa.func.now(),
+                "started_at": sa.case((Worker.pid == os.getpid(), Worker.started_at), else_=sa.func.now()),
+            },
         )
+    )
 
 
 def keep_alive(runtime: Runtime) -> None:

@@ -28,7 +28,7 @@ from orchestrator.errors import ClocherError, CloudConflict, CloudError, CloudUn
 from orchestrator.places import Ids
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
-from orchestrator.steps_cloud import PAUSE
+from orchestrator.steps_resources import PAUSE
 from orchestrator.tables import Flow, Member, Place, Service
 from tenants import catalogue, finance, orders, prices
 from tenants.tables import Budget, Offer, Quota

@@ -3,6 +3,7 @@
 A server is counted from launch to deletion (meter `server`, for comparison only); it is billed for vCPUs and memory
 while it serves, at the stopped meters while it is stopped; a volume, a public address and a snapshot's parts from
 creation to deletion.
+Of a service whose creation failed (a state that nothing leaves) nothing is billed.
 Every event carries the sizes that hold from then on.
 """
 
@@ -22,7 +23,7 @@ SAMPLE_PREFIX = "sample-"
 # phase: 1 held (serving), 2 held but stopped. The last event that says so decides; a deletion is final.
 DERIVED = """
 WITH told AS (
-    SELECT e.resource_id, r.member_id, r.kind AS thing, e.kind, e.at, e.vcpus, e.ram_mib, e.disk_gib,
+    SELECT e.resource_id, r.member_id, r.service_id, r.kind AS thing, e.kind, e.at, e.vcpus, e.ram_mib, e.disk_gib,
         row_number() OVER (PARTITION BY e.resource_id ORDER BY e.at, e.id) AS turn,
         CASE WHEN e.kind IN ('serving', 'started') OR (e.kind = 'created' AND r.kind <> 'server') THEN 1
             WHEN e.kind = 'stopped' THEN 2 END AS phase
@@ -33,7 +34,7 @@ WITH told AS (
         AND NOT EXISTS (SELECT FROM resource_events gone
             WHERE gone.resource_id = e.resource_id AND gone.kind = 'deleted' AND gone.at <= :starts)
 ), state AS (
-    SELECT resource_id, member_id, thing, vcpus, ram_mib, disk_gib, at AS since,
+    SELECT resource_id, member_id, service_id, thing, vcpus, ram_mib, disk_gib, at AS since,
         lead(at, 1, :until) OVER ahead AS until,
         max(turn * 10 + phase) OVER sofar % 10 AS phase, bool_or(kind = 'deleted') OVER sofar AS gone
     FROM told
@@ -41,7 +42,7 @@ WITH told AS (
         sofar AS (PARTITION BY resource_id ORDER BY turn ROWS UNBOUNDED PRECEDING)
 ), held AS (
     SELECT s.resource_id, s.member_id, m.code, m.quantity, s.since, s.until
-    FROM state s CROSS JOIN LATERAL (VALUES
+    FROM state s JOIN services v ON v.id = s.service_id AND v.state <> 'failed' CROSS JOIN LATERAL (VALUES
         ('vcpu', 'server', 1, s.vcpus::numeric),
         ('ram', 'server', 1, trim_scale(s.ram_mib / 1024.0)),
         ('vcpu_stopped', 'server', 2, s.vcpus),

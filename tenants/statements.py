@@ -187,14 +187,15 @@ def first_break(session: Session) -> int | None:
         .execution_options(yield_per=200)
     )
     last: dict[tuple[int, bool], str] = {}
-    for statement, member, sample in session.execute(query):
-        chain = (member.id, sample)
-        document = json.loads(statement.document or "{}")
-        expected = last.get(chain, first_link(member.siret))
-        told = (document.get("previous_hash"), document.get("total"), digest(statement.document or ""))
-        if statement.previous_hash != expected or told != (expected, str(statement.total), statement.hash):
-            return int(statement.id)
-        last[chain] = statement.hash or ""
+    with session.execute(query) as found:
+        for statement, member, sample in found:
+            chain = (member.id, sample)
+            document = json.loads(statement.document or "{}")
+            expected = last.get(chain, first_link(member.siret))
+            told = (document.get("previous_hash"), document.get("total"), digest(statement.document or ""))
+            if statement.previous_hash != expected or told != (expected, str(statement.total), statement.hash):
+                return int(statement.id)
+            last[chain] = statement.hash or ""
     return None
 
 

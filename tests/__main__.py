@@ -62,25 +62,13 @@ def other_postgresql() -> bool:
     return run("tests on PostgreSQL 15", "pg_virtualenv", "-v", "15", "sh", "-c", inside)
 
 
-def cloud_tests() -> bool:
-    """All tests; what fails is run once more, alone, and said.
-
-    About one guest in fifty takes minutes to boot on a busy machine, and we do not know why yet. What is really broken
-    fails twice.
-    """
-    if pytest("tests", **INSTANCE):
-        return True
-    print("── some tests failed: the failures above are real findings; running those tests once more", flush=True)
-    return pytest("failed tests, second time", "--last-failed", "--last-failed-no-failures", "none", **INSTANCE)
-
-
 def whole() -> bool:
     """Everything; parts that do not need each other's success all run, so one failure hides no other."""
     passed = [checks(), other_postgresql()]
     # A clean cloud: what an interrupted run left would be somebody else's finding.
     passed.append(devcloud("reset") and devcloud("up"))
     if passed[-1]:
-        passed.append(cloud_tests())
+        passed.append(pytest("tests", **INSTANCE))
     passed.append(devcloud("down"))
     return all(passed)
 
@@ -93,9 +81,10 @@ def main() -> int:
     if options.rest:
         return 0 if pytest("tests", *options.rest, **INSTANCE) else 1
     if options.fast:
-        with ThreadPoolExecutor(1) as beside:  # the tests mostly wait for PostgreSQL
+        with ThreadPoolExecutor(1) as beside:
             checked = beside.submit(checks)
-            tested = pytest("fast tests", "-m", NO_CLOUD)
+            # Two processes, each with a PostgreSQL of its own. The whole run has one cloud and stays in one process.
+            tested = pytest("fast tests", "-n", "2", "--dist", "worksteal", "-m", NO_CLOUD)
         return 0 if tested and checked.result() else 1
     return 0 if whole() else 1
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 from rich.console import Console
@@ -13,6 +15,7 @@ from rich.table import Table
 from api.demo import story
 from api.demo.stage import Stage
 from orchestrator import log, settings
+from orchestrator.errors import ClocherError
 
 
 @click.command("demo", short_help="Run the main job from nothing: cloud, members, orders, statements.")
@@ -32,13 +35,39 @@ def command(keep: bool, stop: bool, json_file: Path | None) -> None:
     if stop:
         story.stop(chosen, stage)
         return
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _interrupt)
+    failure: BaseException | None = None
     try:
         story.run(chosen, stage, keep=keep)
+    except BaseException as error:
+        failure = error
+        raise
     finally:
         if json_file:
-            record = {"ok": False, **stage.record, "seconds": {**stage.seconds, "total": stage.total()}}
-            json_file.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
+            json_file.write_text(json.dumps(_record(stage, failure), ensure_ascii=False, indent=2) + "\n")
     show(stage, keep)
+
+
+class Interrupted(ClocherError):
+    """Somebody ended the demo."""
+
+
+def _interrupt(signum: int, _frame: FrameType | None) -> None:
+    name = signal.Signals(signum).name
+    error = Interrupted("demo_interrupted", f"La démonstration a été interrompue ({name}).", "Relancez-la.")
+    error.exit_status = 128 + signum  # as a shell tells it
+    raise error
+
+
+def _record(stage: Stage, failure: BaseException | None) -> dict[str, object]:
+    """What was measured so far, and why it is not all."""
+    record: dict[str, object] = {"ok": failure is None, **stage.record}
+    if isinstance(failure, ClocherError):
+        record["error"] = {"code": failure.code, "sentence": failure.sentence, "action": failure.action}
+    elif failure:
+        record["error"] = {"code": "unexpected", "sentence": f"{type(failure).__name__}: {failure}", "action": ""}
+    return record | {"seconds": {**stage.seconds, "total": stage.total()}}
 
 
 def show(stage: Stage, keep: bool) -> None:

@@ -9,9 +9,9 @@ from decimal import Decimal
 import click
 
 from api.output import euros, json_option, print_json, print_rows
+from api.staff import staff_session
 from orchestrator import settings
-from orchestrator.database import connect, territory_session
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, InvalidInput
 from tenants import finance, periods, pools, statements
 
 STATES = {"open": "ouverte", "draft": "projet", "checked": "contrôlée", "closed": "close"}
@@ -27,7 +27,7 @@ def command() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """Every period, the newest first."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         rows = periods.listed(session)
     if not as_json:
         for row in rows:
@@ -50,7 +50,7 @@ def draft(month: str, as_json: bool) -> None:
     chosen = settings.load()
     declared = finance.sharing(chosen.territory_dir)
     click.echo(f"Établissement de {month} : mesure, prix, répartition…", err=True)
-    with territory_session(connect(chosen, "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         pools.apply_keys(session, declared)
         periods.draft(session, month, declared, datetime.now(UTC), chosen.timezone)
         rows = statements.listed(session, month)
@@ -63,7 +63,7 @@ def draft(month: str, as_json: bool) -> None:
 def check(month: str, as_json: bool) -> None:
     """Prove that a draft adds up; exit status 3 and the differences when it does not."""
     click.echo(f"Contrôle de {month}…", err=True)
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         found = periods.check(session, month)
     print_rows(
         [asdict(difference) for difference in found],
@@ -83,15 +83,16 @@ def check(month: str, as_json: bool) -> None:
 @json_option
 def close(month: str, yes: bool, as_json: bool) -> None:
     """Seal a checked month for good."""
-    engine = connect(settings.load(), "clocher_staff")
-    with territory_session(engine, "cli") as session:
+    if as_json and not yes:
+        raise InvalidInput("confirmation_needed", "Avec --json, personne ne peut confirmer.", "Ajoutez --yes.")
+    with staff_session() as session:
         rows = statements.listed(session, month)
         sample = periods.find(session, month).sample
     total = sum((row["total"] for row in rows), Decimal("0.00"))
     said = f"{month}{' (exemple)' if sample else ''} : {len(rows)} relevés, {euros(total)} en tout."
     if not yes:
         click.confirm(f"{said} Une période close ne change plus. La clore ?", abort=True, err=True)
-    with territory_session(engine, "cli") as session:
+    with staff_session() as session:
         closed = periods.close(session, month, datetime.now(UTC))
         answer = {"period": closed.label, "state": closed.state, "sample": sample, "statements": len(rows),
                   "total": total, "closed_at": closed.closed_at}  # fmt: skip

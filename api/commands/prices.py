@@ -7,8 +7,8 @@ from decimal import Decimal
 import click
 
 from api.output import json_option, print_rows
+from api.staff import staff_session
 from orchestrator import settings
-from orchestrator.database import connect, territory_session
 from tenants import finance, pools, prices
 
 
@@ -21,7 +21,7 @@ def command() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """Every price, the newest first."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         rows = prices.listed(session)
     if not as_json:
         rows = [{**row, "hourly": exact(row["hourly"])} for row in rows]
@@ -39,7 +39,7 @@ def list_(as_json: bool) -> None:
 def apply(as_json: bool) -> None:
     """Load what is declared: prices and allocation keys; again changes nothing."""
     chosen = settings.load()
-    with territory_session(connect(chosen, "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         added = prices.apply(session, finance.price_book(chosen.territory_dir), chosen.timezone)
         keys = pools.apply_keys(session, finance.sharing(chosen.territory_dir))
     rows = [

@@ -10,8 +10,8 @@ import click
 from api.commands.periods import month, show
 from api.commands.prices import exact
 from api.output import euros, json_option, print_json, print_rows
+from api.staff import staff_session
 from orchestrator import settings
-from orchestrator.database import connect, territory_session
 from orchestrator.errors import Conflict, InvalidInput
 from tenants import exports, periods, statements
 
@@ -27,7 +27,7 @@ def command() -> None:
 @json_option
 def list_(period: str | None, member: str | None, as_json: bool) -> None:
     """Statements in brief."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         rows = statements.listed(session, period, member)
     show(rows, "", as_json)
 
@@ -38,7 +38,7 @@ def list_(period: str | None, member: str | None, as_json: bool) -> None:
 @json_option
 def show_(month: str, member: str, as_json: bool) -> None:
     """One member's statement, line by line."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         [document] = statements.documents(session, periods.find(session, month), member)
     if as_json:
         print_json(document)
@@ -74,7 +74,7 @@ def show_(month: str, member: str, as_json: bool) -> None:
 def export(month: str, member: str | None, kind: str, folder: Path, as_json: bool) -> None:
     """Write the month's statements to a file, for the tools that finance has."""
     chosen = settings.load()
-    with territory_session(connect(chosen, "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         period = periods.find(session, month)
         documents = statements.documents(session, period, member)
     content = exports.csv_file(documents, chosen.timezone) if kind == "csv" else exports.json_file(documents)
@@ -94,7 +94,7 @@ def export(month: str, member: str | None, kind: str, folder: Path, as_json: boo
 @json_option
 def verify(as_json: bool) -> None:
     """Prove that no closed statement was changed: every hash follows from the one before."""
-    with territory_session(connect(settings.load(), "clocher_staff"), "cli") as session:
+    with staff_session() as session:
         broken = statements.first_break(session)
     if broken is not None:
         raise Conflict("chain_broken", f"Le relevé {broken} ne suit pas de celui d’avant.", "Prévenez la DSI.")

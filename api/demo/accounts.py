@@ -35,9 +35,9 @@ def state(settings: Settings, stage: Stage, folder: Path) -> None:
             period = periods.draft(session, periods.label_of(now, settings.timezone), declared, now, settings.timezone)
             stage.record["statements"] = _publish(session, period, stage, folder, settings)
         with territory_session(engine, ACTOR) as session:
-            _close(session, sample.build(session, _sample_month(session, settings, now), declared, now,
-                                         settings.timezone), now)  # fmt: skip
-            period = periods.find(session, _sample_month(session, settings, now))
+            month = _sample_month(session, settings, now)
+            period = sample.build(session, month, declared, now, settings.timezone)
+            _close(session, period, now)
             stage.record["sample"] = _publish(session, period, stage, folder, settings)
     engine.dispose()
 

@@ -24,9 +24,13 @@ def run_devcloud(verb: str, say: Callable[[str], None]) -> None:
     ) as program:
         assert program.stderr
         last = ""
-        for line in program.stderr:
-            last = line.strip() or last
-            say(line.strip())
+        try:
+            for line in program.stderr:
+                last = line.strip() or last
+                say(line.strip())
+        except BaseException:
+            program.terminate()  # or we would wait here until it is done
+            raise
     if program.returncode:
         raise Unavailable("devcloud_failed", f"Le cloud de développement : {last}", "Lisez son journal.")
 

@@ -61,7 +61,6 @@ def run(settings: Settings, stage: Stage, *, keep: bool) -> None:
         stage.record["hours"] = accounts.compare(settings, stage, demo.services.values())
         if not keep:
             tidy_up(demo, "On rend ce qui a servi")
-        stage.record["ok"] = True
     finally:
         if not keep:
             leave(demo)

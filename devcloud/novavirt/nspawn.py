@@ -149,7 +149,7 @@ class NspawnDriver(NspawnHost):
         network_info: Any,
         block_device_info: Any = None,
         destroy_disks: bool = True,
-        destroy_secrets: bool = True,
+        **_: Any,
     ) -> None:
         ports = [card.port_id for card in translate.cards(network_info)]
         guest = Guest(self._home / instance.uuid)
@@ -159,18 +159,7 @@ class NspawnDriver(NspawnHost):
         else:
             self._disconnect(guest, instance.uuid, ports)
 
-    def cleanup(
-        self,
-        context: Any,
-        instance: Any,
-        network_info: Any,
-        block_device_info: Any = None,
-        destroy_disks: bool = True,
-        migrate_data: Any = None,
-        destroy_vifs: bool = True,
-        destroy_secrets: bool = True,
-    ) -> None:
-        self.destroy(context, instance, network_info, block_device_info, destroy_disks)
+    cleanup = destroy  # what Nova calls after a build that failed: nothing is where it was
 
     def _remove(self, guest: Guest, ports: list[str]) -> None:
         """Leave nothing of a guest."""

@@ -1,7 +1,8 @@
-"""The app on a real database, and callers with tokens of their own."""
+"""The app on a real database, callers with tokens of their own, and the command line."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,15 +11,39 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
+from click.testing import CliRunner, Result
 from playwright.sync_api import Browser, sync_playwright
 from waitress import create_server as listen
 from werkzeug.test import TestResponse
 
+import orchestrator.settings
 from api.app import create
+from api.cli import main
 from orchestrator.settings import Settings
 from tenants.tables_identity import MEMBER_ROLES
 from tests.api.people import Person, invite
 from tests.tenants.ordering import member, seed
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `clocher` with these words on a wide terminal; `--json` answers are in `.stdout`."""
+    monkeypatch.setattr(orchestrator.settings, "load", lambda: settings)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def invoke(*words: str, **more: Any) -> Result:
+        monkeypatch.setattr("sys.argv", ["clocher", *words])  # where the error's form is read from
+        return CliRunner().invoke(main, words, **more)
+
+    return invoke
+
+
+def told(result: Result) -> Any:
+    """The JSON answer of a command that went well."""
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
 
 
 @dataclass

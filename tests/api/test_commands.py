@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pytest
 import sqlalchemy as sa
-from click.testing import CliRunner, Result
 
-import orchestrator.settings
-from api.cli import main
-from orchestrator.settings import Settings
+from tests.api.conftest import Run, told
 from tests.tenants.ordering import KEY, member, seed
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `clocher` with these words; `--json` answers are in `.stdout`."""
-    monkeypatch.setattr(orchestrator.settings, "load", lambda: settings)
-
-    def invoke(*words: str, **more: Any) -> Result:
-        monkeypatch.setattr("sys.argv", ["clocher", *words])  # where the error's form is read from
-        return CliRunner().invoke(main, words, **more)
-
-    return invoke
-
-
-def told(result: Result) -> Any:
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def test_an_order_by_command(run: Run, owner: sa.Engine, tmp_path: Path) -> None:

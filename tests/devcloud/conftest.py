@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -14,11 +15,15 @@ from typing import Any
 
 import pytest
 
+from tests.devcloud.consoles import pytest_runtest_makereport  # noqa: F401
+
 openstack = pytest.importorskip("openstack")
 ROOT = Path(__file__).resolve().parents[2]
 UP_SECONDS = 900
 Run = Callable[..., subprocess.CompletedProcess[str]]
 WAIT_SECONDS = 60
+BOOT_SECONDS = 90
+NUMBERS = itertools.count(41)
 
 
 def devcloud(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -124,6 +129,14 @@ def make_member(connect: Callable[..., Any], admin: Any) -> Iterator[Callable[[s
         domain.identity.delete_project(member.project)
 
 
+@pytest.fixture(scope="module")
+def member(make_member: Callable[[str], Member]) -> Member:
+    """A member of the module's own; the host may speak SSH to its guests."""
+    made = make_member(f"10.{next(NUMBERS)}.0.0/24")
+    allow(made)
+    return made
+
+
 def _clear(member: Member) -> None:
     cloud = member.cloud
     for server in list(cloud.compute.servers()):
@@ -187,15 +200,30 @@ def run_in(key: Key) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def boot(key: Key) -> Callable[..., Any]:
+def tell(run_in: Callable[..., Any]) -> Callable[..., str]:
+    """tell(server, command): run it in the guest, as soon as the guest lets us in; its output."""
+
+    def run(server: Any, command: str) -> str:
+        def attempt() -> Any:
+            done = run_in(address_of(server), command)
+            return done if done.returncode != 255 else None
+
+        done = eventually(attempt, f"{server.name} answers SSH", BOOT_SECONDS)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout.strip())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def boot(key: Key, connect: Callable[..., Any]) -> Callable[..., Any]:
     """boot(member, **options): a server of `debian-12`, `s1.small`, on a port of the member's group, once ACTIVE."""
 
     name = f"test-{uuid.uuid4().hex[:8]}"  # a keypair is its user's, in all projects and all sessions
+    connect("clocher").compute.create_keypair(name=name, public_key=key.public)
 
     def make(member: Member, **options: Any) -> Any:
         cloud = member.cloud
-        if not cloud.compute.find_keypair(name):
-            cloud.compute.create_keypair(name=name, public_key=key.public)
         port = cloud.network.create_port(network_id=member.network.id, security_groups=[member.group.id])
         wanted = {
             "name": f"guest-{uuid.uuid4().hex[:6]}",

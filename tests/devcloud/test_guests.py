@@ -11,35 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.devcloud.conftest import Member, address_of, allow, eventually, wait_for_status
+from devcloud.guest import Guest
+from tests.devcloud.conftest import Member, address_of, eventually, wait_for_status
 
 pytestmark = pytest.mark.cloud
-BOOT_SECONDS = 90
 MARK = "echo here > /home/debian/mark"
 USER_DATA = "#!/bin/sh\necho told > /root/told\n"
-
-
-@pytest.fixture(scope="module")
-def member(make_member: Callable[[str], Member]) -> Member:
-    made = make_member("10.41.0.0/24")
-    allow(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def tell(run_in: Callable[..., Any]) -> Callable[..., str]:
-    """tell(server, command): run it in the guest, as soon as the guest lets us in; its output."""
-
-    def run(server: Any, command: str) -> str:
-        def attempt() -> Any:
-            done = run_in(address_of(server), command)
-            return done if done.returncode != 255 else None
-
-        done = eventually(attempt, f"{server.name} answers SSH", BOOT_SECONDS)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout.strip())
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +32,15 @@ def test_a_guest_is_the_debian_that_was_asked_for(server: Any, tell: Callable[..
     tell(server, "cloud-init status --wait")
     assert tell(server, "sudo cat /root/told") == "told"
     assert tell(server, "systemctl list-units --failed --no-legend") == ""
+
+
+def test_a_guest_has_control_groups_of_its_own(server: Any, state: Path) -> None:
+    """Where two guests' systemds share a tree, one takes away the groups in which the other starts its services."""
+    guest = Guest(state / "nova" / "instances" / server.id)
+    lines = [line.split(":") for line in Path(f"/proc/{guest.init()}/cgroup").read_text().splitlines()]
+    managed = [path for _, names, path in lines if names in ("", "name=systemd")]
+    assert managed
+    assert all(path.startswith(f"/{guest.read().group}/") for path in managed), managed
 
 
 def test_the_console_shows_the_boot(server: Any, member: Member) -> None:

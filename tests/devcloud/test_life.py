@@ -104,11 +104,12 @@ def boot_guest(state: Path, key: Key) -> str:
         cloud.network.add_interface_to_router(router, subnet=subnet.id)
         port = cloud.network.create_port(network_id=network.id, is_port_security_enabled=False)
         cloud.compute.create_keypair(name="life", public_key=key.public)
-        cloud.compute.create_server(
+        server = cloud.compute.create_server(
             name="life",
             image_id=cloud.image.find_image("debian-12").id,
             key_name="life",
             flavor_id=cloud.compute.find_flavor("s1.small").id,
             networks=[{"port": port.id}],
         )
+        cloud.compute.wait_for_server(server)  # a build that failed says why
         return str(port.fixed_ips[0]["ip_address"])

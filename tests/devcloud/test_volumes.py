@@ -7,33 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.devcloud.conftest import Member, address_of, allow, eventually, wait_for_status
+from tests.devcloud.conftest import Member, eventually, wait_for_status
 
 pytestmark = pytest.mark.cloud
-BOOT_SECONDS = 90
 
 
-@pytest.fixture(scope="module")
-def member(make_member: Callable[[str], Member]) -> Member:
-    made = make_member("10.42.0.0/24")
-    allow(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def tell(run_in: Callable[..., Any]) -> Callable[..., str]:
-    """tell(server, command): run it as root in the guest, as soon as the guest lets us in; its output."""
-
-    def run(server: Any, command: str) -> str:
-        def attempt() -> Any:
-            done = run_in(address_of(server), f"sudo sh -c '{command}'")
-            return done if done.returncode != 255 else None
-
-        done = eventually(attempt, f"{server.name} answers SSH", BOOT_SECONDS)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout.strip())
-
-    return run
+@pytest.fixture
+def tell(tell: Callable[..., str]) -> Callable[..., str]:
+    """Here everything is said as root."""
+    return lambda server, command: tell(server, f"sudo sh -c '{command}'")
 
 
 def test_data_goes_where_the_volume_goes(member: Member, boot: Callable[..., Any], tell: Callable[..., str]) -> None:

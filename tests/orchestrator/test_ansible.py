@@ -25,7 +25,7 @@ Run = Callable[..., ansible.Outcome]
 @pytest.fixture
 def local(tmp_path: Path) -> Settings:
     """An installation that needs no database."""
-    return Settings(state_dir=tmp_path / "state", secret_key="x", ansible_timeout=60)
+    return Settings(state_dir=tmp_path / "state", secret_key="x", configure_timeout=60)
 
 
 @pytest.fixture
@@ -107,9 +107,27 @@ def test_a_play_sees_nothing_of_our_environment(play: Run, tmp_path: Path, monke
 
 def test_a_play_that_lasts_too_long_is_ended(play: Run, local: Settings, tmp_path: Path) -> None:
     with pytest.raises(ClocherError) as caught:
-        play([task("dawdle", "command", argv=["sleep", "125"])], [], local.model_copy(update={"ansible_timeout": 2}))
+        play([task("dawdle", "command", argv=["sleep", "125"])], [], local.model_copy(update={"configure_timeout": 2}))
     assert (caught.value.code, caught.value.retryable) == ("play_timeout", False)
+    assert "en 2 s" in caught.value.sentence
     _await_end_of(str(tmp_path))
+
+
+def test_a_deadline_before_the_first_event_leaves_nothing(play: Run, local: Settings, tmp_path: Path) -> None:
+    hurried = local.model_copy(update={"configure_timeout": 0.1})
+    with pytest.raises(ClocherError) as caught:
+        play([task("dawdle", "command", argv=["sleep", "125"])], [], hurried)
+    assert caught.value.code == "play_timeout"
+    _await_end_of(str(tmp_path))
+
+
+def test_a_task_with_a_time_fails_even_where_failures_do_not_count(play: Run) -> None:
+    """So the baseline's wait for the first boot ends, whose result is nobody's concern."""
+    dawdle = {**task("dawdle", "command", argv=["sleep", "125"]), "timeout": 1, "failed_when": False}
+    with pytest.raises(ClocherError) as caught:
+        play([dawdle], [])
+    assert caught.value.code == "play_failed"
+    assert caught.value.detail.startswith("dawdle: ")
 
 
 def test_the_listener_can_stop_a_play(play: Run, local: Settings, tmp_path: Path) -> None:

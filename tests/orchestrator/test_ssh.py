@@ -19,7 +19,7 @@ from orchestrator.ssh import Guest
 
 @pytest.fixture
 def local(tmp_path: Path) -> Settings:
-    return Settings(state_dir=tmp_path / "state", secret_key="x", ssh_timeout=1)
+    return Settings(state_dir=tmp_path / "state", secret_key="x")
 
 
 def test_all_who_ask_at_once_get_one_key(local: Settings) -> None:
@@ -31,14 +31,14 @@ def test_all_who_ask_at_once_get_one_key(local: Settings) -> None:
     assert [path.name for path in ssh.key_path(local).parent.iterdir()] == ["orchestrator_ed25519"]
 
 
-def test_a_guest_that_does_not_greet_is_unreachable(local: Settings) -> None:
+def test_a_guest_that_does_not_greet_is_unreachable() -> None:
     # 192.0.2.0/24 is nobody's (RFC 5737).
     with pytest.raises(WaitedTooLong) as caught:
-        readiness.wait_for_ssh(local.model_copy(update={"ssh_timeout": 0.1}), "192.0.2.1")
+        readiness.wait_for_ssh("192.0.2.1", 0.1)
     assert caught.value.code == "guest_unreachable"
 
 
-def test_waiting_ends_when_the_server_greets(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_when_the_server_greets(monkeypatch: pytest.MonkeyPatch) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     port = server.getsockname()[1]
     connect = socket.create_connection
@@ -52,7 +52,7 @@ def test_waiting_ends_when_the_server_greets(local: Settings, monkeypatch: pytes
 
     thread = threading.Thread(target=serve)
     thread.start()
-    readiness.wait_for_ssh(local.model_copy(update={"ssh_timeout": 10}), "127.0.0.1")
+    readiness.wait_for_ssh("127.0.0.1", 10)
     thread.join()
     server.close()
 

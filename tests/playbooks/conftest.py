@@ -51,7 +51,7 @@ class Machine:
         for ask, status in ((cloud_servers.stop_server, "SHUTOFF"), (cloud_servers.start_server, "ACTIVE")):
             ask(self.project, self.server_id)
             self.wait(status)
-        readiness.wait_for_ssh(self.settings, self.guest.address)
+        readiness.wait_for_ssh(self.guest.address, self.settings.ssh_timeout)
 
     def wait(self, status: str) -> None:
         def reached() -> bool:
@@ -98,6 +98,6 @@ def _build(settings: Settings, project: Cloud, ids: places.Ids, folder: Path) ->
     eventually(lambda: cloud_volumes.get_volume(project, volume.id).status == "available", "volume is there")
     cloud_servers.attach_volume(project, server_id, volume.id)
     began = time.monotonic()
-    readiness.wait_for_ssh(settings, port.address)
+    readiness.wait_for_ssh(port.address, settings.ssh_timeout)
     print(f"SSH answered {time.monotonic() - began:.1f} s after the server was active")
     return machine

@@ -70,6 +70,22 @@ def test_life_of_a_server(staff: sa.Engine) -> None:
     ]
 
 
+def test_a_creation_that_failed_is_not_billed(staff: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        ledger = Ledger(session)
+        ledger.member("a", 1, 10)
+        service = ledger.service("a", "web")
+        ledger.volume(service, ("created", "2026-03-10 10:00", 10), ("deleted", "2026-03-10 10:02", 10))
+        ledger.address(service, ("created", "2026-03-10 10:00"), ("deleted", "2026-03-10 10:02"))
+        ledger.server(service, ("launched", "2026-03-10 10:00", 1, 1024), ("deleted", "2026-03-10 10:02", 1, 1024))
+        march = period(session)
+        assert {code for code, *_ in usage(session, march)} == {"server", "volume", "public_address"}
+        service.state = "failed"
+        session.flush()
+        # The cloud's own count is still compared with ours.
+        assert [code for code, *_ in usage(session, march)] == ["server"]
+
+
 def test_clipped_to_the_period_and_to_now(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         ledger = Ledger(session)

@@ -1,0 +1,41 @@
+"""The demo that is interrupted says so in its record."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.settings import ROOT, Settings
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_demo_writes_why(settings: Settings, tmp_path: Path, kind: signal.Signals) -> None:
+    given = {
+        "CLOCHER_STATE_DIR": str(settings.state_dir),
+        "CLOCHER_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "CLOCHER_DATABASE_URL": settings.database_url.get_secret_value(),
+        "CLOCHER_DEVCLOUD_INSTANCE": "9",  # nobody's
+    }
+    record = tmp_path / "demo.json"
+    # With --keep it touches nothing on its way out; the signal comes while it makes the database.
+    command = [sys.executable, "-m", "api", "demo", "--keep", "--json", str(record)]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | given, stderr=subprocess.PIPE, text=True) as demo:
+        try:
+            said = next(line for line in demo.stderr if "$ clocher database upgrade" in line)
+            demo.send_signal(kind)
+            said += demo.stderr.read()
+            assert demo.wait(60) == 128 + kind, said
+        finally:
+            demo.kill()
+    assert "demo_interrupted" in said
+    assert "Traceback" not in said
+    told = json.loads(record.read_text())
+    assert (told["ok"], told["error"]["code"]) == (False, "demo_interrupted")
+    assert kind.name in told["error"]["sentence"]
+    assert told["seconds"]["total"] >= told["seconds"]["database"] >= 0
