@@ -109,7 +109,10 @@ def _written(value: Any, language: str) -> Any:
 
 def word(code: str | None, table: str) -> str:
     """The word for a code of ours, such as a state; one that is in no table is shown as it is."""
-    return "" if code is None else catalogue(current()).gettext(words.french(code, table))
+    if code is None:
+        return ""
+    noun, rest = words.split(code, table)
+    return " ".join([catalogue(current()).gettext(words.french(noun, table)), *rest])
 
 
 def subject(text: str) -> str:

@@ -13,6 +13,9 @@ SERVICE_STATES = {
     "stopping": N_("en cours d’arrêt"),
     "stopped": N_("arrêté"),
     "starting": N_("en démarrage"),
+    "rebooting": N_("en redémarrage"),
+    "resizing": N_("en changement de taille"),
+    "restoring": N_("en restauration"),
     "deleting": N_("en suppression"),
     "deleted": N_("supprimé"),
     "failed": N_("échec"),
@@ -20,6 +23,7 @@ SERVICE_STATES = {
 FLOW_STATES = {
     "queued": N_("en file d’attente"),
     "running": N_("en cours"),
+    "held": N_("prise en main par la DSI"),
     "undoing": N_("retour en arrière"),
     "done": N_("terminé"),
     "failed": N_("échoué"),
@@ -30,6 +34,18 @@ FLOW_KINDS = {
     "delete_server": N_("Suppression"),
     "stop_server": N_("Arrêt"),
     "start_server": N_("Démarrage"),
+    "reboot_server": N_("Redémarrage"),
+    "resize_server": N_("Changement de taille"),
+    "rename_server": N_("Changement de nom"),
+    "add_volume": N_("Ajout d’un volume"),
+    "grow_volume": N_("Agrandissement d’un volume"),
+    "remove_volume": N_("Retrait d’un volume"),
+    "add_address": N_("Ajout d’une adresse publique"),
+    "remove_address": N_("Retrait de l’adresse publique"),
+    "replace_keys": N_("Remplacement des clés SSH"),
+    "snapshot_server": N_("Instantané"),
+    "delete_snapshot": N_("Suppression d’un instantané"),
+    "restore_server": N_("Restauration"),
 }
 STEPS = {
     "project": N_("Préparer l’espace du membre"),
@@ -46,6 +62,25 @@ STEPS = {
     "rest": N_("Mettre au repos"),
     "stop": N_("Arrêter"),
     "start": N_("Démarrer"),
+    "mount": N_("Monter les volumes"),
+    "unmount": N_("Démonter le volume"),
+    "detach": N_("Détacher le volume"),
+    "extend": N_("Agrandir le volume"),
+    "reboot": N_("Redémarrer"),
+    "resize": N_("Changer de taille"),
+    "confirm": N_("Garder la nouvelle taille"),
+    "hostname": N_("Nommer la machine"),
+    "name": N_("Nommer le serveur dans le nuage"),
+    "keys": N_("Écrire les clés"),
+    "check": N_("Vérifier que c’est possible"),
+    "flush": N_("Écrire sur les disques"),
+    "keep": N_("Copier un volume"),
+    "image": N_("Copier le disque du système"),
+    "ready": N_("Enregistrer l’instantané"),
+    "mark": N_("Retirer l’instantané de la liste"),
+    "parts": N_("Supprimer l’instantané"),
+    "snapshot": N_("Supprimer un instantané"),
+    "rebuild": N_("Refaire le système depuis l’instantané"),
 }
 STEP_STATES = {"running": N_("en cours"), "done": N_("fait"), "failed": N_("échoué"), "undone": N_("défait")}
 ORDER_STATES = {
@@ -155,9 +190,9 @@ WORDS = {
 GOOD = {"active", "done", "approved", "closed", "ok", "changed", "published", "delivered", "sent", "ready"}
 BUSY = {
     "creating", "starting", "stopping", "deleting", "running", "queued", "undoing", "draft", "checked", "resizing",
-    "rebooting", "started",
+    "rebooting", "restoring", "making", "started",
 }  # fmt: skip
-WAITING = {"waiting", "pending", "open", "invited", "expiring"}
+WAITING = {"waiting", "held", "pending", "open", "invited", "expiring"}
 BAD = {"failed", "rejected", "unreachable", "error", "expired", "revoked", "locked"}
 
 
@@ -167,6 +202,13 @@ def mood(code: str) -> str:
     return next((name for name, codes in moods if code in codes), "still")
 
 
+def split(code: str, table: str) -> tuple[str, list[str]]:
+    """A code and what of it is a name, not a word: the step `volume photos` is the step `volume` for `photos`."""
+    noun, *rest = code.split(" ", 1)
+    return (noun, [f"({name})" for name in rest]) if noun in WORDS[table] else (code, [])
+
+
 def french(code: str, table: str) -> str:
     """The French word of a code, for the terminal; a code that is not in the table is shown as it is."""
-    return WORDS[table].get(code, code)
+    noun, rest = split(code, table)
+    return " ".join([WORDS[table].get(noun, noun), *rest])
