@@ -36,7 +36,7 @@ class Money:
 def counts(session: Session) -> dict[str, int]:
     """The number of living services by state."""
     query = sa.select(Service.state, sa.func.count()).where(Service.state.not_in(("deleted", "failed")))
-    return dict(session.execute(query.group_by(Service.state)))
+    return dict(session.execute(query.group_by(Service.state)).all())
 
 
 def money(session: Session, at: datetime, timezone: str) -> Money:
