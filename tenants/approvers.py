@@ -117,7 +117,7 @@ class Directory:
         if escalated and not who.roles.isdisjoint(STEP_ROLES["dsi"]):
             return Right(escalated=True)
         raise Forbidden(
-            "not_yours", "Cette étape n’est pas à vous : une autre personne en décide.", "Voyez qui sur la commande."
+            "not_yours", "Cette étape n’est pas à vous : une autre personne en décide.", "Voyez qui sur la commande."
         )
 
     def _stands_in_for(self, who: Caller, approval: Approval, house: int | None) -> Person | None:

@@ -74,7 +74,7 @@ def _check(rules: outside.Rules, label: str, url: str, events: Sequence[str]) ->
     unknown = sorted(set(events) - set(EVENTS))
     if unknown:
         raise InvalidInput(
-            "unknown_event", Text("L’événement « {event} » n’existe pas.", event=unknown[0]), "Voyez la liste.",
+            "unknown_event", Text("L’événement « {event} » n’existe pas.", event=unknown[0]), "Voyez la liste.",
             facts={"events": unknown},
         )  # fmt: skip
     outside.check(url, rules)
