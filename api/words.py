@@ -84,10 +84,11 @@ STEPS = {
 }
 STEP_STATES = {"running": N_("en cours"), "done": N_("fait"), "failed": N_("échoué"), "undone": N_("défait")}
 ORDER_STATES = {
-    "waiting": N_("en attente de la DSI"),
+    "waiting": N_("en attente de validation"),
     "approved": N_("acceptée"),
     "rejected": N_("refusée"),
     "cancelled": N_("annulée"),
+    "expired": N_("expirée"),
 }
 OUTCOMES = {
     "started": N_("en cours"),
@@ -115,6 +116,7 @@ ACTIONS = {
     "account.reset": N_("Mot de passe redemandé"),
     "account.roles": N_("Rôles changés"),
     "account.act_for": N_("Changement de collectivité"),
+    "approval.grant": N_("Étape validée"),
     "approval.remind": N_("Rappel envoyé"),
     "approval.take_back": N_("Décision reprise"),
     "cloud.swept": N_("Reste retiré du nuage"),
@@ -148,6 +150,19 @@ ACTIONS = {
     "statement.close": N_("Relevé clos"),
     "token.make": N_("Jeton créé"),
     "token.revoke": N_("Jeton révoqué"),
+    "budget.reach": N_("Seuil de budget atteint"),
+    "deputy.appoint": N_("Suppléance donnée"),
+    "deputy.end": N_("Suppléance finie"),
+    "mail.retry": N_("Courriel renvoyé"),
+    "notice.choose": N_("Choix des courriels"),
+    "webhook.add": N_("Abonnement ajouté"),
+    "webhook.change": N_("Abonnement changé"),
+    "webhook.disable": N_("Abonnement désactivé"),
+    "webhook.enable": N_("Abonnement activé"),
+    "webhook.remove": N_("Abonnement retiré"),
+    "webhook.replay": N_("Envois rejoués"),
+    "webhook.rotate": N_("Secret de l’abonnement changé"),
+    "webhook.test": N_("Abonnement essayé"),
 }
 ACCOUNT_STATES = {
     "invited": N_("invité"),
@@ -170,6 +185,10 @@ NOUNS = {
     "statement": N_("relevé"),
     "token": N_("jeton"),
     "worker": N_("exécutant"),
+    "budget": N_("budget"),
+    "deputy": N_("suppléance"),
+    "mail": N_("courriel"),
+    "webhook": N_("abonnement"),
 }
 CONFORMITY = {"none": N_("non conforme"), "partial": N_("partiellement conforme"), "full": N_("totalement conforme")}
 WORDS = {

@@ -54,9 +54,9 @@ def show(order_id: int) -> dict[str, Any]:
 @blueprint.output(OrderOut)
 @blueprint.doc(security="token")
 def approve(order_id: int) -> dict[str, Any]:
-    """Start a waiting order (territory only)."""
+    """Say yes to the present step of a waiting order; the last yes starts it."""
     with auth.scope() as session:
-        orders.approve(session, order_id, auth.now())
+        orders.approve(session, order_id, auth.now(), auth.caller())
         return reading.show(session, Order, order_id)
 
 
@@ -65,9 +65,9 @@ def approve(order_id: int) -> dict[str, Any]:
 @blueprint.output(OrderOut)
 @blueprint.doc(security="token")
 def reject(order_id: int, json_data: Reason) -> dict[str, Any]:
-    """Refuse a waiting order, saying why (territory only)."""
+    """Refuse a waiting order at its present step, saying why."""
     with auth.scope() as session:
-        orders.reject(session, order_id, json_data.reason, auth.now())
+        orders.reject(session, order_id, json_data.reason, auth.now(), auth.caller())
         return reading.show(session, Order, order_id)
 
 
