@@ -15,6 +15,7 @@ from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
 from orchestrator.tables import Member
 from tenants.tables_identity import LANGUAGES, MEMBER_ROLES, TERRITORY_ROLES, Account, AccountRole
 
+ADMINS = 0x61646D696E  # advisory lock on who the administrators are
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}\.[^@\s.]{2,60}")
 
 
@@ -71,10 +72,13 @@ def set_roles(
 
     Without any role left it loses sessions and tokens there at once.
 
-    Raises not_found, invalid_role, last_admin.
+    Raises not_found, invalid_role, account_closed, last_admin.
     """
     if not wanted <= set(MEMBER_ROLES if member_id else TERRITORY_ROLES):
         raise InvalidInput("invalid_role", "Ce rôle n’existe pas ici.", "Choisissez parmi les rôles proposés.")
+    account = session.get(Account, account_id)
+    if account is not None and account.state == "closed":
+        raise Conflict("account_closed", "Ce compte est fermé.", "Invitez la personne à nouveau.")
     here = sa.and_(AccountRole.account_id == account_id, AccountRole.member_id.is_not_distinct_from(member_id))
     held = set(session.scalars(sa.select(AccountRole.role).where(here)))
     wanted = wanted | held if adding else wanted
@@ -103,9 +107,8 @@ def close(session: Session, account_id: int, at: datetime) -> None:
 
 def _keep_an_admin(session: Session, leaving: int) -> None:
     """An installation that nobody can administer any more would be locked for good."""
-    admins = set(
-        session.scalars(sa.select(AccountRole.account_id).where(AccountRole.role == "dsi_admin").with_for_update())
-    )
+    session.execute(sa.select(sa.func.pg_advisory_xact_lock(ADMINS)))  # two that leave at once wait for each other
+    admins = set(session.scalars(sa.select(AccountRole.account_id).where(AccountRole.role == "dsi_admin")))
     if leaving in admins and len(admins) == 1:
         raise Conflict(
             "last_admin", "C’est le dernier administrateur de la DSI.", "Donnez d’abord ce rôle à quelqu’un d’autre."

@@ -30,7 +30,7 @@ def _page(**forms: Form) -> str:
     with auth.door() as opened:
         account = accounts.find(opened, g.caller.account_id)
         shown: dict[str, Any] = {
-            "account": account,
+            "person": account,
             "places": accounts.places(opened, account.id),
             "titles": roles.titles(),
             "second_factor": second_factor.is_on(opened, account.id),

@@ -41,7 +41,7 @@ def form(secret: str) -> str | tuple[str, int]:
             _, account = invitations.find(opened, secret, auth.now())
     except NotFound as error:
         return render_template("error.html", error=error, status=error.status), error.status
-    return render_template("signing_in/password.html", form=Form(), account=account)
+    return render_template("signing_in/password.html", form=Form(), person=account)
 
 
 @blueprint.post("/password/<secret>")
@@ -55,7 +55,7 @@ def use(secret: str) -> Response | Answer | tuple[str, int]:
         )
     except InvalidInput as error:
         form = Form().refused(error, only="password")
-        return render_template("signing_in/password.html", form=form, account=account), error.status
+        return render_template("signing_in/password.html", form=form, person=account), error.status
     with auth.door() as opened:
         asks = second_factor.is_on(opened, account_id)
     flash(gettext("Votre mot de passe est enregistré."), "success")

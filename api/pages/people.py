@@ -69,7 +69,7 @@ def _person(account_id: int, form: Form) -> str:
     with auth.scope() as opened:
         account = accounts.find(opened, account_id)
         houses = accounts.places(opened, account_id)
-        shown: dict[str, Any] = {"account": account, "places": houses, "houses": _houses(opened)}
+        shown: dict[str, Any] = {"person": account, "places": houses, "houses": _houses(opened)}
         if auth.may("account.manage"):
             shown["second_factor"] = second_factor.since(opened, account_id)
     held = next((place.roles for place in houses if place.member_id == g.caller.member_id), frozenset())

@@ -119,7 +119,7 @@ def waiting() -> str | Answer:
         return redirect("/")
     with auth.door() as opened:
         account = accounts.find(opened, g.caller.account_id)
-    return render_template("signing_in/waiting.html", account=account)
+    return render_template("signing_in/waiting.html", person=account)
 
 
 @blueprint.post("/acting-for")

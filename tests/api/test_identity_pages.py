@@ -62,7 +62,7 @@ def second_factor(client: FlaskClient) -> tuple[pyotp.TOTP, list[str]]:
     secret = re.search(r"<code>([A-Z2-7]{32})</code>", page)
     assert secret
     totp = pyotp.TOTP(secret[1])
-    path, code = "/account/second-factor", totp.at(datetime.now(UTC), -1)
+    path, code = "/account/second-factor", totp.at(datetime.now(UTC), counter_offset=-1)
     shown = post(client, f"{path}/confirm", path, code=code).text
     codes = re.findall(r"<code>([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})</code>", shown)
     assert len(codes) == 10

@@ -1,0 +1,196 @@
+"""What somebody with bad intentions tries at the door."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+from apiflask import APIFlask
+
+from orchestrator.database import territory_session
+from orchestrator.tables import Flow
+from tenants import tokens
+from tests.api.conftest import Caller
+from tests.api.people import PASSWORD, Person, csrf, invite
+from tests.api.test_identity_pages import mailed, post, sign_in
+from tests.tenants.ordering import member, wish
+
+
+@pytest.fixture
+def camille(app: APIFlask, owner: sa.Engine) -> Person:
+    member(owner, "brevaux")
+    return invite(app, "Camille Faure", "brevaux", ["requester", "approver"])
+
+
+def test_csrf(brevaux: Caller, orgelune: Caller, owner: sa.Engine) -> None:
+    """Another site's form, and one with the word of somebody else's session."""
+    assert brevaux.person and orgelune.person
+    flow_id = brevaux.place(wish()).json["flow_id"]
+    client = brevaux.person.client()
+    for data in ({}, {"csrf": "guess"}, {"csrf": csrf(orgelune.person.client())}):
+        assert client.post(f"/flows/{flow_id}/cancel", data=data).status_code == 422
+        assert client.post("/sign-out", data=data).status_code == 422
+    with territory_session(owner, "tests") as session:
+        assert session.get_one(Flow, flow_id).cancel_requested is False
+
+
+def test_clickjacking(app: APIFlask, camille: Person) -> None:
+    for path in ("/sign-in", "/account", "/people", "/nowhere"):
+        assert "frame-ancestors 'none'" in camille.client().get(path).headers["Content-Security-Policy"]
+
+
+def test_session_fixation(app: APIFlask, camille: Person) -> None:
+    """An id that was planted in the browser, and the word of the form before, are worth nothing after the sign-in."""
+    attacker = invite(app, "Alex Noir", "brevaux", ["requester"]).client()
+    planted = attacker.get_cookie("clocher")
+    assert planted
+    client = app.test_client()
+    for value in ("planted", planted.value):
+        client.set_cookie("clocher", value)
+    form = {"csrf": csrf(client), "email": camille.email, "password": PASSWORD}
+    assert client.post("/sign-in", data=form).status_code == 302
+    fresh = client.get_cookie("clocher")
+    assert fresh
+    assert fresh.value != planted.value
+    assert csrf(client) != form["csrf"]
+    assert attacker.get("/account").status_code == 302, "the planted session has ended"
+
+
+def test_a_sister_site_plants_no_cookie_over_https(app: APIFlask, camille: Person) -> None:
+    client = app.test_client()
+    page = client.get("/sign-in", base_url="https://localhost")
+    assert page.headers["Set-Cookie"].startswith("__Host-clocher-door=")
+    secret = camille.client().get_cookie("clocher")
+    assert secret
+    client.set_cookie("clocher", secret.value)  # as a sister site could, without the prefix
+    assert client.get("/account", base_url="https://localhost").status_code == 302
+
+
+def test_open_redirect(app: APIFlask, camille: Person) -> None:
+    for wanted in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/\tevil"):
+        client = app.test_client()
+        assert post(client, "/sign-in", email=camille.email, password=PASSWORD, next=wanted).headers["Location"] == "/"
+    client = app.test_client()
+    assert client.get("/catalogue?page=2").headers["Location"] == "/sign-in?next=/catalogue?page%3D2"
+    form = {"email": camille.email, "password": PASSWORD, "next": "/catalogue?page=2"}
+    assert post(client, "/sign-in", **form).headers["Location"] == "/catalogue?page=2"
+
+
+def test_user_enumeration(app: APIFlask, camille: Person) -> None:
+    """Known or not: the same words, the same status, the same lock, and the same work."""
+    emails = (camille.email, "nobody@brevaux.fr")
+    answers = [sign_in(app, email, "wrong but long enough")[1] for email in emails]
+    said = [answer.text.replace(email, "") for answer, email in zip(answers, emails, strict=True)]
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert said[0].split("<main")[1].split("csrf")[0] == said[1].split("<main")[1].split("csrf")[0]
+    for email in emails:
+        statuses = [sign_in(app, email, "wrong but long enough")[1].status_code for _ in range(5)]
+        assert statuses == [401, 401, 401, 401, 429], email
+
+
+def test_hashing_takes_as_long_for_nobody(app: APIFlask) -> None:
+    hasher = app.extensions["hasher"]
+    kept = hasher.hash(PASSWORD)
+
+    def spent(judge: Callable[[], bool]) -> float:
+        begun = time.process_time()
+        assert judge() is False
+        return time.process_time() - begun
+
+    known = statistics.median(spent(lambda: hasher.matches(kept, "wrong")) for _ in range(30))
+    unknown = statistics.median(spent(lambda: hasher.matches(None, "wrong")) for _ in range(30))
+    assert 0.3 < known / unknown < 3
+
+
+def test_brute_force(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
+    """Guesses in turn and at once; the right password does not help while the lock lasts."""
+
+    def guess(number: int) -> int:
+        return sign_in(app, camille.email, f"a wrong guess {number}")[1].status_code
+
+    with ThreadPoolExecutor(4) as at_once:
+        statuses = list(at_once.map(guess, range(12)))
+    assert statuses.count(401) == 5
+    assert statuses.count(429) == 7
+    answer = sign_in(app, camille.email)[1]
+    assert (answer.status_code, "Trop d’essais" in answer.text) == (429, True)
+    with territory_session(owner, "tests") as session:
+        session.execute(sa.text("UPDATE failures SET locked_until = now() - interval '1 second'"))
+    assert guess(0) == 401
+    assert guess(1) == 429, "each failure after that waits again"
+    post(app.test_client(), "/forgotten", email=camille.email)
+    client = app.test_client()
+    link = mailed(owner, "reset")["path"]
+    assert post(client, link, password="cinq hiboux verts chantent").headers["Location"] == "/", (
+        "the owner has a way in"
+    )
+
+
+def test_one_client_that_tries_everybody(app: APIFlask) -> None:
+    statuses = [sign_in(app, f"agent{number}@brevaux.fr", "Printemps2026!")[1].status_code for number in range(32)]
+    assert statuses[:29] == [401] * 29
+    assert statuses[-1] == 429
+
+
+def test_mass_assignment(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
+    """Fields that a form does not have: an approver's invitation makes no administrator, and none elsewhere."""
+    orgelune = member(owner, "orgelune")
+    client = camille.client()
+    more = {
+        "role-requester": "1", "role-dsi_admin": "1", "role": "dsi_admin", "member": "orgelune",
+        "member_id": str(orgelune), "state": "active", "account_id": "1", "granted_by": "nobody",
+    }  # fmt: skip
+    form = {"csrf": csrf(client), "name": "Sacha", "email": "sacha@brevaux.fr", "language": "fr", **more}
+    assert client.post("/people", data=form).status_code == 302
+    client.post("/account", data={"csrf": csrf(client), "name": "C", "language": "fr", "email": "x@y.fr", **more})
+    client.post(f"/people/{camille.account_id}/roles", data={"csrf": csrf(client), "role-requester": "1", **more})
+    with owner.connect() as connection:
+        query = (
+            "SELECT a.email, a.state, r.role, m.slug FROM accounts a JOIN account_roles r ON r.account_id = a.id"
+            " LEFT JOIN members m ON m.id = r.member_id ORDER BY a.id, r.role"
+        )
+        held = connection.execute(sa.text(query)).all()
+    assert [tuple(row) for row in held] == [
+        ("camille.faure@brevaux.fr", "active", "requester", "brevaux"),
+        ("sacha@brevaux.fr", "invited", "requester", "brevaux"),
+    ]
+
+
+def test_an_invitation_takes_no_account_over(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
+    """Who invites somebody that another house knows gets no link that would set that person's password."""
+    member(owner, "orgelune")
+    approver = invite(app, "Noor Valideuse", "orgelune", ["approver"]).client()
+    waiting = {"csrf": csrf(approver), "name": "Sacha", "language": "fr", "role-requester": "1"}
+    first = {**waiting, "csrf": csrf(client := camille.client()), "email": "sacha@brevaux.fr"}
+    client.post("/people", data=first)
+    assert mailed(owner, "invitation")["choose"] is True
+    for email in ("sacha@brevaux.fr", camille.email):
+        assert approver.post("/people", data={**waiting, "email": email}).status_code == 302
+        assert mailed(owner, "invitation")["choose"] is False
+
+
+def test_a_leaked_token_is_recognised(app: APIFlask, camille: Person) -> None:
+    secret = camille.token()
+    assert tokens.looks_real(secret)
+    for other in (secret[:-1] + "x", secret.replace("clo_", "ghp_"), "clo_", "clo_é", ""):
+        assert not tokens.looks_real(other)
+
+
+def test_an_idle_session_ends_though_its_page_polls(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
+    client = camille.client()
+    with owner.begin() as connection:
+        connection.execute(sa.text("UPDATE sessions SET seen_at = now() - interval '50 minutes'"))
+    assert client.get("/?part=live").status_code == 200
+    with owner.begin() as connection:
+        assert connection.execute(sa.text("SELECT now() - seen_at > '49 minutes' FROM sessions")).scalar_one()
+        connection.execute(sa.text("UPDATE sessions SET seen_at = now() - interval '61 minutes'"))
+    polled = client.get("/?part=live", headers={"HX-Request": "true"})
+    assert (polled.headers["HX-Redirect"], polled.text) == ("/sign-in", "")
+    client = camille.client()
+    with owner.begin() as connection:
+        connection.execute(sa.text("UPDATE sessions SET expires_at = now()"))
+    assert client.get("/account").status_code == 302
