@@ -6,6 +6,7 @@ from apiflask import APIFlask
 from flask import Response, request
 
 from api import access, auth, health, language, look, metrics, navigation, openapi, pages, problems, v1
+from api.pages import admin, announcing
 from orchestrator.settings import Settings
 
 BODY = 64 * 1024  # bytes; the longest honest request is an order with twenty keys
@@ -35,6 +36,8 @@ def create(settings: Settings) -> APIFlask:
     language.install(app, settings)
     look.install(app, settings)
     navigation.install(app)
+    announcing.install(app)
+    admin.install(app)
     for blueprint in (*v1.BLUEPRINTS, *pages.BLUEPRINTS, health.blueprint):
         app.register_blueprint(blueprint)
     access.check(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Response, current_app
@@ -15,3 +16,9 @@ def csv_answer(document: dict[str, Any]) -> Response:
     content = exports.csv_file([document], current_app.config["TIMEZONE"])
     disposition = f'attachment; filename="{name}"'
     return Response(content, content_type="text/csv; charset=utf-8", headers={"Content-Disposition": disposition})
+
+
+def download(content: bytes | Iterator[str], name: str, kind: str) -> Response:
+    """A file of this name; given piece by piece, it leaves as it is made."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, content_type=f"{kind}; charset=utf-8", headers=headers)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import zip_longest
 from typing import Any
@@ -175,9 +175,21 @@ def listed(session: Session) -> list[dict[str, Any]]:
     )
     return [
         {"meter": code, "label": label["fr"], "unit": unit, "hourly": price.hourly, "book": price.book,
-         "from": price.during.lower, "until": price.during.upper}
+         "from": price.during.lower, "until": price.during.upper, "origin": price.origin, "labels": label}
         for code, label, unit, price in session.execute(query)
     ]  # fmt: skip
+
+
+def as_csv(rows: list[dict[str, Any]], timezone: str) -> bytes:
+    """The book for a spreadsheet: UTF-8 with BOM, `;`, decimal comma, local days: the last one of each."""
+    lines = ["Compteur;Libellé;Unité;Euros par heure;Depuis le;Jusqu’au;Tarif"]
+    for row in rows:
+        until = row["until"] and row["until"].astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
+        cells = (row["meter"], row["label"], row["unit"], f"{row['hourly']:f}".replace(".", ","),
+                 f"{row['from'].astimezone(ZoneInfo(timezone)):%d/%m/%Y}", f"{until:%d/%m/%Y}" if until else "",
+                 row["book"].replace(";", ","))  # fmt: skip
+        lines.append(";".join(cells))
+    return "\r\n".join([*lines, ""]).encode("utf-8-sig")
 
 
 def _rewritten(code: str, start: datetime | None) -> Conflict:

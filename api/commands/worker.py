@@ -16,7 +16,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("capacity", 60, capacity.watch),
     Duty("deletions", 10, deletions.run),
     Duty("schedules", 10, schedules.run),
-    Duty("costs", 60, costs_days.run),
+    Duty("costs", 120, costs_days.run),
     Duty("retention", 3600, trail.purge),
     *telling.DUTIES,
 )

@@ -1,0 +1,72 @@
+"""Finance's statements: list, one down to its intervals, files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Response, render_template, request
+
+from api import auth
+from api.exporting import download
+from api.forms import Form
+from api.pages.admin.guard import territory
+from orchestrator.errors import InvalidInput, NotFound
+from tenants import exports, periods, reading, statements
+from tenants.tables import StatementLine
+
+blueprint = territory("finance_statements", "/finance/statements")
+
+
+@blueprint.get("")
+def list_() -> str:
+    """Statements in brief, newest month first."""
+    period, member = (request.args.get(name, "").strip() for name in ("period", "member"))
+    with auth.scope() as session:
+        rows = statements.listed(session, period or None, member or None)
+        months = [row["period"] for row in periods.listed(session)]
+    shown = {"rows": rows, "form": Form.asked(), "months": months, "filtered": bool(period or member)}
+    return render_template("admin/finance/statements.html", **shown)
+
+
+@blueprint.get("/export.<kind>")
+def export(kind: str) -> Response:
+    """All statements of a month (`?period=`), of one member if named: csv or json."""
+    if kind not in ("csv", "json"):
+        raise InvalidInput("unknown_format", "Ce format n’existe pas.", "Choisissez csv ou json.")
+    member = request.args.get("member") or None
+    with auth.scope() as session:
+        period = periods.find(session, request.args.get("period", ""))
+        documents = statements.documents(session, period, member)
+    if kind == "csv":
+        content, mime = exports.csv_file(documents, auth.settings().timezone), "text/csv"
+    else:
+        content, mime = exports.json_file(documents), "application/json"
+    return download(content, exports.file_name(period.label, period.sample, member, kind), mime)
+
+
+@blueprint.get("/<int:statement_id>")
+def one(statement_id: int) -> str:
+    """One account: its lines by service, then the shared costs."""
+    with auth.scope() as session:
+        document = reading.statement(session, statement_id)
+    services: dict[str, list[dict[str, Any]]] = {}
+    for line in document["lines"]:
+        services.setdefault(line.get("service") or "", []).append(line)
+    return render_template("admin/finance/statement.html", document=document, services=services)
+
+
+@blueprint.get("/<int:statement_id>/lines/<int:position>")
+def line(statement_id: int, position: int) -> str:
+    """One line of usage: every interval that it counts."""
+    with auth.scope() as session:
+        document = reading.statement(session, statement_id)
+        query = sa.select(StatementLine).where(
+            StatementLine.statement_id == statement_id, StatementLine.position == position
+        )
+        found = session.scalar(query)
+        if found is None or found.kind != "usage":
+            raise NotFound("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Revenez à la liste.")
+        intervals = statements.intervals(session, found)
+    told = next(one for one in document["lines"] if one["position"] == position)
+    return render_template("admin/finance/line.html", document=document, line=told, intervals=intervals)

@@ -1,0 +1,104 @@
+"""The words for codes that only the DSI and finance see; they join those of `api.words`."""
+
+from __future__ import annotations
+
+from api import words
+from orchestrator.errors import N_
+
+MEMBER_KINDS = {
+    "commune": N_("commune"),
+    "epci": N_("agglomération"),
+    "syndicat": N_("syndicat"),
+    "public_body": N_("établissement public"),
+    "company": N_("entreprise"),
+}
+MEMBER_STATES = {"active": N_("actif"), "closed": N_("clos")}
+ORIGINS = {"declared": N_("fichier"), "made": N_("pages")}
+CHANGE_STATES = {
+    "planning": N_("plan en préparation"),
+    "planned": N_("à confirmer"),
+    "applying": N_("en cours d’application"),
+    "done": N_("appliqué"),
+    "failed": N_("échoué"),
+    "discarded": N_("abandonné"),
+}
+CHANGE_KINDS = {"edit": N_("Modification"), "close": N_("Clôture")}
+FIELDS = {
+    "name": N_("Nom"), "kind": N_("Nature"), "siren": N_("SIREN"), "siret": N_("SIRET"),
+    "insee_code": N_("Code INSEE"), "population": N_("Population"), "contacts": N_("Contacts"),
+    "admin_networks": N_("Réseaux d’administration"), "subnet_cidr": N_("Sous-réseau"), "state": N_("État"),
+    "origin": N_("Géré par"), "project": N_("Projet"), "role": N_("Rôle"), "network": N_("Réseau"),
+    "subnet": N_("Sous-réseau"), "router": N_("Routeur"), "interface": N_("Interface du routeur"),
+    "gateway": N_("Sortie du routeur"), "security_group": N_("Groupe de sécurité"), "rule": N_("Règle"),
+    "place": N_("Place dans le nuage"), "nameservers": N_("Serveurs de noms"),
+}  # fmt: skip
+QUOTAS = {
+    "servers": N_("Machines"),
+    "vcpus": N_("Processeurs"),
+    "ram_mib": N_("Mémoire (Mio)"),
+    "ram_gib": N_("Mémoire (Gio)"),
+    "volumes": N_("Volumes"),
+    "disk_gib": N_("Disque (Gio)"),
+    "public_addresses": N_("Adresses publiques"),
+}
+OFFER_STATES = {"draft": N_("brouillon"), "published": N_("publiée"), "withdrawn": N_("retirée")}
+CAPACITIES = {
+    "VCPU": N_("Processeurs virtuels"),
+    "MEMORY_MB": N_("Mémoire"),
+    "DISK_GB": N_("Disques des hôtes"),
+    "FLOATING_IP": N_("Adresses publiques"),
+    "VOLUME_GB": N_("Volumes"),
+}
+LEVELS = {"info": N_("Information"), "warning": N_("Attention"), "danger": N_("Incident")}
+ANNOUNCED = {
+    "shown": N_("affichée"),
+    "coming": N_("à venir"),
+    "over": N_("passée"),
+    "withdrawn": N_("retirée"),
+}
+POLICY_STATES = {
+    "draft": N_("brouillon"),
+    "adopted": N_("en vigueur"),
+    "replaced": N_("remplacée"),
+    "discarded": N_("abandonnée"),
+}
+APPROVAL_STEPS = {"approver": N_("valideur du membre"), "finance": N_("finances du membre"), "dsi": N_("DSI")}
+CHECKS = {
+    "total_is_sum_of_lines": N_("Le total est la somme des lignes"),
+    "line_is_usage_times_price": N_("Une ligne est l’usage multiplié par le prix"),
+    "lines_are_intervals": N_("Les lignes comptent tous les intervalles"),
+    "pool_is_sum_of_shares": N_("Un coût commun est la somme de ses quotes-parts"),
+    "one_price_at_every_instant": N_("Un prix, et un seul, à chaque instant"),
+    "interval_is_inside_period": N_("Un intervalle est dans sa période"),
+    "every_member_has_a_statement": N_("Chaque membre a un relevé"),
+    "intervals_are_events": N_("Les intervalles suivent des événements"),
+}
+HOSTS = {"up": N_("en marche"), "down": N_("arrêté"), "enabled": N_("ouvert"), "disabled": N_("fermé")}
+WORKERS = {"alive": N_("vivant"), "silent": N_("muet")}
+TABLES = {
+    "member_kind": MEMBER_KINDS,
+    "member_state": MEMBER_STATES,
+    "origin": ORIGINS,
+    "change": CHANGE_STATES,
+    "change_kind": CHANGE_KINDS,
+    "field": FIELDS,
+    "quota": QUOTAS,
+    "offer": OFFER_STATES,
+    "capacity": CAPACITIES,
+    "level": LEVELS,
+    "announced": ANNOUNCED,
+    "policy": POLICY_STATES,
+    "approval_step": APPROVAL_STEPS,
+    "check": CHECKS,
+    "host": HOSTS,
+    "worker": WORKERS,
+}
+
+
+def install() -> None:
+    """Let `word` and the badges know these too."""
+    words.WORDS.update({name: table for name, table in TABLES.items() if name not in words.WORDS})
+    words.WAITING.update({"planned", "coming"})
+    words.BUSY.update({"planning", "applying"})
+    words.GOOD.update({"adopted", "up", "alive", "shown", "enabled"})
+    words.BAD.update({"down", "silent"})
