@@ -96,15 +96,22 @@ def forgotten(session: Session, email: str, at: datetime) -> tuple[Account, str]
     account = accounts.by_email(session, email)
     if account is None or account.state not in ("invited", "active"):
         return None
-    secret = secrets.token_urlsafe(32)
-    fresh = {"digest": digest(secret), "expires_at": at + FORGOTTEN}
-    session.execute(
-        insert(AccountLink).values(account_id=account.id, **fresh)
-        .on_conflict_do_update(index_elements=["account_id"], set_=fresh)
-    )  # fmt: skip
+    secret = link(session, account.id, at)
     audit.record(session, "account.reset", f"account {account.id}")
     _tell(session, account, "reset", secret)
     return account, secret
+
+
+def link(session: Session, account_id: int, at: datetime) -> str:
+    """The secret of a new link for an account, in the place of an older one; at the door."""
+    secret = secrets.token_urlsafe(32)
+    fresh = {"digest": digest(secret), "expires_at": at + FORGOTTEN}
+    session.execute(
+        insert(AccountLink)
+        .values(account_id=account_id, **fresh)
+        .on_conflict_do_update(index_elements=["account_id"], set_=fresh)
+    )
+    return secret
 
 
 def ask_again(door: sa.Engine, email: str, address: str, at: datetime) -> None:
@@ -118,12 +125,12 @@ def ask_again(door: sa.Engine, email: str, address: str, at: datetime) -> None:
 def find(session: Session, secret: str, at: datetime, *, lock: bool = False) -> tuple[AccountLink, Account]:
     """The living link and whose it is; at the door. Raises link_used_up."""
     query = sa.select(AccountLink).where(AccountLink.digest == digest(secret), AccountLink.expires_at > at)
-    link = session.scalar(query.with_for_update() if lock else query)
-    if link is None:
+    found = session.scalar(query.with_for_update() if lock else query)
+    if found is None:
         raise NotFound(
             "link_used_up", "Ce lien a déjà servi ou a expiré.", "Demandez-en un autre par « Mot de passe oublié »."
         )
-    return link, session.get_one(Account, link.account_id)
+    return found, session.get_one(Account, found.account_id)
 
 
 def accept(door: sa.Engine, hasher: Hasher, secret: str, password: str, at: datetime) -> int:
@@ -136,8 +143,8 @@ def accept(door: sa.Engine, hasher: Hasher, secret: str, password: str, at: date
         passwords.check(password, email=account.email, name=account.name)
     hashed = hasher.hash(password)
     with door_session(door, f"account {account.id} ({account.name})") as session:
-        link, account = find(session, secret, at, lock=True)
-        session.delete(link)
+        used, account = find(session, secret, at, lock=True)
+        session.delete(used)
         passwords.keep(session, account.id, hashed, at)
         if account.state == "invited":
             account.state = "active"

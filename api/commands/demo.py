@@ -93,5 +93,8 @@ def show(stage: Stage, keep: bool) -> None:
     console.print(f"{stage.total():.0f} secondes en tout. Relevés et clés : {stage.record['files']}")
     console.print(f"Courriels reçus : {stage.record['mails']}")
     if keep:
-        console.print(f"Le portail tourne : {stage.record['url']}  (jeton : clocher tokens make --label moi)")
+        console.print(f"Le portail tourne : {stage.record['url']}")
+        for person in stage.people:
+            console.print(f"  {person['name']:<14} {person['email']:<36} {person['password']}")
+        console.print("Un jeton pour l’API : clocher tokens make --label moi --member orgelune")
         console.print("Tout arrêter : ./clocher demo --stop")

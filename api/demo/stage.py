@@ -17,6 +17,7 @@ class Stage:
 
     seconds: dict[str, float] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
+    people: list[dict[str, str]] = field(default_factory=list)  # with passwords: shown, not written
     started: float = field(default_factory=time.monotonic)
 
     @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from api.client import Client
-from api.demo import accounts, orders, proof
+from api.demo import accounts, orders, people, proof
 from api.demo.orders import LIVE, WISHES
 from api.demo.programs import Program, catch_mails, programs, run_devcloud
 from api.demo.proof import Key
@@ -93,7 +93,7 @@ def clocher(*words: str, stage: Stage) -> Any:
 
 
 def set_up(demo: Demo) -> None:
-    """Database, cloud, programs, members, catalogue, prices, tokens."""
+    """Database, cloud, programs, members, catalogue, prices, people, tokens."""
     stage = demo.stage
     with stage.phase("database", "La base de données"):
         clocher("database", "upgrade", stage=stage)
@@ -110,6 +110,7 @@ def set_up(demo: Demo) -> None:
         demo.url = stage.record["url"] = demo.portal.wait_until_ready()
         stage.say(f"le portail répond à {demo.url}")
         stage.say(f"les courriels arrivent dans {stage.record['mails']}")
+        stage.people = people.make(demo.settings, people.cast(WISHES[0].member))
         secrets_of = accounts.make_tokens(demo.settings, [wish.member for wish in WISHES])
         for member, secret in secrets_of.items():
             demo.clients[member] = Client(demo.url, secret)
