@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from tenants import metering, periods
 from tenants.prices import midnight
 from tenants.tables import Period
+from tenants.tables_costs import CostDay
 
 NOTHING = Decimal("0.00")
 # A drafted month has its intervals stored, as the statement was made from them; else events tell them.
@@ -111,9 +112,10 @@ class Costs:
 def month(
     session: Session, member_id: int, label: str, at: datetime, timezone: str, *, service_id: int | None = None
 ) -> Costs:
-    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Three queries.
+    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Four queries at most.
 
-    Of a month that was drafted, what its statement was made from. Raises InvalidInput invalid_period.
+    Of a month that was drafted, what its statement was made from. The days of the present month that are over are read
+    where a worker counted them; today is the rest, so the days sum to the whole. Raises InvalidInput invalid_period.
     """
     period = session.scalar(sa.select(Period).where(Period.label == label))
     stored = period is not None and period.metered_until is not None and period.metered_until == period.during.upper
@@ -121,14 +123,27 @@ def month(
     assert period.during.lower and period.during.upper
     now = min(at, period.during.upper)
     marks = marks_of(period, now, timezone)
+    days = [day for day, _ in marks if day]
+    over = {} if stored or service_id else _counted(session, member_id, days)
     # Up to the month's end: what still exists is thought on; the marks cut at `now`.
     chosen = metering.parameters(period, period.during.upper, member_id=member_id)
     lines = LINES.format(source=STORED if stored else metering.DERIVED)
     rows = session.execute(
         sa.text(lines + GROUPED),
-        chosen | parameters_of(marks) | {"service": service_id, "now": now, "known": now},
+        chosen | parameters_of(marks[-2:] if over else marks) | {"service": service_id, "now": now, "known": now},
     ).all()
-    return _costs(session, label, now, rows, marks)
+    return _costs(session, label, now, rows, days, over)
+
+
+def _counted(session: Session, member_id: int, days: list[date]) -> dict[date, Decimal]:
+    """What each day before the last one cost, if a worker counted since the last one began; else nothing."""
+    query = (
+        sa.select(CostDay.day, sa.func.sum(CostDay.amount))
+        .where(CostDay.member_id == member_id, CostDay.day.between(days[0], days[-1]))
+        .group_by(CostDay.day)
+    )
+    found = {row.day: row[1] for row in session.execute(query)} if days else {}
+    return {day: found.get(day, NOTHING) for day in days[:-1]} if days and days[-1] in found else {}
 
 
 def so_far(session: Session, member_id: int, at: datetime, timezone: str, *, service_id: int | None = None) -> Costs:
@@ -158,15 +173,19 @@ def parameters_of(marks: Iterable[Mark]) -> dict[str, Any]:
     return {"days": [day for day, _ in listed], "ats": [at.astimezone(UTC) for _, at in listed]}
 
 
-def _costs(session: Session, label: str, now: datetime, rows: Any, marks: list[Mark]) -> Costs:
+def _costs(
+    session: Session, label: str, now: datetime, rows: Any, days: list[date], over: dict[date, Decimal]
+) -> Costs:
     by: dict[int, list[Any]] = {BY_SERVICE: [], BY_METER: [], BY_DAY: [], IN_ALL: []}
     for row in rows:
         by[row.of].append(row)
     names = _names(session, [row.service_id for row in by[BY_SERVICE]])
     services = [Part(r.service_id, names["s", r.service_id], r.amount, r.ahead, r.unit_seconds) for r in by[BY_SERVICE]]
     meters = [Part(r.meter_id, names["m", r.meter_id], r.amount, r.ahead, r.unit_seconds) for r in by[BY_METER]]
-    spent = {row.day: row.amount for row in by[BY_DAY]}
     total = by[IN_ALL][0] if by[IN_ALL] else None
+    spent = {row.day: row.amount for row in by[BY_DAY]}
+    if over and total:
+        spent = over | {days[-1]: total.amount - sum(over.values())}
     return Costs(
         label=label,
         until=now,
@@ -174,7 +193,7 @@ def _costs(session: Session, label: str, now: datetime, rows: Any, marks: list[M
         ahead=total.ahead if total else NOTHING,
         services=tuple(sorted(services, key=lambda part: (-part.forecast, part.id))),
         meters=tuple(meters),
-        days=tuple(Day(day, spent.get(day, NOTHING)) for day, _ in marks if day),
+        days=tuple(Day(day, spent.get(day, NOTHING)) for day in days),
     )
 
 

@@ -38,12 +38,12 @@ class BudgetUse:
 
     @property
     def share(self) -> Decimal | None:
-        """Hundredths of the budget that are used; None without a budget."""
-        return (100 * self.used / self.budget).quantize(Decimal("0.1")) if self.budget else None
+        """Which part of the budget is used (0.25: a quarter); None without a budget."""
+        return (self.used / self.budget).quantize(Decimal("0.0001")) if self.budget else None
 
     @property
     def forecast_share(self) -> Decimal | None:
-        return (100 * self.forecast / self.budget).quantize(Decimal("0.1")) if self.budget else None
+        return (self.forecast / self.budget).quantize(Decimal("0.0001")) if self.budget else None
 
 
 STATED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -9,7 +10,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import NotFound, Text
-from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, FlowStep, Member, Resource, ResourceEvent, Service
+from orchestrator.tables import (
+    AnsibleEvent,
+    AuditEntry,
+    Flow,
+    FlowStep,
+    Member,
+    Resource,
+    ResourceEvent,
+    Service,
+    Snapshot,
+)
 from tenants import statements
 from tenants.tables import Order, Period, Statement
 
@@ -25,21 +36,45 @@ def page(
     limit: int = 50,
     member: str | None = None,
     living: bool = False,
+    states: Sequence[str] = (),
+    text: str = "",
+    service_id: int | None = None,
 ) -> tuple[list[dict[str, Any]], int | None]:
     """At most `limit` rows, newest first, and what to give as `after` for the following ones (None at the end).
 
     Each row holds the columns of `kind` and `member`, a slug. Narrowed to one member if `member` names it,
-    and of services to those that are neither deleted nor failed if `living`.
+    of services to those that are neither deleted nor failed if `living`, to some `states`, to those whose name has
+    `text` in it (services, orders), to those of one service (orders, flows).
     """
     query = _shown(kind).order_by(kind.id.desc())
+    own = session.info.get("member_id")
+    if own is not None:
+        query = query.where(kind.member_id == own)  # row-level security says the same; this one uses the index
     if after is not None:
         query = query.where(kind.id < after)
     if member is not None:
-        query = query.where(Member.slug == member)
+        query = query.where(kind.member_id == sa.select(Member.id).where(Member.slug == member).scalar_subquery())
     if living and kind is Service:
         query = query.where(Service.state.not_in(("deleted", "failed")))
+    if states:
+        query = query.where(kind.__table__.c.state.in_(states))
+    if text.strip():
+        query = query.where(_named(kind, text.strip()))
+    if service_id is not None:
+        query = query.where(kind.__table__.c.service_id == service_id)
     rows = [dict(row) for row in session.execute(query.limit(limit + 1)).mappings()]
     return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+def _named(kind: type[Row], text: str) -> sa.ColumnElement[bool]:
+    """Rows whose name contains `text`, in upper or lower case."""
+    if kind is Order:
+        named: sa.ColumnElement[bool] = Order.parameters["name"].as_string().icontains(text, autoescape=True)
+        return named
+    if kind is Flow:
+        services = sa.select(Service.id).where(Service.name.icontains(text, autoescape=True))
+        return Flow.service_id.in_(services)
+    return Service.name.icontains(text, autoescape=True) if kind is Service else sa.true()
 
 
 def show(session: Session, kind: type[Row], row_id: int) -> dict[str, Any]:
@@ -84,6 +119,16 @@ def events(session: Session, service_id: int) -> list[dict[str, Any]]:
         .join(Resource, Resource.id == ResourceEvent.resource_id)
         .where(Resource.service_id == service_id)
         .order_by(ResourceEvent.at, ResourceEvent.id)
+    )
+    return [dict(row) for row in session.execute(query).mappings()]
+
+
+def snapshots(session: Session, service_id: int) -> list[dict[str, Any]]:
+    """The snapshots of a service that exist or are being made, newest first."""
+    query = (
+        sa.select(*Snapshot.__table__.columns)
+        .where(Snapshot.service_id == service_id, Snapshot.state.not_in(("deleted", "failed")))
+        .order_by(Snapshot.id.desc())
     )
     return [dict(row) for row in session.execute(query).mappings()]
 

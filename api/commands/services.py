@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import click
 
 from api import words
+from api.commands.services_day2 import COMMANDS, tell_flow
 from api.formats import cell
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
+from orchestrator import settings
 from orchestrator.tables import Flow, Service
-from tenants import operations, reading
+from tenants import deletions, operations, reading
 
 service_argument = click.argument("service_id", type=click.IntRange(1, 2**63 - 1))
 
 
-@click.group("services", short_help="What members own: list, stop, start, delete.")
+@click.group("services", short_help="What members own: list, operate, change, delete.")
 def command() -> None:
     """What members own."""
 
@@ -80,19 +82,41 @@ def start(service_id: int, as_json: bool) -> None:
 
 @command.command()
 @service_argument
+@click.option("--now", is_flag=True, help="At once and for good, without the time of grace.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def delete(service_id: int, yes: bool, as_json: bool) -> None:
-    """Ask for a service to be deleted, with its disk."""
+def delete(service_id: int, now: bool, yes: bool, as_json: bool) -> None:
+    """Ask for a service to be deleted, with its disk: stopped at once, gone after a time of grace."""
+    hours = 0 if now else settings.load().delete_grace_hours
     if not yes:
-        click.confirm(f"Supprimer le service {service_id} et toutes ses données ?", abort=True, err=True)
-    _ask(service_id, "delete", as_json)
+        when = f"dans {hours} heures" if hours else "tout de suite"
+        click.confirm(f"Supprimer {when} le service {service_id} et toutes ses données ?", abort=True, err=True)
+    with staff_session() as session:
+        flow = deletions.delete(session, service_id, datetime.now(UTC), timedelta(hours=hours))
+        told = reading.show(session, Flow, flow.id) if flow else None
+        service = reading.show(session, Service, service_id)
+    if as_json:
+        print_json(told if now else {**service, "ref": str(service["ref"]), "flow": told})
+    elif told and now:
+        tell_flow(told, as_json=False)
+    else:
+        click.echo(f"« {service['name']} » s’arrête et sera supprimé le {cell(service['delete_after'])}.")
+        click.echo(f"Pour changer d’avis : clocher services undelete {service_id}")
+
+
+@command.command()
+@service_argument
+def undelete(service_id: int) -> None:
+    """Take a deletion back during its time of grace."""
+    with staff_session() as session:
+        flow = deletions.restore_deleted(session, service_id)
+    click.echo("La suppression est annulée." + (" Le service redémarre." if flow else ""))
 
 
 def _ask(service_id: int, verb: str, as_json: bool) -> None:
     with staff_session() as session:
-        flow: dict[str, Any] = reading.show(session, Flow, operations.ask(session, service_id, verb).id)
-    if as_json:
-        print_json(flow)
-    else:
-        click.echo(f"Opération {flow['id']} en file. Suivez-la : clocher flows watch {flow['id']}")
+        tell_flow(reading.show(session, Flow, operations.ask(session, service_id, verb).id), as_json)
+
+
+for one in COMMANDS:
+    command.add_command(one)

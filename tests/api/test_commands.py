@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from tests.api.conftest import Run, told
 from tests.tenants.ordering import KEY, member, seed
+from tests.tenants.test_changes import create, end
 
 
 def test_an_order_by_command(run: Run, owner: sa.Engine, tmp_path: Path) -> None:
@@ -26,7 +27,7 @@ def test_an_order_by_command(run: Run, owner: sa.Engine, tmp_path: Path) -> None
     assert "brevaux" in run("services", "list").stdout
     service = told(run("services", "show", str(order["service_id"]), "--json"))
     assert (service["name"], service["state"], service["events"]) == ("web", "creating", [])
-    refused = run("services", "delete", str(order["service_id"]), "--yes", "--json")
+    refused = run("services", "delete", str(order["service_id"]), "--now", "--yes", "--json")
     assert refused.exit_code == 3
     assert json.loads(refused.stderr)["error"]["code"] == "flow_running"
     assert run("services", "delete", "1", input="n\n").exit_code == 1
@@ -93,3 +94,27 @@ def test_a_changed_entry_breaks_the_chain(run: Run, owner: sa.Engine) -> None:
     result = run("audit", "verify")
     assert (result.exit_code, "[audit_broken]" in result.stderr) == (3, True)
     assert "entrée 2" in result.stderr
+
+
+def test_a_service_is_changed_by_command(run: Run, owner: sa.Engine, web: sa.Engine) -> None:
+    seed(owner)
+    service = str(create(owner, web, member(owner), "web", disk_gib=10))
+    seen = told(run("services", "resize", service, "vm-medium", "--dry-run", "--json"))
+    assert (seen["kind"], seen["difference"], seen["refused"]) == ("resize", "18.25", None)
+    assert "interruption" in run("services", "resize", service, "vm-medium", "--dry-run").stdout
+    assert told(run("services", "protect", service, "--json"))["protected"] is True
+    kept = run("services", "delete", service, "--yes", "--json")
+    assert json.loads(kept.stderr)["error"]["code"] == "service_protected"
+    assert run("services", "protect", service, "--off").exit_code == 0
+    assert "pas" not in run("services", "schedule", service, "--hour", "3").stdout
+    order = told(run("services", "grow", service, "20", "--request-key", "one", "--json"))
+    assert (order["kind"], order["state"], order["difference"]) == ("volume", "approved", "0.73")
+    assert told(run("services", "grow", service, "20", "--request-key", "one", "--json"))["id"] == order["id"]
+    end(owner, order["flow_id"], "done")
+    flow = told(run("services", "snapshot", service, "avant", "--json"))
+    assert flow["kind"] == "snapshot_server"
+    end(owner, flow["id"], "done")
+    assert [one["name"] for one in told(run("services", "snapshots", service, "--json"))] == ["avant"]
+    gone = told(run("services", "delete", service, "--yes", "--json"))
+    assert gone["delete_after"] and gone["flow"]["kind"] == "stop_server"
+    assert "annulée" in run("services", "undelete", service).stdout

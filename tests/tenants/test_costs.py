@@ -112,6 +112,8 @@ def test_kept_days_are_the_live_ones(staff: sa.Engine, worker: sa.Engine) -> Non
                 assert (whole.amount, whole.members) == (0, ())
                 continue
             each = {slug: month(staff, slug, now, label) for slug in MEMBERS}
+            for slug, found in each.items():
+                assert sum((day.amount for day in found.days), Decimal(0)) == found.amount, slug
             assert whole.amount == sum(found.amount for found in each.values())
             assert whole.ahead == sum(found.ahead for found in each.values())
             assert {part.name: part.amount for part in whole.meters} == _by_meter(each)
@@ -161,5 +163,5 @@ def test_how_much_of_the_budget_is_used(owner: sa.Engine, staff: sa.Engine, work
     draft_and_close(staff)
     after = use()
     assert (after.stated, after.unstated, after.used) == (Decimal("17.50"), 0, before.used)
-    assert after.share == (after.used).quantize(Decimal("0.1"))
+    assert after.share == (after.used / 100).quantize(Decimal("0.0001"))
     assert after.forecast == after.used + after.ahead > after.used

@@ -1,0 +1,231 @@
+"""`clocher services` for what is done to a service that runs: changes (orders), operations, snapshots, protection."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from api.formats import amount, delta
+from api.output import json_option, print_json, print_rows
+from api.staff import staff_session
+from orchestrator import settings
+from orchestrator.tables import Flow, Service, Snapshot
+from tenants import acts, changes, operations, reading, schedules
+from tenants.tables import Order
+
+BIGGEST = 2**63 - 1
+service_argument = click.argument("service_id", type=click.IntRange(1, BIGGEST))
+snapshot_argument = click.argument("snapshot_id", type=click.IntRange(1, BIGGEST))
+
+
+def change_options(act: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that orders a change."""
+    act = json_option(act)
+    act = click.option("--request-key", help="The same key again is the same order; by default a new one.")(act)
+    return click.option("--dry-run", is_flag=True, help="Show what it would cost and do; order nothing.")(act)
+
+
+@click.command()
+@service_argument
+@click.argument("offer")
+@change_options
+def resize(service_id: int, offer: str, **more: Any) -> None:
+    """Order another size: that of OFFER."""
+    _change(service_id, {"offer": offer}, **more)
+
+
+@click.command()
+@service_argument
+@click.argument("disk_gib", type=click.IntRange(0, 2000))
+@click.option("--volume", help="Which volume; one that does not exist is added.")
+@change_options
+def grow(service_id: int, disk_gib: int, volume: str | None, **more: Any) -> None:
+    """Order a volume of DISK_GIB: bigger, new, or none for 0."""
+    _change(service_id, {"disk_gib": disk_gib, **({"volume": volume} if volume else {})}, **more)
+
+
+@click.command()
+@service_argument
+@click.argument("wanted", type=click.Choice(["on", "off"]))
+@change_options
+def address(service_id: int, wanted: str, **more: Any) -> None:
+    """Order a public address, or give it back."""
+    _change(service_id, {"public_address": wanted == "on"}, **more)
+
+
+def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key: str | None, as_json: bool) -> None:
+    with staff_session() as session:
+        now = datetime.now(UTC)
+        if dry_run:
+            _tell_preview(changes.preview(session, service_id, wanted, now), as_json)
+            return
+        placed = changes.place(session, service_id, wanted, request_key or secrets.token_urlsafe(16), now)
+        order = reading.show(session, Order, placed.id)
+    if as_json:
+        print_json(order)
+        return
+    click.echo(f"Commande {order['id']} : {delta(order['difference'])} par mois, {order['state']}.")
+    if order["flow_id"]:
+        click.echo(f"Suivez-la : clocher flows watch {order['flow_id']}")
+
+
+def _tell_preview(seen: changes.Preview, as_json: bool) -> None:
+    if as_json:
+        print_json(preview_document(seen))
+        return
+    click.echo(f"{amount(seen.now.monthly)} → {amount(seen.after.monthly)} par mois ({delta(seen.difference)})")
+    for effect in seen.effects:
+        click.echo(f"- {effect}")
+    for limit in seen.limits:
+        click.echo(f"- {limit.label} : {limit.held:f} → {limit.after:f} sur {limit.limit:f}")
+    if seen.steps:
+        click.echo(f"Attendra l’accord de : {', '.join(seen.steps)}")
+    if seen.refused:
+        click.echo(f"Refusé pour l’instant : {seen.refused}  [{seen.refused.code}]")
+
+
+def preview_document(seen: changes.Preview) -> dict[str, Any]:
+    """A preview in JSON's types."""
+    return {
+        "kind": seen.kind,
+        "now": seen.now.document(),
+        "after": seen.after.document(),
+        "difference": seen.difference,
+        "limits": [
+            {"name": limit.name, "held": limit.held, "after": limit.after, "limit": limit.limit}
+            for limit in seen.limits
+        ],
+        "effects": list(map(str, seen.effects)),
+        "harmful": seen.harmful,
+        "steps": list(seen.steps),
+        "refused": seen.refused and {"code": seen.refused.code, "sentence": str(seen.refused)},
+    }
+
+
+@click.command()
+@service_argument
+@click.option("--hard", is_flag=True, help="Cut the power instead of asking the system.")
+@json_option
+def reboot(service_id: int, hard: bool, as_json: bool) -> None:
+    """Ask for a server to be restarted."""
+    with staff_session() as session:
+        flow = operations.reboot(session, service_id, hard=hard)
+        tell_flow(reading.show(session, Flow, flow.id), as_json)
+
+
+@click.command()
+@service_argument
+@click.argument("name")
+@json_option
+def rename(service_id: int, name: str, as_json: bool) -> None:
+    """Ask for a server to get another NAME."""
+    with staff_session() as session:
+        flow = operations.rename(session, service_id, name)
+        tell_flow(reading.show(session, Flow, flow.id), as_json)
+
+
+@click.command()
+@service_argument
+@click.option("--off", is_flag=True, help="Lift the protection.")
+@json_option
+def protect(service_id: int, off: bool, as_json: bool) -> None:
+    """Protect a service from deletion, restoration and whatever makes it smaller."""
+    with staff_session() as session:
+        operations.protect(session, service_id, not off)
+        service = reading.show(session, Service, service_id)
+    if as_json:
+        print_json(service)
+    else:
+        click.echo(f"« {service['name']} » {'n’est plus' if off else 'est'} protégé.")
+
+
+@click.command()
+@service_argument
+@json_option
+def snapshots(service_id: int, as_json: bool) -> None:
+    """The snapshots of a service, newest first."""
+    with staff_session() as session:
+        reading.find(session, Service, service_id)
+        rows = reading.snapshots(session, service_id)
+    print_rows(
+        rows,
+        [("id", "N°"), ("name", "Nom"), ("state", "État"), ("size_gib", "Gio"), ("created_at", "Fait le"),
+         ("scheduled", "Planifié")],
+        as_json=as_json,
+        empty=f"Aucun instantané. Faites-en un : clocher services snapshot {service_id} NOM",
+    )  # fmt: skip
+
+
+@click.command()
+@service_argument
+@click.argument("name")
+@json_option
+def snapshot(service_id: int, name: str, as_json: bool) -> None:
+    """Keep a service as it is now, under a NAME."""
+    with staff_session() as session:
+        _, flow = operations.snapshot(session, service_id, name, most=settings.load().snapshots_per_service)
+        tell_flow(reading.show(session, Flow, flow.id), as_json)
+
+
+@click.command()
+@service_argument
+@snapshot_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def restore(service_id: int, snapshot_id: int, yes: bool, as_json: bool) -> None:
+    """Bring a service back to a snapshot; what was written since is lost."""
+    if not yes:
+        with staff_session() as session:
+            found = session.get(Snapshot, snapshot_id)
+            loss = acts.loss_of(found) if found and found.service_id == service_id else ""
+        click.confirm(f"{loss} Restaurer ?".strip(), abort=True, err=True)
+    with staff_session() as session:
+        flow = operations.restore(session, service_id, snapshot_id)
+        tell_flow(reading.show(session, Flow, flow.id), as_json)
+
+
+@click.command("delete-snapshot")
+@service_argument
+@snapshot_argument
+@json_option
+def delete_snapshot(service_id: int, snapshot_id: int, as_json: bool) -> None:
+    """Delete a snapshot for good."""
+    with staff_session() as session:
+        flow = operations.delete_snapshot(session, service_id, snapshot_id)
+        tell_flow(reading.show(session, Flow, flow.id), as_json)
+
+
+@click.command()
+@service_argument
+@click.option("--hour", type=click.IntRange(0, 23), default=2, show_default=True, help="Local hour.")
+@click.option("--daily", type=click.IntRange(0, 100), default=7, show_default=True)
+@click.option("--weekly", type=click.IntRange(0, 100), default=4, show_default=True)
+@click.option("--monthly", type=click.IntRange(0, 100), default=0, show_default=True)
+@click.option("--off", is_flag=True, help="Make no more.")
+def schedule(service_id: int, hour: int, daily: int, weekly: int, monthly: int, off: bool) -> None:
+    """Snapshot a service every night, and keep so many."""
+    with staff_session() as session:
+        if off:
+            schedules.remove(session, service_id)
+        else:
+            most = settings.load().snapshots_per_service
+            now = datetime.now(UTC)
+            schedules.put(session, service_id, now, hour=hour, daily=daily, weekly=weekly, monthly=monthly, most=most)
+    click.echo("Plus d’instantané planifié." if off else f"Un instantané chaque jour à {hour} h.")
+
+
+def tell_flow(flow: dict[str, Any], as_json: bool) -> None:
+    """Say that a flow is queued."""
+    if as_json:
+        print_json(flow)
+    else:
+        click.echo(f"Opération {flow['id']} en file. Suivez-la : clocher flows watch {flow['id']}")
+
+
+COMMANDS = (
+    resize, grow, address, reboot, rename, protect, snapshot, snapshots, restore, delete_snapshot, schedule,
+)  # fmt: skip

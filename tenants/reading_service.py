@@ -1,0 +1,88 @@
+"""What the page of one service shows, with a number of queries that does not depend on how much happened to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from orchestrator.errors import Conflict
+from orchestrator.tables import Flow, Resource, ResourceEvent, Service, Snapshot
+from tenants import costs, reading, wholes
+from tenants.tables import Order
+from tenants.tables_schedules import SnapshotSchedule
+
+MOST = 50  # of each list: the newest; the lists themselves have the rest
+
+
+@dataclass(frozen=True)
+class ServiceView:
+    """row: as `reading.show` gives it; whole: what it is made of, None when no order says; newest first: events, flows,
+    snapshots (without those that are gone), orders; resources: living ones; change: the order of a change that waits.
+    """
+
+    row: dict[str, Any]
+    whole: wholes.Whole | None
+    resources: list[Resource]
+    events: list[dict[str, Any]]
+    flows: list[Flow]
+    snapshots: list[Snapshot]
+    schedule: SnapshotSchedule | None
+    orders: list[Order]
+    change: Order | None
+    costs: costs.Costs
+
+
+def service_page(session: Session, service_id: int, at: datetime, timezone: str) -> ServiceView:
+    """Everything about a service. Raises not_found."""
+    row = reading.show(session, Service, service_id)
+    service_id = row["id"]
+    orders = list(session.scalars(_newest(Order, service_id)))
+    return ServiceView(
+        row=row,
+        whole=_whole(session, service_id),
+        resources=list(
+            session.scalars(
+                sa.select(Resource)
+                .where(Resource.service_id == service_id, Resource.deleted_at.is_(None))
+                .order_by(Resource.kind, Resource.role)
+            )
+        ),
+        events=_events(session, service_id),
+        flows=list(session.scalars(_newest(Flow, service_id))),
+        snapshots=list(
+            session.scalars(_newest(Snapshot, service_id).where(Snapshot.state.not_in(("deleted", "failed"))))
+        ),
+        schedule=session.get(SnapshotSchedule, service_id),
+        orders=orders,
+        change=next((order for order in orders if order.state == "waiting"), None),
+        costs=costs.so_far(session, row["member_id"], at, timezone, service_id=service_id),
+    )
+
+
+def _newest(kind: type[Any], service_id: int) -> sa.Select[Any]:
+    return sa.select(kind).where(kind.service_id == service_id).order_by(kind.id.desc()).limit(MOST)
+
+
+def _whole(session: Session, service_id: int) -> wholes.Whole | None:
+    try:
+        return wholes.of(session, wholes.settled(session, session.get_one(Service, service_id)))
+    except Conflict:
+        return None
+
+
+def _events(session: Session, service_id: int) -> list[dict[str, Any]]:
+    query = (
+        sa.select(
+            ResourceEvent.kind, ResourceEvent.at, Resource.kind.label("resource"), Resource.role,
+            ResourceEvent.vcpus, ResourceEvent.ram_mib, ResourceEvent.disk_gib,
+        )
+        .join(Resource, Resource.id == ResourceEvent.resource_id)
+        .where(Resource.service_id == service_id)
+        .order_by(ResourceEvent.at.desc(), ResourceEvent.id.desc())
+        .limit(MOST)
+    )  # fmt: skip
+    return [dict(row) for row in session.execute(query).mappings()]
