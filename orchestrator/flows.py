@@ -13,7 +13,7 @@ from orchestrator import flows_stories as stories
 from orchestrator import runs
 from orchestrator.runs import Kind
 from orchestrator.settings import Settings
-from orchestrator.steps import Retraced, Runtime
+from orchestrator.steps import Runtime
 
 QUEUE = "flows"
 POLL_SECONDS = 0.2  # how long a queued flow waits at most before a free worker takes it
@@ -54,10 +54,11 @@ def _flow(runtime: Runtime, kind: Kind) -> Callable[[int, int], None]:
             return
         try:
             kind.story(run)
-        except Retraced:
-            runs.take_back(run, kind)
         except Exception as error:  # noqa: BLE001  (every failure, ours or a bug, is held or undone, and told)
-            runs.fail(run, error, kind)
+            if run.takes_back:  # it came to where the earlier runs stopped, or breaks as they did
+                runs.take_back(run, kind)
+            else:
+                runs.fail(run, error, kind)
 
     return flow
 

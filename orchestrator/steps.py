@@ -78,6 +78,11 @@ class Run:
         parameters: dict[str, Any] = self.facts["parameters"]
         return parameters
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether this run only undoes what earlier ones made."""
+        return bool(self.facts.get("undo"))
+
     def tag(self, role: str = "main") -> Tag:
         """The mark of the part of the service that has this role."""
         return Tag(self.runtime.settings.territory, self.facts["ref"], self.flow_id, role)
@@ -123,13 +128,13 @@ class Run:
         earlier ones stopped.
         """
         before = self.facts.get("steps", {}).get(name)
-        if self.facts.get("undo") and before is None:
+        if self.takes_back and before is None:
             raise Retraced
         if undo is not None:
             self.undos.append((name, undo))
         if before == "done":
             return
-        if self.facts.get("undo"):
+        if self.takes_back:
             raise Retraced
         self.began = time.monotonic()
         durably(name, partial(_attempt, self, name, act))
