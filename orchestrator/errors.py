@@ -122,6 +122,12 @@ class Conflict(ClocherError):
     status, exit_status, definite = 409, 3, True
 
 
+class Stale(ClocherError):
+    """It has changed since the caller read it (If-Match)."""
+
+    status, exit_status = 412, 3
+
+
 class TooMany(ClocherError):
     """Too often in too short a time; `retry_after` in the facts says how many seconds to wait."""
 

@@ -109,6 +109,11 @@ class Settings(BaseSettings):
         "http://127.0.0.1:8080", pattern=r"^https?://[^/\s]+$", description="where people reach the portal; for links"
     )
 
+    api_requests_per_minute: int = Field(
+        600, ge=1, description="what one token may read by the API; counted by each process of the portal"
+    )
+    api_changes_per_minute: int = Field(120, ge=1, description="what one token may change by the API; likewise")
+
     smtp_host: str | None = Field(None, description="absent: mails are kept as files in state_dir/mails")
     smtp_port: int = Field(587, ge=1, le=65535)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"

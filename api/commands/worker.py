@@ -8,7 +8,7 @@ from api import telling
 from orchestrator import log, worker
 from orchestrator.settings import load
 from orchestrator.worker import Duty
-from tenants import capacity, costs_days, deletions, members_working, schedules, trail
+from tenants import capacity, costs_days, deletions, members_working, request_answers, schedules, trail
 
 # What the rooms above the orchestrator do again and again; each acts on the worker's engine, in its own thread.
 DUTIES: tuple[Duty, ...] = (
@@ -18,6 +18,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("schedules", 10, schedules.run),
     Duty("costs", 120, costs_days.run),
     Duty("retention", 3600, trail.purge),
+    Duty("request_keys", 3600, request_answers.forget),
     *telling.DUTIES,
 )
 
