@@ -99,7 +99,7 @@ def test_the_territory_decides(brevaux: Caller, dsi: Caller) -> None:
     first = brevaux.place(wish("one"), "vm-xlarge", "1").json
     second = brevaux.place(wish("two"), "vm-xlarge", "2").json
     third = brevaux.place(wish("three"), "vm-xlarge", "3").json
-    problem(brevaux("POST", f"/orders/{first['id']}/approve"), 403, "territory_only")
+    problem(brevaux("POST", f"/orders/{first['id']}/approve"), 403, "not_yours")
     assert dsi("POST", f"/orders/{first['id']}/approve").json["state"] == "approved"
     problem(dsi("POST", f"/orders/{second['id']}/reject", json={"reason": " "}), 422, "invalid_reason")
     rejected = dsi("POST", f"/orders/{second['id']}/reject", json={"reason": "Trop gros."}).json
