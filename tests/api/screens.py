@@ -46,10 +46,10 @@ def _inside(make: Callable[[Session, int], str | None]) -> Callable[[World], str
     return prepare
 
 
-def _busy(session: Session, member_id: int) -> str:
+def _busy(session: Session, member_id: int, name: str = "paie") -> str:
     """An operation half-way: a step done, one that is tried again, one that runs; Ansible at work."""
     at = datetime.now(UTC)
-    service = Service(member_id=member_id, name="site-mairie", state="creating",
+    service = Service(member_id=member_id, name=name, state="creating",
                       specification={"vcpus": 2, "ram_mib": 4096, "disk_gib": 20})  # fmt: skip
     session.add(service)
     session.flush()
@@ -95,7 +95,7 @@ def _costs(session: Session, member_id: int) -> None:
 
 
 def _everything(session: Session, member_id: int) -> None:
-    _busy(session, member_id)
+    _busy(session, member_id, "site-mairie")
     _failed(session, member_id)
     _costs(session, member_id)
 
