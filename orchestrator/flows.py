@@ -20,7 +20,9 @@ POLL_SECONDS = 0.2  # how long a queued flow waits at most before a free worker 
 SETTLED = ("active", "stopped")
 
 KINDS = {
-    "create_server": Kind(stories.create_server, "creating", failing="failed", needs=("creating",), cancellable=True),
+    "create_server": Kind(
+        stories.create_server, "creating", failing="failed", needs=("creating",), cancellable=True, swept=True
+    ),
     # A delete that failed half-way stays "deleting": it holds its quota and can be asked for again.
     "delete_server": Kind(stories.delete_server, "deleting", failing=None, needs=SETTLED),
     "stop_server": Kind(stories.stop_server, "stopping", failing="active"),

@@ -22,7 +22,10 @@ NOTE_LENGTH = 2000
 
 
 def retry(session: Session, flow_id: int) -> Flow:
-    """Run a held flow again, from the step that failed. Raises NotFound or Conflict `flow_not_held`."""
+    """Run a held flow again, from the step that failed; one that failed as it was undone goes on with that.
+
+    Raises NotFound or Conflict `flow_not_held`.
+    """
     return _run_again(session, _held(session, flow_id), "flow.retry")
 
 

@@ -34,7 +34,8 @@ class Kind:
 
     during: the service's state meanwhile, None when it keeps its own; failing: its state after a failure, None to
     leave it half-way; needs: the states in which it can begin; cancellable: a running one stops at its next step;
-    holds: the DSI may mend a failure, else it is undone at once.
+    holds: the DSI may mend a failure, else it is undone at once; swept: what its undo could not take away is nobody's
+    then, and the sweeper's; else the DSI may mend that too.
     """
 
     story: Callable[[Run], None]
@@ -43,6 +44,7 @@ class Kind:
     needs: tuple[str, ...] = ("active",)
     cancellable: bool = False
     holds: bool = True
+    swept: bool = False
 
 
 def begin(runtime: Runtime, flow_id: int, number: int, kind: Kind) -> Run | None:
@@ -158,14 +160,18 @@ def take_back(run: Run, kind: Kind) -> None:
     undo(run, dict(told), "cancelled" if cancelled else "failed", kind)
 
 
-def _hold(run: Run, told: dict[str, str]) -> bool:
-    """Show the flow as held, its step as failed; False when somebody wants it undone anyway."""
+def _hold(run: Run, told: dict[str, str], *, undoing: bool = False) -> bool:
+    """Show the flow as held, its step as failed; False when somebody wants it undone anyway.
+
+    undoing: it is what undoes that failed; the next run goes on with that.
+    """
     with run.session() as session:
         flow = session.get_one(Flow, run.flow_id, with_for_update=True)
         if flow.runs != run.number or flow.state == "held":
             return True  # this was written before, and somebody may have acted on it since
-        if flow.cancel_requested:
+        if flow.cancel_requested and not undoing:
             return False
+        flow.undo_requested = flow.undo_requested or undoing
         _fail_steps(session, run, told)
         flow.state, flow.held_at = "held", datetime.now(UTC)
         flow.error_code, flow.error_sentence = told["error_code"], told["error_sentence"]
@@ -187,13 +193,18 @@ def undo(run: Run, told: dict[str, str], state: str, kind: Kind) -> None:
     """Undo what was made, in reverse; say why in the flow, and leave the service as its kind wants it."""
     run.cancellable = False  # what undoes must not be cancelled itself
     durably("undo", partial(_show_undoing, run, told))
+    whole = True
     for name, act in reversed(run.undos):
         try:
             durably(f"undo {name}", partial(_undo, run, name, act))
         except Exception as failure:  # whatever it is, the other undos must run; it is told
-            told["error_detail"] += f"\nundo of {name}: {explain(failure)['error_detail']} (left to the sweeper)"
+            whole = False
+            told["error_detail"] = f"{told['error_detail']}\nundo of {name}: {explain(failure)['error_detail']}"[-8000:]
             log.error("undo failed", flow=run.flow_id, step=name, exc_info=failure)
         steps.at_boundary(name, "undone")
+    if not whole and not kind.swept and run.runtime.settings.hold_failures:
+        durably("hold", partial(_hold, run, told, undoing=True))
+        return
     leaves = run.facts.get("began_from") if kind.failing == BEFORE else kind.failing
     durably("end", partial(_close_flow, run, state, leaves, told))
 

@@ -130,6 +130,8 @@ class Run:
         before = self.facts.get("steps", {}).get(name)
         if self.takes_back and before is None:
             raise Retraced
+        if before == "undone":
+            return
         if undo is not None:
             self.undos.append((name, undo))
         if before == "done":

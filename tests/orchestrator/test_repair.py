@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator import cloud, repair, waiting
+from orchestrator import cloud_servers as servers
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict
 from orchestrator.steps import Runtime
@@ -151,6 +152,39 @@ def test_killed_around_holding_going_on_and_undoing(stage: Stage, staff: sa.Engi
     assert [stage.service(service_id).state for service_id, _ in orders] == ["active", "failed"]
     for flow in flows:
         assert len(actions(stage, flow)) == 3
+
+
+def test_held_when_it_could_not_be_undone(stage: Stage, staff: sa.Engine) -> None:
+    """The name is taken at the end, and as the server shall have its old one back the cloud does not know it."""
+    first = stage.start()
+    service_id, flow = stage.order("web")
+    stage.rest(flow, stage.order("mail")[1])
+    first.terminate()
+    first.join(30)
+    (server,) = stage.rows(Resource, Resource.kind == "server", Resource.service_id == service_id)
+    flow = stage.ask(service_id, "rename_server", name="mail")
+    (stage.plan / "name.effect").touch()
+    stage.start(deadly=True).join(60)
+    assert (stage.plan / "name.recorded").exists()
+    point_at(stage, server.id, "11111111-2222-4333-8444-555555555555")
+    stage.start()
+    held = stage.held(flow)
+    assert (held.error_code, held.undo_requested) == ("name_taken", True)
+    assert "undo of name" in (held.error_detail or "")
+    point_at(stage, server.id, server.cloud_id)
+    with territory_session(staff, "dsi") as session:
+        repair.retry(session, flow)
+    (failed,) = stage.rest(flow)
+    assert (failed.state, failed.error_code) == ("failed", "name_taken")
+    project = cloud.connect(stage.settings).project(stage.ids.project_id)
+    assert servers.get_server(project, server.cloud_id).name == "web"
+    assert stage.service(service_id).state == "active"
+
+
+def point_at(stage: Stage, resource_id: int, cloud_id: str) -> None:
+    """Write another id of the cloud into a resource's row."""
+    with territory_session(stage.owner, "tests") as session:
+        session.execute(sa.update(Resource).where(Resource.id == resource_id).values(cloud_id=cloud_id))
 
 
 def test_why_a_flow_waits(stage: Stage, web: sa.Engine, staff: sa.Engine) -> None:
