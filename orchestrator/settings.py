@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     )
     api_changes_per_minute: int = Field(120, ge=1, description="what one token may change by the API; likewise")
 
+    trusted_proxies: int = Field(0, ge=0, le=5, description="proxies before us whose X-Forwarded-For and -Proto count")
+
     smtp_host: str | None = Field(None, description="absent: mails are kept as files in state_dir/mails")
     smtp_port: int = Field(587, ge=1, le=65535)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"

@@ -11,7 +11,9 @@ import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
 
+from api.app import create
 from orchestrator.database import territory_session
+from orchestrator.settings import Settings
 from orchestrator.tables import Flow
 from tenants import tokens
 from tests.api.conftest import Caller
@@ -194,3 +196,11 @@ def test_an_idle_session_ends_though_its_page_polls(app: APIFlask, camille: Pers
     with owner.begin() as connection:
         connection.execute(sa.text("UPDATE sessions SET expires_at = now()"))
     assert client.get("/account").status_code == 302
+
+
+def test_only_a_trusted_proxy_may_say_who_asks(settings: Settings, owner: sa.Engine) -> None:
+    for trusted, prefix in ((0, "clocher-door="), (1, "__Host-clocher-door=")):
+        app = create(settings.model_copy(update={"trusted_proxies": trusted}))
+        told = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+        assert app.test_client().get("/sign-in", headers=told).headers["Set-Cookie"].startswith(prefix)
+        app.extensions["engines"].dispose()

@@ -57,6 +57,22 @@ def test_tokens_by_command(run: Run, owner: sa.Engine) -> None:
     assert told(run("tokens", "revoke", str(made["id"]), "--json"))["revoked_at"]
 
 
+def test_people_by_command(run: Run, owner: sa.Engine) -> None:
+    member(owner)
+    link = run("accounts", "invite", "--admin", "yann@agglo.fr", "--name", "Yann Le Goff").stdout.strip()
+    assert "/password/" in link
+    again = told(run("accounts", "invite", "yann@agglo.fr", "--member", "brevaux", "--role", "requester", "--json"))
+    assert again["link"] != link
+    [person] = told(run("accounts", "list", "--json"))
+    assert (person["name"], person["state"]) == ("Yann Le Goff", "invited")
+    assert "dsi_admin, requester (brevaux)" in run("accounts", "list").stdout
+    assert told(run("accounts", "roles", "yann@agglo.fr", "--member", "brevaux", "--json"))["roles"] == []
+    assert told(run("accounts", "list", "--member", "brevaux", "--json")) == []
+    assert run("accounts", "close", "yann@agglo.fr", "--yes").exit_code == 3  # the last administrator
+    run("accounts", "invite", "--admin", "ines@agglo.fr")
+    assert told(run("accounts", "close", "yann@agglo.fr", "--yes", "--json"))["state"] == "closed"
+
+
 def test_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
     assert "Publiez-le" in run("catalogue", "list").stdout
     assert len(told(run("catalogue", "apply", "--json"))) == 4
@@ -75,6 +91,9 @@ REFUSED = [
     (("services", "stop", "7"), "not_found"),
     (("tokens", "revoke", "7"), "unknown_token"),
     (("tokens", "make", "--label", "x", "--days", "0"), "invalid_expiry"),
+    (("accounts", "invite", "nowhere", "--admin"), "invalid_email"),
+    (("accounts", "invite", "a@b.fr"), "invalid_role"),
+    (("accounts", "roles", "nobody@b.fr", "--role", "auditor"), "unknown_account"),
 ]
 
 
