@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from api.words_portal import TABLES as PORTAL
 from orchestrator.errors import N_
 
 SERVICE_STATES = {
@@ -204,6 +205,7 @@ WORDS = {
     "step": STEPS,
     "step_state": STEP_STATES,
     "order": ORDER_STATES,
+    **PORTAL,
 }
 # How a state feels, for its badge's colour and sign; what is in no set is neutral.
 GOOD = {"active", "done", "approved", "closed", "ok", "changed", "published", "delivered", "sent", "ready"}

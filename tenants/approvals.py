@@ -157,8 +157,8 @@ def take_back(session: Session, order_id: int, who: Caller, at: datetime) -> Ord
     order = lock(session, order_id)
     steps = chain(session, order.id)
     turn = present(steps)
-    mine = next((step for step in reversed(steps) if step.state == "granted"), None)
-    if mine is None or not _decided_by(mine, who):
+    mine = _last_granted(steps)
+    if mine is None or not is_takeable(steps, who):
         raise Conflict(
             "nothing_to_take_back", "Il n’y a pas d’accord de vous à reprendre.", "La suite est déjà décidée."
         )
@@ -171,6 +171,16 @@ def take_back(session: Session, order_id: int, who: Caller, at: datetime) -> Ord
     audit.record(session, "approval.take_back", f"order {order.id}", member_id=order.member_id, detail=detail)
     session.flush()
     return order
+
+
+def _last_granted(steps: Sequence[Approval]) -> Approval | None:
+    return next((step for step in reversed(steps) if step.state == "granted"), None)
+
+
+def is_takeable(steps: Sequence[Approval], who: Caller) -> bool:
+    """Whether the last yes of a waiting order is `who`'s own."""
+    mine = _last_granted(steps)
+    return mine is not None and _decided_by(mine, who)
 
 
 def _decided_by(step: Approval, who: Caller) -> bool:

@@ -93,6 +93,18 @@ def read(rules: list[dict[str, Any]], given: Mapping[str, Any]) -> dict[str, Any
     return answers
 
 
+def legible(rules: list[dict[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of answers that are still being typed, those that are right; else the default, where there is one."""
+    answers: dict[str, Any] = {}
+    for rule in rules:
+        try:
+            answers[rule["name"]] = _answer(rule, given)
+        except InvalidInput:
+            if "default" in rule:
+                answers[rule["name"]] = rule["default"]
+    return answers
+
+
 def _answer(rule: dict[str, Any], given: Mapping[str, Any]) -> Any:
     if rule["name"] in given:
         return READERS[rule["type"]](rule, given[rule["name"]])

@@ -1,0 +1,129 @@
+"""The words for codes that the portal's pages show beside those of `api.words`: orders, meters, events, webhooks."""
+
+from __future__ import annotations
+
+from orchestrator.errors import N_
+
+ORDER_KINDS = {
+    "create": N_("Nouveau service"),
+    "resize": N_("Changement de taille"),
+    "volume": N_("Changement d’un volume"),
+    "address": N_("Changement d’adresse publique"),
+}
+APPROVAL_STATES = {
+    "waiting": N_("à venir"),
+    "present": N_("attendu"),
+    "granted": N_("accordé"),
+    "refused": N_("refusé"),
+    "skipped": N_("sans objet"),
+    "expired": N_("délai passé"),
+}
+METERS = {
+    "server": N_("Serveur (comparaison)"),
+    "vcpu": N_("Processeur virtuel"),
+    "ram": N_("Mémoire vive"),
+    "vcpu_stopped": N_("Processeur virtuel, machine arrêtée"),
+    "ram_stopped": N_("Mémoire vive, machine arrêtée"),
+    "volume": N_("Volume de données"),
+    "public_address": N_("Adresse publique"),
+    "snapshot": N_("Instantané"),
+}
+UNITS = {"GiB": N_("Gio"), "address": N_("adresse"), "vCPU": N_("vCPU"), "server": N_("serveur")}
+LIMITS = {
+    "servers": N_("Machines"),
+    "vcpus": N_("Processeurs"),
+    "ram_mib": N_("Mémoire"),
+    "volumes": N_("Volumes"),
+    "disk_gib": N_("Disques"),
+    "public_addresses": N_("Adresses publiques"),
+    "monthly": N_("Budget d’un mois"),
+}
+RESOURCES = {
+    "server": N_("Machine"),
+    "volume": N_("Volume"),
+    "port": N_("Carte réseau"),
+    "floating_ip": N_("Adresse publique"),
+    "image": N_("Instantané du disque du système"),
+    "volume_snapshot": N_("Instantané d’un volume"),
+}
+EVENTS = {
+    "created": N_("créé"),
+    "launched": N_("lancé"),
+    "serving": N_("mis en service"),
+    "stopped": N_("arrêté"),
+    "started": N_("démarré"),
+    "resized": N_("changé de taille"),
+    "deleted": N_("supprimé"),
+}
+SNAPSHOTS = {
+    "making": N_("en cours"),
+    "ready": N_("prêt"),
+    "deleting": N_("en suppression"),
+    "deleted": N_("supprimé"),
+    "failed": N_("échoué"),
+}
+ACTS = {
+    "start": N_("Démarrer"),
+    "stop": N_("Arrêter"),
+    "reboot": N_("Redémarrer"),
+    "resize": N_("Changer de taille"),
+    "volume": N_("Disques et volumes"),
+    "address": N_("Adresse publique"),
+    "keys": N_("Clés SSH"),
+    "rename": N_("Renommer"),
+    "snapshot": N_("Faire un instantané"),
+    "restore": N_("Restaurer un instantané"),
+    "schedule": N_("Instantanés programmés"),
+    "protect": N_("Protéger"),
+    "unprotect": N_("Lever la protection"),
+    "delete": N_("Supprimer"),
+    "delete_now": N_("Supprimer sans délai"),
+    "restore_deleted": N_("Annuler la suppression"),
+}
+WEBHOOK_EVENTS = {
+    "order.placed": N_("Commande passée"),
+    "order.approved": N_("Commande acceptée"),
+    "order.rejected": N_("Commande refusée"),
+    "order.cancelled": N_("Commande annulée"),
+    "order.expired": N_("Commande expirée"),
+    "service.active": N_("Service en marche"),
+    "service.stopped": N_("Service arrêté"),
+    "service.deleted": N_("Service supprimé"),
+    "service.failed": N_("Service en échec"),
+    "flow.held": N_("Opération confiée à la DSI"),
+    "flow.failed": N_("Opération échouée"),
+    "statement.closed": N_("Relevé clos"),
+    "period.closed": N_("Période close"),
+    "budget.reached": N_("Budget presque atteint"),
+    "webhook.test": N_("Essai"),
+}
+ENDPOINTS = {"active": N_("actif"), "disabled": N_("désactivé"), "removed": N_("retiré")}
+DELIVERIES = {"queued": N_("à envoyer"), "sent": N_("reçu"), "failed": N_("non reçu")}
+LINES = {"usage": N_("Consommations"), "share": N_("Part des coûts communs")}
+WEEKDAYS = {
+    "1": N_("lundi"),
+    "2": N_("mardi"),
+    "3": N_("mercredi"),
+    "4": N_("jeudi"),
+    "5": N_("vendredi"),
+    "6": N_("samedi"),
+    "7": N_("dimanche"),
+}
+SECTIONS = {"fonctionnement": N_("fonctionnement"), "investissement": N_("investissement")}
+TABLES = {
+    "order_kind": ORDER_KINDS,
+    "approval_state": APPROVAL_STATES,
+    "meter": METERS,
+    "unit": UNITS,
+    "limit": LIMITS,
+    "resource": RESOURCES,
+    "event": EVENTS,
+    "snapshot": SNAPSHOTS,
+    "act": ACTS,
+    "webhook_event": WEBHOOK_EVENTS,
+    "endpoint": ENDPOINTS,
+    "delivery": DELIVERIES,
+    "line": LINES,
+    "weekday": WEEKDAYS,
+    "section": SECTIONS,
+}
