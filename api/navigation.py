@@ -91,7 +91,7 @@ def install(app: Flask) -> None:
     """Let templates see the menus and where they are in them."""
     app.jinja_env.globals.update(
         menu=menu, own_menu=lambda: list(_open(OWN)), legal_menu=lambda: list(_exists(LEGAL)), side=side, here=here,
-        in_language=in_language,
+        in_language=in_language, exists=exists,
     )  # fmt: skip
     app.jinja_env.tests["here"] = here
     # Other modules put theirs in their place: what is announced, and for whom one can act.

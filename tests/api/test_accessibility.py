@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +21,8 @@ from flask import Flask
 from playwright.sync_api import Browser
 from werkzeug.routing import Rule
 
-from api import access
+from api import access, language
+from api.forms import Form
 from api.translations import read
 from tenants import roles
 from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
@@ -29,6 +33,7 @@ from tests.api.screens import MEMBER, NOBODY, SCREENS, TERRITORY, Screen
 from tests.tenants.ordering import member, seed
 
 pytestmark = pytest.mark.browser
+GALLERY = Path(__file__).with_name("gallery.html")
 DRAWN = Path(__file__).parent.parent.parent / "docs" / "screens"
 WORD = re.compile(r"[^\W\d_]+(?:[’'][^\W\d_]+)?")
 ACCENTED = re.compile(r"[àâçéèêëîïôùûüœ]", re.IGNORECASE)
@@ -104,6 +109,32 @@ def vocabulary() -> tuple[list[str], set[str]]:
         ours |= {w for i in ids for w in WORD.findall(i.lower()) if ACCENTED.search(w)}
         theirs |= {w for s in strings for w in WORD.findall(s.lower())}
     return said, ours - theirs
+
+
+def test_every_macro(app: APIFlask, browser: Browser, portal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(access.RULES, "gallery", access.PUBLIC)
+    app.jinja_env.filters.update(
+        money=lambda value: language.amount(Decimal(str(value))), decimal=lambda v: Decimal(str(v))
+    )
+    app.add_url_rule("/gallery", "gallery", lambda: app.jinja_env.from_string(GALLERY.read_text()).render(**samples()))
+    visitor = Visitor(browser, portal)
+    visitor.open("/gallery")
+    faults = [fault for width in WIDTHS for fault in visitor.look(width) if fault != "2 h1"]  # the box that confirms
+    link = visitor.page.get_by_role("link", name="Nom : Pas ainsi.")
+    link.click()
+    assert visitor.page.evaluate("document.activeElement.id") == "field-name"
+    visitor.close()
+    assert faults + visitor.complaints == []
+
+
+def samples() -> dict[str, object]:
+    """What the gallery shows."""
+    now = datetime.now(UTC)
+    step = {"started_at": now, "ended_at": now, "attempts": 2, "message": "Non."}
+    steps = [SimpleNamespace(name="port", state=state, **step) for state in ("done", "failed", "running", "undone")]
+    points = [(f"{day:02}/11", Decimal(day % 7), f"{day % 7} €") for day in range(1, 24)]
+    wrong = Form({"name": "Web", "size": "m"}, {"name": "Pas ainsi.", "disk_gib": "Un nombre de 0 à 500."})
+    return {"form": Form(), "wrong": wrong, "steps": steps, "points": points, "now": now}
 
 
 def test_every_state(world: World, visitors: dict[str, Visitor]) -> None:
