@@ -13,7 +13,7 @@ from orchestrator.database import Base
 
 
 class CostDay(Base):
-    """What a member's use of a meter cost on a local day, in euros: the sum over its services, rounded as statements are.
+    """What a member's use of a meter cost on a local day, in euros: its services' lines, rounded as statements are.
 
     until: the instant to which the day was counted; ahead: what the rest of the month would then cost if nothing
     changed, on the last day counted (else zero).
