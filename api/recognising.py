@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from api.translations import catalogue, read
 
 HOLE = re.compile(r"\{(\w+)(?:![rs])?(?::[^{}]*)?\}")
+LETTERS = 6  # of its own that a template must have
 SENTENCE_END = re.compile(r"(?<=[.!?…]) ")
 
 
@@ -43,8 +44,13 @@ def _one(sentence: str, language: str) -> str | None:
 @cache
 def _forms(language: str) -> list[tuple[re.Pattern[str], str]]:
     """Each template with values, as a pattern; the wordiest first, so that the most particular one wins."""
-    templates = [m.id for m in read(language) if isinstance(m.id, str) and m.string and HOLE.search(m.id)]
+    templates = [m.id for m in read(language) if isinstance(m.id, str) and m.string and is_form(m.id)]
     return [(_form(template), template) for template in sorted(templates, key=lambda t: -len(HOLE.sub("", t)))]
+
+
+def is_form(template: str) -> bool:
+    """Whether a template has values, and enough words of its own to be recognised by (`{path}: {why}` is any text)."""
+    return HOLE.search(template) is not None and len(re.findall(r"[^\W\d_]", HOLE.sub("", template))) >= LETTERS
 
 
 def _form(template: str) -> re.Pattern[str]:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from apiflask import APIFlask
 from flask import Flask
 from playwright.sync_api import Browser
-from werkzeug.routing import Rule
+from werkzeug.routing import IntegerConverter, Rule
 
 from api import access, language
 from api.forms import Form
@@ -178,4 +178,5 @@ def pages(app: Flask) -> list[tuple[Rule, str]]:
 def address(world: World, rule: Rule, person: Person | None) -> str:
     names = rule.arguments - (rule.defaults or {}).keys()
     ids = {name: IDS[name](world, "brevaux", person) for name in names & IDS.keys()}
-    return world.app.url_map.bind("localhost").build(rule.endpoint, {**dict.fromkeys(names, "x"), **ids})
+    others = {name: 1 if isinstance(rule._converters[name], IntegerConverter) else "x" for name in names - IDS.keys()}
+    return world.app.url_map.bind("localhost").build(rule.endpoint, {**others, **ids})
