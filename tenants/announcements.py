@@ -54,6 +54,7 @@ def write(
     Raises InvalidInput invalid_announcement (faults: level, title_fr, title_en, body_fr, body_en, starts_at, ends_at),
     NotFound unknown_member or not_found.
     """
+    row = Announcement(made_by=session.info["actor"]) if announcement_id is None else find(session, announcement_id)
     texts = {"title": (title, LONGEST), "body": (body, 4 * LONGEST)}
     faults = [
         _fault(f"{name}_{language}", Text("un texte de {most} caractères au plus est attendu", most=most))
@@ -72,7 +73,6 @@ def write(
             "invalid_announcement", "Cette annonce est à corriger.", "Voyez les champs.", facts={"errors": faults}
         )
     member_id = reading.member(session, member).id if member else None
-    row = Announcement(made_by=session.info["actor"]) if announcement_id is None else find(session, announcement_id)
     row.level, row.starts_at, row.ends_at, row.member_id = level, starts_at, ends_at, member_id
     row.title = {language: title[language].strip() for language in ("fr", "en")}
     row.body = {language: body[language].strip() for language in ("fr", "en")}

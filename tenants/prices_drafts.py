@@ -53,6 +53,7 @@ def write(session: Session, draft_id: int | None, book: str, starts: str, hourly
 
     Raises InvalidInput invalid_price (faults by field: book, starts, hourly.<code>), Conflict draft_decided.
     """
+    draft = PriceDraft(made_by=session.info["actor"]) if draft_id is None else _open(session, draft_id)
     known = {meter.code for meter in meters(session)}
     faults = (
         [] if 0 < len(book.strip()) <= 200 else [_fault("book", Text("un nom de 200 caractères au plus est attendu"))]
@@ -73,7 +74,6 @@ def write(session: Session, draft_id: int | None, book: str, starts: str, hourly
         faults.append(_fault(f"hourly.{min(known)}", Text("au moins un prix est attendu")))
     if faults:
         raise InvalidInput("invalid_price", "Ce tarif est à corriger.", "Voyez les champs.", facts={"errors": faults})
-    draft = PriceDraft(made_by=session.info["actor"]) if draft_id is None else _open(session, draft_id)
     draft.book, draft.starts, draft.hourly = book.strip(), day, read
     session.add(draft)
     session.flush()

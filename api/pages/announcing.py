@@ -37,5 +37,7 @@ def current() -> list[dict[str, Any]]:
 @blueprint.post("/announcements/<int:announcement_id>/dismiss")
 def dismiss(announcement_id: int) -> Answer:
     """Put one aside, in this browser until the next sign-in."""
+    with auth.scope() as opened:
+        announcements.find(opened, announcement_id)
     session["aside"] = [*session.get("aside", []), announcement_id][-MOST:]
     return redirect(same_site(request.form.get("next")) or "/")

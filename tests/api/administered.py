@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import Range
 
 from orchestrator import audit
 from orchestrator.database import territory_session
-from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Resource, Service, Worker
+from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Member, Resource, Service, Worker
 from tenants import announcements, catalogue, catalogue_versions, members_changes, orders, policy, prices_drafts
 from tenants.tables import Meter, Period, Price, Statement, StatementLine, UsageInterval
 from tenants.tables_administration import CapacitySample, CloudUsage, Hypervisor
@@ -44,6 +44,7 @@ def administer(owner: sa.Engine) -> Administered:
     brevaux = member(owner)
     member(owner, "orgelune")
     with territory_session(owner, "account 1 (Hélène Aubertin)") as session:
+        session.execute(sa.update(Member).values(population=1000))
         order = orders.place(session, brevaux, "vm-xlarge", wish("gros"), "k1", NOW).id
         offer = catalogue.find(session, "vm-small").id
         draft = catalogue_versions.copy(session, offer).id

@@ -20,7 +20,9 @@ from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
 from orchestrator.tables import Flow, Service
-from tenants.tables import Order, Period, Statement
+from tenants.tables import Offer, Order, Period, Price, Statement, StatementLine
+from tenants.tables_administration import Announcement, MemberChange, PriceDraft
+from tenants.tables_approvals import PolicyVersion
 from tenants.tables_identity import Account, SignedIn
 from tests.api.people import Person, invite
 from tests.tenants.ordering import NOW
@@ -122,6 +124,45 @@ def _session_id(world: World, slug: str, asking: Person | None) -> int:
     return int(world.row(slug, _session_of(account_id)))
 
 
+def _change(session: Session, member_id: int) -> int:
+    state = {"kind": "close", "state": "planned", "plan": {"database": [], "cloud": []}, "requested_by": "t"}
+    return _add(session, MemberChange(member_id=member_id, slug=f"m{member_id}", **state))
+
+
+def _offer(session: Session, member_id: int) -> int:
+    words = {"fr": "Offre", "en": "Offer"}
+    return _add(session, Offer(slug=f"offer-{next(NUMBERS)}", version=1, kind="vm", state="draft", title=words,
+                               summary=words, flavor="f", vcpus=1, ram_mib=1024, parameters={"rules": []}))  # fmt: skip
+
+
+def _tariff(session: Session, member_id: int) -> int:
+    return _add(session, PriceDraft(book="t", starts=NOW.date(), hourly={"vcpu": "1"}, made_by="t"))
+
+
+def _policy(session: Session, member_id: int) -> int:
+    version = 1000 + next(NUMBERS)
+    _add(session, PolicyVersion(version=version, document={"rules": []}, made_by="t", made_at=NOW))
+    return version
+
+
+def _announcement(session: Session, member_id: int) -> int:
+    words = {"fr": "Annonce", "en": "Notice"}
+    return _add(session, Announcement(member_id=member_id, level="info", title=words, body=words, starts_at=NOW,
+                                      made_by="t"))  # fmt: skip
+
+
+def _line(session: Session, member_id: int, statement_id: int) -> int:
+    statement, price = session.get_one(Statement, statement_id), session.scalars(sa.select(Price)).first()
+    service = Service(member_id=member_id, name="compte", specification={}, state="active")
+    session.add(service)
+    session.flush()
+    assert price
+    _add(session, StatementLine(statement_id=statement_id, period_id=statement.period_id, member_id=member_id,
+                                position=1, kind="usage", service_id=service.id, meter_id=price.meter_id,
+                                price_id=price.id, unit_seconds=Decimal(3600), amount=Decimal(1)))  # fmt: skip
+    return 1
+
+
 IDS: dict[str, Find] = {
     "service_id": lambda world, slug, asking: world.once("service", slug, _service),
     "flow_id": lambda world, slug, asking: world.once(
@@ -131,6 +172,19 @@ IDS: dict[str, Find] = {
     "statement_id": lambda world, slug, asking: world.once("statement", slug, _statement),
     "account_id": _account,
     "session_id": _session_id,
+}
+
+IDS |= {
+    "member_slug": lambda world, slug, asking: slug,
+    "month": lambda world, slug, asking: (world.once("statement", slug, _statement), "2026-10")[1],
+    "change_id": lambda world, slug, asking: world.once("change", slug, _change),
+    "offer_id": lambda world, slug, asking: world.row(slug, _offer),
+    "draft_id": lambda world, slug, asking: world.row(slug, _tariff),
+    "version": lambda world, slug, asking: world.row(slug, _policy),
+    "announcement_id": lambda world, slug, asking: world.row(slug, _announcement),
+    "position": lambda world, slug, asking: world.once(
+        "line", slug, lambda session, member: _line(session, member, world.once("statement", slug, _statement))
+    ),
 }
 
 # What is one person's own: nobody else reaches it, not even the territory.

@@ -51,27 +51,27 @@ def make() -> Answer | tuple[str, int]:
     return _ask(None)
 
 
-@blueprint.get("/<slug>")
-def one(slug: str) -> str:
+@blueprint.get("/<member_slug>")
+def one(member_slug: str) -> str:
     """One member: who it is, what it may hold, holds and uses, what was changed."""
     with auth.scope() as session:
-        member = members_list.one(session, slug, auth.now())
-        changes = members_changes.listed(session, slug)
+        member = members_list.one(session, member_slug, auth.now())
+        changes = members_changes.listed(session, member_slug)
     return render_template("admin/members/one.html", member=member, changes=changes)
 
 
-@blueprint.get("/<slug>/edit")
-def edit(slug: str) -> str:
+@blueprint.get("/<member_slug>/edit")
+def edit(member_slug: str) -> str:
     """The form of a member as it is."""
     with auth.scope() as session:
-        document = members_list.document(session, slug)
-    return _form(Form(members_fields.typed(document)), slug)
+        document = members_list.document(session, member_slug)
+    return _form(Form(members_fields.typed(document)), member_slug)
 
 
-@blueprint.post("/<slug>/edit")
-def change(slug: str) -> Answer | tuple[str, int]:
+@blueprint.post("/<member_slug>/edit")
+def change(member_slug: str) -> Answer | tuple[str, int]:
     """Have the change planned."""
-    return _ask(slug)
+    return _ask(member_slug)
 
 
 def _ask(slug: str | None) -> Answer | tuple[str, int]:
@@ -96,40 +96,40 @@ def _form(form: Form, slug: str | None) -> str:
     return render_template("admin/members/form.html", **shown)
 
 
-@blueprint.get("/<slug>/export.yaml")
-def export(slug: str) -> Response:
+@blueprint.get("/<member_slug>/export.yaml")
+def export(member_slug: str) -> Response:
     """The member as the file that would declare it."""
     with auth.scope() as session:
-        text = members_form.as_yaml(members_list.document(session, slug))
-    return download(text.encode(), f"{slug}.yaml", "application/yaml")
+        text = members_form.as_yaml(members_list.document(session, member_slug))
+    return download(text.encode(), f"{member_slug}.yaml", "application/yaml")
 
 
-@blueprint.get("/<slug>/register.csv")
-def export_register(slug: str) -> Response:
+@blueprint.get("/<member_slug>/register.csv")
+def export_register(member_slug: str) -> Response:
     """The member's register of processing."""
     with auth.scope() as session:
-        content = register.as_csv(register.register(session, slug))
-    return download(content, f"registre-{slug}.csv", "text/csv")
+        content = register.as_csv(register.register(session, member_slug))
+    return download(content, f"registre-{member_slug}.csv", "text/csv")
 
 
-@blueprint.get("/<slug>/close")
-def ask_close(slug: str) -> str:
+@blueprint.get("/<member_slug>/close")
+def ask_close(member_slug: str) -> str:
     """What closing means."""
     with auth.scope() as session:
-        return _close_page(members_list.one(session, slug, auth.now()), Form())
+        return _close_page(members_list.one(session, member_slug, auth.now()), Form())
 
 
-@blueprint.post("/<slug>/close")
-def close(slug: str) -> Answer | tuple[str, int]:
+@blueprint.post("/<member_slug>/close")
+def close(member_slug: str) -> Answer | tuple[str, int]:
     """Close it: the confirmation was the page before."""
     sent = Form.sent()
     with auth.scope() as session:
-        member = members_list.one(session, slug, auth.now())
+        member = members_list.one(session, member_slug, auth.now())
     try:
-        if sent.values.get("confirm", "").strip() != slug:
-            raise _not_typed(slug)
+        if sent.values.get("confirm", "").strip() != member_slug:
+            raise _not_typed(member_slug)
         with auth.scope() as session:
-            asked = members_changes.ask_closing(session, slug)
+            asked = members_changes.ask_closing(session, member_slug)
             members_changes.confirm(session, asked.id, auth.now())
     except (InvalidInput, Conflict) as error:
         return _close_page(member, sent.refused(error)), error.status

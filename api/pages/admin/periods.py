@@ -61,6 +61,8 @@ def _page(month: str, form: Form) -> str:
 @blueprint.post("/<month>/draft")
 def draft(month: str) -> Answer | tuple[str, int]:
     """Meter, price, share and state the month anew."""
+    with auth.scope() as session:
+        periods.find(session, month)
     try:
         _draft(month)
     except Conflict as error:
@@ -108,6 +110,8 @@ def _close_page(month: str, form: Form) -> str:
 def close(month: str) -> Answer | tuple[str, int]:
     """Seal it for good; the month's name must have been typed."""
     sent = Form.sent()
+    with auth.scope() as session:
+        periods.find(session, month)
     try:
         if request.form.get("confirm", "").strip() != month:
             fault = {"parameter": "confirm", "code": "not_confirmed", "sentence": "Ce mot ne correspond pas."}
