@@ -61,12 +61,14 @@ def _answer(error: ClocherError, status: int) -> Response:
         )
         answer.content_type = "application/problem+json"
     else:
-        answer = make_response(render_template("error.html", error=error, status=status))
+        answer = make_response(render_template("error.html", error=error, status=status, broken=status >= 500))
     answer.status_code = status
     if status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
     if status == 503:
         answer.headers["Retry-After"] = "5"
+    elif status == 429:
+        answer.headers["Retry-After"] = str(error.facts.get("retry_after", 60))
     return answer
 
 

@@ -167,3 +167,17 @@ def test_statements_are_read_and_downloaded(brevaux: Caller, orgelune: Caller, s
     assert orgelune("GET", "/statements").json["items"] == []
     for path in (f"/statements/{statement_id}", f"/statements/{statement_id}.csv", "/statements/99"):
         assert orgelune("GET", path).json["code"] == "not_found"
+
+
+def test_a_broken_page_needs_no_database_to_say_so(brevaux: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, _ = sign_in(brevaux)
+
+    def breaks() -> None:
+        raise OSError("no database")
+
+    monkeypatch.setitem(brevaux.app.jinja_env.globals, "announcements", breaks)
+    answer = client.get("/catalogue")
+    assert answer.status_code == 500
+    assert "internal_error" in answer.text
+    assert "no database" not in answer.text
+    assert "Retour à l’accueil" in answer.text
