@@ -20,12 +20,13 @@ from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
 from orchestrator.tables import Flow, Service
-from tenants.tables import Offer, Order, Period, Price, Statement, StatementLine
+from tenants import orders
+from tenants.tables import Offer, Period, Price, Statement, StatementLine
 from tenants.tables_administration import Announcement, MemberChange, PriceDraft
 from tenants.tables_approvals import PolicyVersion
-from tenants.tables_identity import Account, SignedIn
+from tenants.tables_identity import Account, SignedIn, Token
 from tests.api.people import Person, invite
-from tests.tenants.ordering import NOW
+from tests.tenants.ordering import NOW, wish
 
 NOTHING = 987_654  # the id of nothing
 NUMBERS = count(1)
@@ -88,9 +89,8 @@ def _flow(session: Session, member_id: int, service_id: int) -> int:
 
 
 def _order(session: Session, member_id: int) -> int:
-    offer_id = session.execute(sa.text("SELECT min(id) FROM offers")).scalar_one()
-    return _add(session, Order(member_id=member_id, kind="create", request_key="held", offer_id=offer_id, parameters={},
-                               state="waiting", estimate={}, monthly=Decimal(1), placed_by="t"))  # fmt: skip
+    """One that waits for somebody's decision."""
+    return orders.place(session, member_id, "vm-xlarge", wish("tenu-gros"), "held", datetime.now(UTC)).id
 
 
 def _statement(session: Session, member_id: int) -> int:
@@ -122,6 +122,18 @@ def _session_id(world: World, slug: str, asking: Person | None) -> int:
     own = asking is not None and slug == "brevaux"
     account_id = asking.account_id if own and asking else world.once("stranger", "orgelune", _stranger)
     return int(world.row(slug, _session_of(account_id)))
+
+
+def _token_id(world: World, slug: str, asking: Person | None) -> int:
+    own = asking is not None and slug == "brevaux"
+    account_id = asking.account_id if own and asking else world.once("stranger", "orgelune", _stranger)
+
+    def make(session: Session, member_id: int) -> int:
+        return _add(session, Token(account_id=account_id, member_id=member_id, label="t", scopes=["read"],
+                                   digest=f"token {next(NUMBERS)}".encode(),
+                                   expires_at=datetime.now(UTC) + timedelta(hours=1)))  # fmt: skip
+
+    return int(world.row(slug, make))
 
 
 def _change(session: Session, member_id: int) -> int:
@@ -172,6 +184,7 @@ IDS: dict[str, Find] = {
     "statement_id": lambda world, slug, asking: world.once("statement", slug, _statement),
     "account_id": _account,
     "session_id": _session_id,
+    "token_id": _token_id,
 }
 
 IDS |= {
@@ -187,8 +200,8 @@ IDS |= {
     ),
 }
 
-# What is one person's own: nobody else reaches it, not even the territory.
-PERSONAL = {"session_id"}
+# Routes to what is one person's own: nobody else reaches it, not even the territory.
+PERSONAL = {"account_pages.end_session", "token_pages.revoke"}
 
 # endpoint: what to send so that the request reaches the row (`json` or `data`, as the test client takes it).
 SENT: dict[str, dict[str, Any]] = {

@@ -15,14 +15,15 @@ from werkzeug.test import TestResponse
 from api import access
 from orchestrator.database import territory_session
 from tenants import roles
-from tenants.tables_identity import MEMBER_ROLES
+from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
 from tests.api.owned import IDS, NOTHING, PERSONAL, SENT, World
 from tests.api.people import Person, csrf, invite
 from tests.tenants.ordering import member, seed
 
 NOBODY, ROLELESS = "nobody", "roleless"
 ROLES = (NOBODY, ROLELESS, *roles.ROLES)
-LEAVING = {"signing_in.leave"}  # where the sign-in form is what must come
+# Where the sign-in form is what must come.
+LEAVING = {"signing_in.leave", "signing_in.code_form", "signing_in.code", "link_pages.forgotten"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def ask(world: World, people: dict[str, Person], one: Try) -> TestResponse:
         with client.session_transaction() as kept:
             kept["csrf"] = "word"
         sent["data"] = {"csrf": "word", **sent.get("data", {})}
-    return client.open(path(world, one, person), method=one.method, **sent)
+    return client.open(path(world, one, person), method=one.method, buffered=True, **sent)
 
 
 def path(world: World, one: Try, person: Person | None) -> str:
@@ -103,12 +104,17 @@ def fault(one: Try, answer: TestResponse) -> str | None:
     if status >= 500 and status != 503:
         return f"{status}"
     if act in (access.OPEN, access.PUBLIC):
-        return f"{status}, but it is for everybody" if status in (302, 403) and turned_away(answer) else None
+        refused = status == 403 or (status == 302 and turned_away(answer) and one.rule.endpoint not in LEAVING)
+        return f"{status}, but it is for everybody" if refused else None
     if one.role == NOBODY:
         return None if turned_away(answer) else f"{status} instead of the door"
+    if one.role == ROLELESS and one.rule.rule == "/":
+        return None if answer.headers.get("Location") == "/waiting" else f"{status} instead of the page that says why"
     if act != access.SIGNED_IN and one.role not in roles.acts()[act].roles:
         return None if status == 403 and "role_missing" in answer.text else f"{status} instead of 403 role_missing"
-    personal = bool(one.rule.arguments & PERSONAL)
+    personal = one.rule.endpoint in PERSONAL
+    if one.rule.endpoint == "signing_in.act_for" and one.role not in TERRITORY_ROLES:
+        return None if status == 404 else f"{status}, but the territory is no house of theirs"
     foreign = one.whose == "other" and (personal or one.role in MEMBER_ROLES or one.role == ROLELESS)
     if foreign or one.whose == "nothing":
         return None if status == 404 else f"{status} instead of 404"
