@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apiflask import APIFlask
 from flask import Response, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import access, auth, health, language, look, metrics, navigation, openapi, pages, problems, v1
 from api.pages import admin, announcing
@@ -41,6 +42,9 @@ def create(settings: Settings) -> APIFlask:
     for blueprint in (*v1.BLUEPRINTS, *pages.BLUEPRINTS, health.blueprint):
         app.register_blueprint(blueprint)
     access.check(app)
+    if settings.trusted_proxies:
+        proxies = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     app.after_request(_harden)
     return app
 
