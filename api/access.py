@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from api.access_api import RULES as API
 from api.access_territory import RULES as TERRITORY
 from tenants import roles
 
@@ -68,36 +69,36 @@ RULES: dict[str, str] = {
     "flow_pages.cancel": "flow.cancel",
     # catalogue and orders (pages)
     "catalogue_pages.offers": "catalogue.read",
+    "catalogue_pages.offer": "catalogue.read",
+    "catalogue_pages.price": "catalogue.read",
+    "catalogue_pages.send": "order.place",
+    "order_pages.listed": "order.read",
+    "order_pages.waiting": "order.decide",
+    "order_pages.one": "order.read",
+    "order_pages.approve": "order.decide",
+    "order_pages.reject": "order.decide",
+    "order_pages.take_back": "order.decide",
+    "order_pages.cancel": "order.place",
+    # services (pages)
+    "service_pages.listed": "service.read",
+    "service_pages.one": "service.read",
+    "service_pages.ask": "service.operate",
+    "service_pages.do": "service.operate",
+    "service_changes.ask": "order.place",
+    "service_changes.order": "order.place",
+    "snapshot_pages.ask_restore": "service.operate",
+    "snapshot_pages.restore": "service.operate",
+    "snapshot_pages.ask_delete": "service.operate",
+    "snapshot_pages.delete": "service.operate",
+    "snapshot_pages.show_schedule": "service.operate",
+    "snapshot_pages.put_schedule": "service.operate",
+    "snapshot_pages.remove_schedule": "service.operate",
     # statements (pages)
     "statement_pages.listed": "statement.read",
     "statement_pages.download": "statement.read",
-    # API: catalogue
-    "catalogue.list_offers": "catalogue.read",
-    # API: orders
-    "orders.place": "order.place",
-    "orders.list_orders": "order.read",
-    "orders.show": "order.read",
-    "orders.approve": "order.decide",
-    "orders.reject": "order.decide",
-    "orders.cancel": "order.place",
-    # API: services
-    "services.list_services": "service.read",
-    "services.show": "service.read",
-    "services.list_events": "service.read",
-    "services.delete": "service.operate",
-    "services.stop": "service.operate",
-    "services.start": "service.operate",
-    # API: flows
-    "flows.list_flows": "flow.read",
-    "flows.show": "flow.read",
-    "flows.cancel": "flow.cancel",
-    # API: statements
-    "statements.list_statements": "statement.read",
-    "statements.show": "statement.read",
-    "statements.download": "statement.read",
 }
 
-RULES |= TERRITORY
+RULES |= TERRITORY | API
 
 
 def check(app: Flask) -> None:

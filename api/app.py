@@ -6,7 +6,7 @@ from apiflask import APIFlask
 from flask import Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import access, auth, health, language, look, metrics, navigation, openapi, pages, problems, v1
+from api import access, auth, health, language, limits, look, metrics, navigation, openapi, pages, problems, v1
 from api.pages import admin, announcing
 from orchestrator.settings import Settings
 
@@ -32,6 +32,7 @@ def create(settings: Settings) -> APIFlask:
     )
     openapi.install(app)
     metrics.install(app, settings)  # first, so that refusals are counted too
+    limits.install(app, settings)
     auth.install(app, settings)
     problems.install(app)
     language.install(app, settings)
@@ -45,6 +46,7 @@ def create(settings: Settings) -> APIFlask:
     if settings.trusted_proxies:
         proxies = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
+    v1.install(app)
     app.after_request(_harden)
     return app
 

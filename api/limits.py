@@ -1,4 +1,4 @@
-"""How often the API may be asked: so many requests and so many changes a minute, for each token or, without one, address.
+"""How often the API may be asked: so many requests and changes a minute, for each token or, without one, address.
 
 Counted in the memory of each process, minute by minute: an installation of two processes lets through twice as much.
 """

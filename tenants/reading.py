@@ -39,12 +39,13 @@ def page(
     states: Sequence[str] = (),
     text: str = "",
     service_id: int | None = None,
+    flow_kind: str | None = None,
 ) -> tuple[list[dict[str, Any]], int | None]:
     """At most `limit` rows, newest first, and what to give as `after` for the following ones (None at the end).
 
     Each row holds the columns of `kind` and `member`, a slug. Narrowed to one member if `member` names it,
     of services to those that are neither deleted nor failed if `living`, to some `states`, to those whose name has
-    `text` in it (services, orders), to those of one service (orders, flows).
+    `text` in it (services, orders), to those of one service (orders, flows), to flows of one kind.
     """
     query = _shown(kind).order_by(kind.id.desc())
     own = session.info.get("member_id")
@@ -62,6 +63,8 @@ def page(
         query = query.where(_named(kind, text.strip()))
     if service_id is not None:
         query = query.where(kind.__table__.c.service_id == service_id)
+    if flow_kind is not None and kind is Flow:
+        query = query.where(Flow.kind == flow_kind)
     rows = [dict(row) for row in session.execute(query.limit(limit + 1)).mappings()]
     return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
 

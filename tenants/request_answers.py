@@ -36,7 +36,7 @@ def find(session: Session, key: Key, at: datetime) -> RequestAnswer | None:
     """
     name = f"{key.member_id} {key.asker} {key.request_key}"
     session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 8))))
-    found = session.scalar(_of(key))
+    found = session.scalar(sa.select(RequestAnswer).where(*_same(key)))
     if found is None or found.at < at - KEPT:
         return None
     if found.digest != key.digest:
@@ -56,10 +56,6 @@ def keep(session: Session, key: Key, status: int, answer: bytes, at: datetime) -
                       status=status, answer=answer, at=at)
     )  # fmt: skip
     session.flush()
-
-
-def _of(key: Key) -> sa.Select[tuple[RequestAnswer]]:
-    return sa.select(RequestAnswer).where(*_same(key))
 
 
 def _same(key: Key) -> tuple[sa.ColumnElement[bool], ...]:

@@ -218,6 +218,22 @@ def listed(session: Session, period: str | None = None, member: str | None = Non
     ]  # fmt: skip
 
 
+def line(session: Session, statement_id: int, position: int) -> StatementLine:
+    """A usage line of a statement by its place in it, from 1. Raises NotFound not_found."""
+    found = session.scalar(
+        sa.select(StatementLine)
+        .join(Statement, Statement.id == StatementLine.statement_id)  # a member sees its own statements only
+        .where(
+            StatementLine.statement_id == min(statement_id, 2**63 - 1),
+            StatementLine.position == min(position, 2**31 - 1),
+            StatementLine.kind == "usage",
+        )
+    )
+    if found is None:
+        raise NotFound("not_found", "Cette ligne n’existe pas, ou n’est pas à vous.", "Revenez au relevé.")
+    return found
+
+
 def intervals(session: Session, line: StatementLine) -> list[dict[str, Any]]:
     """The usage that a usage line counts, in time order: resource, quantity, from, until."""
     price = session.get_one(Price, line.price_id)

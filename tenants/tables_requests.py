@@ -12,7 +12,7 @@ from orchestrator.tables import key
 
 
 class RequestAnswer(Base):
-    """The answer to one request of an asker (an account, or a machine's token) in a house; member_id None: the territory.
+    """The answer to one request of an asker (an account or a machine) in a house; member_id None: the territory.
 
     digest: of method, path and body; answer: the body, sealed, for it may hold a secret that is shown once.
     """

@@ -1,5 +1,32 @@
 """The JSON API, version 1. A handler parses, makes one call and answers; rules are in `tenants`."""
 
-from api.v1 import catalogue, flows, orders, services, statements
+from api.v1 import (
+    announcements,
+    audit,
+    capacity,
+    catalogue,
+    changes,
+    costs,
+    deputies,
+    flows,
+    me,
+    members,
+    offers,
+    orders,
+    people,
+    periods,
+    policy,
+    prices,
+    services,
+    snapshots,
+    statements,
+    tokens,
+    webhooks,
+)
+from api.v1.frame import install
 
-BLUEPRINTS = (catalogue.blueprint, orders.blueprint, services.blueprint, flows.blueprint, statements.blueprint)
+NOUNS = (me, catalogue, orders, services, changes, snapshots, flows, costs, statements, people, tokens, deputies,
+         webhooks, members, capacity, offers, policy, prices, periods, announcements, audit)  # fmt: skip
+BLUEPRINTS = tuple(noun.blueprint for noun in NOUNS)
+
+__all__ = ["BLUEPRINTS", "install"]

@@ -7,9 +7,22 @@ from typing import Any
 from apiflask import APIBlueprint
 
 from api import auth
-from api.v1.schemas import ListOf, OrderIn, OrderOut, PageQuery, Reason, RequestKey
-from tenants import orders, reading
+from api.v1 import frame
+from api.v1.schemas import (
+    Approve,
+    ListOf,
+    OrderDetail,
+    OrderIn,
+    OrderOut,
+    OrderQuery,
+    PageQuery,
+    Reason,
+    RequestKey,
+    TurnOut,
+)
+from tenants import approvals, desk, orders, reading, slugs
 from tenants.tables import Order
+from tenants.tables_approvals import Approval
 
 blueprint = APIBlueprint("orders", __name__, url_prefix="/api/v1/orders", tag="Orders")
 ONE = "/<int:order_id>"
@@ -19,7 +32,6 @@ ONE = "/<int:order_id>"
 @blueprint.input(OrderIn, location="json")
 @blueprint.input(RequestKey, location="headers")
 @blueprint.output(OrderOut, status_code=201)
-@blueprint.doc(security="token")
 def place(json_data: OrderIn, headers_data: RequestKey) -> dict[str, Any]:
     """Order something. The same Idempotency-Key again answers with the same order."""
     with auth.scope() as session:
@@ -31,39 +43,69 @@ def place(json_data: OrderIn, headers_data: RequestKey) -> dict[str, Any]:
 
 
 @blueprint.get("")
-@blueprint.input(PageQuery, location="query")
+@blueprint.input(OrderQuery, location="query")
 @blueprint.output(ListOf[OrderOut])
-@blueprint.doc(security="token")
-def list_orders(query_data: PageQuery) -> dict[str, Any]:
+def list_orders(query_data: OrderQuery) -> dict[str, Any]:
     """The orders, newest first."""
     with auth.scope() as session:
-        items, after = reading.page(session, Order, **query_data.model_dump())
-    return {"items": items, "next": after}
+        return frame.page(*reading.page(session, Order, **query_data.narrowed()))
+
+
+@blueprint.get("/waiting-for-me")
+@blueprint.input(PageQuery, location="query")
+@blueprint.output(ListOf[TurnOut])
+def list_mine(query_data: PageQuery) -> dict[str, Any]:
+    """The orders whose present step the caller can decide, oldest first."""
+    with auth.scope() as session:
+        turns = approvals.mine(session, frame.caller(), auth.now())
+        names = slugs.of(session, [turn["order"].member_id for turn in turns])
+        rows = [{**turn, **_turn(turn["order"], turn["approval"], names)} for turn in turns]
+    rows = [row for row in rows if query_data.member in (None, row["member"])]
+    return frame.cut(rows, query_data, lambda row: row["order_id"], newest_first=False)
+
+
+def _turn(order: Order, approval: Approval, names: dict[int, str]) -> dict[str, Any]:
+    shown = {"order_id": order.id, "member": names[order.member_id], "monthly": order.difference}
+    return {**shown, "step": approval.step, "due_at": approval.due_at}
+
+
+@blueprint.get("/export.csv")
+@blueprint.input(OrderQuery, location="query")
+@blueprint.doc(responses={200: "A text/csv file"})
+def export(query_data: OrderQuery) -> Any:
+    """A page of orders as a file for a spreadsheet (UTF-8 with BOM, `;`, decimal comma)."""
+    given = {"state": query_data.state or "", "member": query_data.member or ""}
+    with auth.scope() as session:
+        rows, _ = desk.orders(session, given, after=query_data.after, limit=query_data.limit)
+        return frame.file(desk.orders_csv(rows), "commandes.csv")
 
 
 @blueprint.get(ONE)
-@blueprint.output(OrderOut)
-@blueprint.doc(security="token")
+@blueprint.output(OrderDetail)
 def show(order_id: int) -> dict[str, Any]:
-    """One order."""
+    """One order, the steps of its approval, and whom it waits for."""
     with auth.scope() as session:
-        return reading.show(session, Order, order_id)
+        order = reading.find(session, Order, order_id)
+        return {
+            **reading.show(session, Order, order_id),
+            "approvals": approvals.chain(session, order_id),
+            "waiting_for": approvals.waiting_for(session, order, auth.now()),
+        }
 
 
 @blueprint.post(f"{ONE}/approve")
+@blueprint.input(Approve, location="json")
 @blueprint.output(OrderOut)
-@blueprint.doc(security="token")
-def approve(order_id: int) -> dict[str, Any]:
+def approve(order_id: int, json_data: Approve) -> dict[str, Any]:
     """Say yes to the present step of a waiting order; the last yes starts it."""
     with auth.scope() as session:
-        orders.approve(session, order_id, auth.now(), auth.caller())
+        orders.approve(session, order_id, auth.now(), auth.caller(), **json_data.model_dump())
         return reading.show(session, Order, order_id)
 
 
 @blueprint.post(f"{ONE}/reject")
 @blueprint.input(Reason, location="json")
 @blueprint.output(OrderOut)
-@blueprint.doc(security="token")
 def reject(order_id: int, json_data: Reason) -> dict[str, Any]:
     """Refuse a waiting order at its present step, saying why."""
     with auth.scope() as session:
@@ -71,9 +113,17 @@ def reject(order_id: int, json_data: Reason) -> dict[str, Any]:
         return reading.show(session, Order, order_id)
 
 
+@blueprint.post(f"{ONE}/take-back")
+@blueprint.output(OrderOut)
+def take_back(order_id: int) -> dict[str, Any]:
+    """Undo one's own yes, as long as the next step has not been decided."""
+    with auth.scope() as session:
+        approvals.take_back(session, order_id, frame.caller(), auth.now())
+        return reading.show(session, Order, order_id)
+
+
 @blueprint.post(f"{ONE}/cancel")
 @blueprint.output(OrderOut)
-@blueprint.doc(security="token")
 def cancel(order_id: int) -> dict[str, Any]:
     """Take back a waiting order."""
     with auth.scope() as session:

@@ -7,7 +7,12 @@ from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import WithJsonSchema as Told
+
+from orchestrator.tables import FLOW_KINDS, FLOW_STATES, SERVICE_STATES, SNAPSHOT_STATES
+from tenants.tables import ORDER_KINDS, ORDER_STATES
+from tenants.tables_approvals import APPROVAL_STATES, STEPS
 
 Item = TypeVar("Item")
 BIGGEST = 2**63 - 1  # of a row's id
@@ -19,15 +24,50 @@ def _plain_text(value: str) -> str:
     return value
 
 
-Id = Annotated[int, Field(ge=1, le=BIGGEST)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+def _written(value: Any) -> Any:
+    if not isinstance(value, str) or value.strip().isdigit():
+        raise ValueError("an instant in ISO 8601 with its offset, such as 2026-11-23T14:05:00+01:00")
+    return value
+
+
+def words(values: tuple[str, ...], example: str = "") -> Told:
+    return Told({"type": "string", "enum": list(values), "examples": [example or values[0]]})
+
+
+def one_of(*values: str) -> AfterValidator:
+    """Refuse every other word."""
+
+    def check(value: str) -> str:
+        if value not in values:
+            raise ValueError(f"one of {', '.join(values)}")
+        return value
+
+    return AfterValidator(check)
+
+
+Id = Annotated[int, Field(ge=1, le=BIGGEST, examples=[42])]
+Number = Annotated[int, Field(strict=True, ge=-BIGGEST, le=BIGGEST)]
+Flag = Annotated[bool, Field(strict=True)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40, examples=["brevaux"])]
+Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-10"])]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
+Line = Annotated[PlainText, Field(min_length=1, max_length=200)]
+Note = Annotated[PlainText, Field(max_length=2000)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
 # format(…, "f"): never "0E-8"
 Amount = Annotated[
     Decimal,
     PlainSerializer(lambda value: format(value, "f"), return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["10.95"]}),
+    Told({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["10.95"]}),
 ]
+OrderState = Annotated[str, one_of(*ORDER_STATES), words(ORDER_STATES)]
+OrderKind = Annotated[str, words(ORDER_KINDS)]
+ServiceState = Annotated[str, one_of(*SERVICE_STATES), words(SERVICE_STATES, "active")]
+FlowState = Annotated[str, one_of(*FLOW_STATES), words(FLOW_STATES, "running")]
+FlowKind = Annotated[str, one_of(*FLOW_KINDS), words(FLOW_KINDS)]
+SnapshotState = Annotated[str, words(SNAPSHOT_STATES, "ready")]
+Step = Annotated[str, one_of(*STEPS), words(STEPS)]
+ApprovalState = Annotated[str, words(APPROVAL_STATES)]
 
 
 class Taken(BaseModel):
@@ -42,11 +82,50 @@ class Given(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class PageQuery(BaseModel):
-    """after: the `next` of the page before; member: narrows a territory's list to one member."""
+class Cut(Taken):
+    """after: the `next` of the page before."""
 
     after: Id | None = None
     limit: int = Field(50, ge=1, le=200)
+
+
+class PageQuery(Cut):
+    """after: the `next` of the page before; member: narrows a territory's list to one member."""
+
+    member: Slug | None = None
+
+
+class SlugCut(Taken):
+    """after: the `next` of the page before."""
+
+    after: Slug | None = None
+    limit: int = Field(50, ge=1, le=200)
+
+
+class OrderQuery(PageQuery):
+    """state, service: of these only; q: with this in the service's name."""
+
+    state: OrderState | None = None
+    service: Id | None = None
+    q: Annotated[PlainText, Field(max_length=40)] = ""
+
+    def narrowed(self) -> dict[str, Any]:
+        """As a list is read."""
+        states = [self.state] if self.state else []
+        given = self.model_dump(include={"after", "limit", "member"})
+        return {**given, "states": states, "text": self.q, "service_id": self.service}
+
+
+class MonthQuery(Taken):
+    """month: by default the present one; member: needed by the territory."""
+
+    month: Month | None = None
+    member: Slug | None = None
+
+
+class MemberQuery(Taken):
+    """member: needed by the territory."""
+
     member: Slug | None = None
 
 
@@ -54,7 +133,7 @@ class ListOf(Given, Generic[Item]):
     """One page, newest first; `next` is null at the end."""
 
     items: list[Item]
-    next: int | None = None
+    next: int | str | None = Field(None, examples=[None])
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
@@ -65,7 +144,7 @@ class ListOf(Given, Generic[Item]):
 class RequestKey(BaseModel):
     """The same key again gives the same order: make one for each order, keep it for each retry."""
 
-    idempotency_key: str = Field(min_length=1, max_length=200)
+    idempotency_key: str = Field(min_length=1, max_length=200, examples=["4f1c8a1e-site-mairie"])
 
 
 class OrderIn(Taken):
@@ -98,31 +177,42 @@ class Reason(Taken):
     reason: PlainText = Field(min_length=1, max_length=2000)
 
 
+class Approve(Taken):
+    """What some steps want with a yes: the budget's engagement, and words for the record."""
+
+    reason: Note | None = None
+    engagement_number: Annotated[PlainText, Field(max_length=100)] | None = None
+    budget_line: Annotated[PlainText, Field(max_length=100)] | None = None
+
+
 class OfferOut(Given):
     """monthly: euros a month without options, at today's prices; null when a price is missing."""
 
-    slug: str
+    slug: str = Field(examples=["vm-small"])
     version: int
-    kind: str
-    title: dict[str, str]
+    kind: str = Field(examples=["vm"])
+    title: dict[str, str] = Field(examples=[{"fr": "Petite machine", "en": "Small server"}])
     summary: dict[str, str]
     vcpus: int
-    ram_mib: int
-    approval: str
+    ram_mib: int = Field(examples=[2048])
+    approval: str = Field(examples=["none"])
     monthly: Amount | None
     parameters: list[dict[str, Any]]
 
 
 class OrderOut(Given):
-    """estimate: the prices frozen when the order was placed; monthly: their sum in euros."""
+    """estimate: the prices frozen when the order was placed; monthly: their sum in euros, of the whole service;
+    difference: what the order adds to it.
+    """
 
-    id: int
-    member: str
-    kind: str
-    state: str
+    id: Id
+    member: Slug
+    kind: OrderKind
+    state: OrderState
     parameters: dict[str, Any]
     estimate: dict[str, Any]
     monthly: Amount
+    difference: Amount
     service_id: int | None
     flow_id: int | None
     placed_by: str
@@ -132,17 +222,55 @@ class OrderOut(Given):
     reason: str | None
 
 
-class ServiceOut(Given):
-    """specification: what was ordered."""
+class ApprovalOut(Given):
+    """One step of an order's chain; the present one waits and was opened, and must be decided before `due_at`."""
 
-    id: int
+    position: int
+    step: Step
+    state: ApprovalState
+    opened_at: datetime | None
+    due_at: datetime | None
+    decided_by: str | None
+    decided_at: datetime | None
+    reason: str | None
+    engagement_number: str | None
+    budget_line: str | None
+
+
+class OrderDetail(OrderOut):
+    """An order with the steps of its approval, and whom it waits for."""
+
+    approvals: list[ApprovalOut]
+    waiting_for: dict[str, Any] | None
+
+
+class TurnOut(Given):
+    """An order whose present step the caller can decide; monthly: euros a month that it adds; instead_of: for whom;
+    escalated: nobody in the house can, so the DSI does.
+    """
+
+    order_id: Id
+    member: Slug
+    step: Step
+    monthly: Amount
+    due_at: datetime
+    instead_of: str | None
+    escalated: bool
+
+
+class ServiceOut(Given):
+    """specification: what was ordered; protected: can't be deleted; delete_after: when an asked deletion begins."""
+
+    id: Id
     ref: UUID
-    member: str
-    name: str
-    state: str
+    member: Slug
+    name: str = Field(examples=["site-mairie"])
+    state: ServiceState
     address: str | None
     public_address: str | None
     specification: dict[str, Any]
+    protected: bool
+    delete_after: datetime | None
     created_at: datetime
     changed_at: datetime
 
@@ -183,70 +311,26 @@ class TaskOut(Given):
 class FlowOut(Given):
     """A run of an operation."""
 
-    id: int
-    member: str
-    service_id: int
-    kind: str
-    state: str
+    id: Id
+    member: Slug
+    service_id: Id
+    kind: FlowKind
+    state: FlowState
     cancel_requested: bool
     error_code: str | None
     error_sentence: str | None
     requested_by: str
     queued_at: datetime
     started_at: datetime | None
+    held_at: datetime | None
     ended_at: datetime | None
+    keeper: str | None
+    keeper_note: str | None
 
 
 class FlowDetail(FlowOut):
-    """A run with its steps and what Ansible did."""
+    """A run with its steps and what Ansible did; why: in a sentence, why it is not further (for the territory)."""
 
     steps: list[StepOut]
     tasks: list[TaskOut]
-
-
-class StatementOut(Given):
-    """A member's account for a month. total: euros."""
-
-    id: int
-    member: str
-    period: str
-    state: str
-    sample: bool
-    total: Amount
-    hash: str | None
-
-
-class Payer(Given):
-    """Who owes it."""
-
-    slug: str
-    name: str
-    siren: str
-    siret: str
-
-
-class StatementDetail(Given):
-    """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it."""
-
-    id: int
-    period: str
-    since: datetime = Field(alias="from")
-    until: datetime
-    metered_until: datetime | None
-    state: str
-    sample: bool
-    currency: str
-    member: Payer
-    lines: list[dict[str, Any]]
-    usage: str
-    shares: str
-    total: str
-    previous_hash: str | None
-    hash: str | None
-
-
-class StatementQuery(BaseModel):
-    """period: a month as 2026-10; member: of the territory's list, one."""
-
-    period: Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")] | None = None
-    member: Slug | None = None
+    why: str | None = None

@@ -8,34 +8,45 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import auth, exporting
-from api.v1.schemas import ListOf, StatementDetail, StatementOut, StatementQuery
+from api.v1 import frame
+from api.v1.schemas import ListOf
+from api.v1.schemas_money import IntervalOut, StatementDetail, StatementOut, StatementQuery
 from tenants import reading, statements
 
 blueprint = APIBlueprint("statements", __name__, url_prefix="/api/v1/statements", tag="Statements")
+ONE = "/<int:statement_id>"
 
 
 @blueprint.get("")
 @blueprint.input(StatementQuery, location="query")
 @blueprint.output(ListOf[StatementOut])
-@blueprint.doc(security="token")
 def list_statements(query_data: StatementQuery) -> dict[str, Any]:
-    """The accounts in brief, newest month first."""
+    """The accounts in brief, newest first."""
     with auth.scope() as session:
-        return {"items": statements.listed(session, query_data.period, query_data.member)}
+        rows = statements.listed(session, query_data.period, query_data.member)
+        return frame.cut(rows, query_data, lambda row: row["id"])
 
 
-@blueprint.get("/<int:statement_id>")
+@blueprint.get(ONE)
 @blueprint.output(StatementDetail)
-@blueprint.doc(security="token")
 def show(statement_id: int) -> dict[str, Any]:
     """One account, line by line."""
     with auth.scope() as session:
         return reading.statement(session, statement_id)
 
 
-@blueprint.get("/<int:statement_id>.csv")
-@blueprint.doc(security="token", responses={200: "A text/csv file"})
+@blueprint.get(f"{ONE}.csv")
+@blueprint.doc(responses={200: "A text/csv file"})
 def download(statement_id: int) -> Response:
     """One account as a French CSV file (UTF-8 with BOM, `;`, decimal comma)."""
     with auth.scope() as session:
         return exporting.csv_answer(reading.statement(session, statement_id))
+
+
+@blueprint.get(f"{ONE}/lines/<int:position>/usage")
+@blueprint.output(ListOf[IntervalOut])
+def list_usage(statement_id: int, position: int) -> dict[str, Any]:
+    """The usage that one line counts, in time order: what proves it. Always whole."""
+    with auth.scope() as session:
+        line = statements.line(session, statement_id, position)
+        return {"items": statements.intervals(session, line)}

@@ -1,0 +1,228 @@
+"""What the API takes and gives about money: costs, statements, periods, prices."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api.v1.schemas import Amount, Given, Id, Line, Month, PageQuery, Taken, one_of, words
+
+PERIOD_STATES = ("open", "draft", "checked", "closed")
+PeriodState = Annotated[str, words(PERIOD_STATES, "checked")]
+Day = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$", examples=["2026-12-01"])]
+Price = Annotated[str, Field(pattern=r"^[0-9]{1,9}([.,][0-9]{1,8})?$", examples=["0.0125"])]
+
+
+class StatementOut(Given):
+    """A member's account for a month. total: euros."""
+
+    id: int
+    member: str
+    period: str
+    state: str
+    sample: bool
+    total: Amount
+    hash: str | None
+
+
+class Payer(Given):
+    """Who owes it."""
+
+    slug: str
+    name: str
+    siren: str
+    siret: str
+
+
+class StatementDetail(Given):
+    """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it."""
+
+    id: int
+    period: str
+    since: datetime = Field(alias="from")
+    until: datetime
+    metered_until: datetime | None
+    state: str
+    sample: bool
+    currency: str
+    member: Payer
+    lines: list[dict[str, Any]]
+    usage: str
+    shares: str
+    total: str
+    previous_hash: str | None
+    hash: str | None
+
+
+class StatementQuery(PageQuery):
+    """period: a month as 2026-10; member: of the territory's list, one."""
+
+    period: Month | None = None
+
+
+class IntervalOut(Given):
+    """What a resource held: quantity of the line's meter, from one instant to another."""
+
+    resource: str
+    quantity: Amount
+    since: datetime = Field(alias="from")
+    until: datetime
+
+
+class PartOut(Given):
+    """What a service or meter costs: euros so far, and expected by the end of the month."""
+
+    id: int
+    name: str
+    amount: Amount
+    forecast: Amount
+
+
+class DayOut(Given):
+    """A local day and what it cost, in euros."""
+
+    day: date
+    amount: Amount
+
+
+class CostsOut(Given):
+    """What a month costs in euros: until an instant, and expected by its end."""
+
+    label: Month
+    until: datetime
+    amount: Amount
+    forecast: Amount
+    services: list[PartOut]
+    meters: list[PartOut]
+    days: list[DayOut]
+    members: list[PartOut]
+
+
+class BudgetOut(Given):
+    """A year's budget in euros and what is used of it; share: 0.25 is a quarter."""
+
+    year: int
+    budget: Amount | None
+    stated: Amount
+    unstated: Amount
+    so_far: Amount
+    used: Amount
+    forecast: Amount
+    share: Amount | None
+
+
+class PeriodOut(Given):
+    """A billing month; total: euros of all statements."""
+
+    period: Month
+    state: PeriodState
+    sample: bool
+    since: datetime = Field(alias="from")
+    until: datetime
+    metered_until: datetime | None
+    statements: int
+    total: Amount
+    closed_at: datetime | None
+
+
+class DifferenceOut(Given):
+    """Something that does not add up."""
+
+    check: str
+    subject: str
+    expected: str
+    found: str
+
+
+class PeriodDetail(Given):
+    """A month, what stands in the way of closing it, and what does not add up."""
+
+    period: Month
+    state: PeriodState
+    sample: bool
+    metered_until: datetime | None
+    closed_at: datetime | None
+    statements: int
+    total: Amount
+    obstacles: list[str]
+    differences: list[DifferenceOut]
+
+
+class PeriodQuery(Taken):
+    """state: in this state only; after: the `next` of the page before."""
+
+    after: Month | None = None
+    limit: int = Field(50, ge=1, le=200)
+    state: Annotated[str, one_of(*PERIOD_STATES), words(PERIOD_STATES, "closed")] | None = None
+
+
+class ServiceCostsQuery(Taken):
+    """month: by default the present one."""
+
+    month: Month | None = None
+
+
+class CloseIn(Taken):
+    """confirm: the month's label once more; what is closed never changes again."""
+
+    confirm: Month
+
+
+class PriceOut(Given):
+    """Euros for one unit and hour, while it is in force."""
+
+    meter: str = Field(examples=["vcpu"])
+    label: str
+    unit: str
+    hourly: Amount
+    book: str
+    since: datetime | None = Field(alias="from")
+    until: datetime | None
+    origin: str
+
+
+class DraftIn(Taken):
+    """A tariff: its name, its first day (local), and new prices by meter; what is left out stays."""
+
+    book: Line = Field(examples=["Tarif 2027"])
+    starts: Day
+    hourly: dict[Annotated[str, Field(max_length=40)], Price] = Field(examples=[{"vcpu": "0.0125"}])
+
+
+class DraftOut(Given):
+    """A tariff being prepared."""
+
+    id: Id
+    book: str
+    starts: date
+    hourly: dict[str, str]
+    state: Annotated[str, words(("draft", "adopted", "discarded"))]
+    made_by: str
+    made_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+class ComparedOut(Given):
+    """What the newest stated month would have cost at these prices, in euros."""
+
+    period: Month
+    before: Amount
+    after: Amount
+    meters: list[dict[str, Any]]
+    members: list[dict[str, Any]]
+
+
+class DraftDetail(DraftOut):
+    """A tariff being prepared, and what the last month would have cost."""
+
+    compared: ComparedOut | None
+
+
+class PriceFilter(Taken):
+    """meter: only this one; current: only what is in force now."""
+
+    meter: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")] | None = None
+    current: bool = False

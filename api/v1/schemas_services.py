@@ -1,0 +1,214 @@
+"""What the API takes and gives about operating services: acts, changes, snapshots, schedules."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api.v1.schemas import (
+    Amount,
+    FlowKind,
+    FlowOut,
+    FlowState,
+    Given,
+    Id,
+    Line,
+    PageQuery,
+    PlainText,
+    ServiceOut,
+    ServiceState,
+    SnapshotState,
+    Step,
+    Taken,
+)
+
+Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", examples=["site-mairie"])]
+PublicKey = Annotated[PlainText, Field(min_length=1, max_length=2000, examples=["ssh-ed25519 AAAA… agent@mairie"])]
+Hour = Annotated[int, Field(strict=True, ge=0, le=23)]
+Weekday = Annotated[int, Field(strict=True, ge=1, le=7)]
+Count = Annotated[int, Field(strict=True, ge=0, le=200)]
+
+
+class ServiceQuery(PageQuery):
+    """state: in this state only; living: neither deleted nor failed; q: with this in its name."""
+
+    state: ServiceState | None = None
+    living: bool = False
+    q: Annotated[PlainText, Field(max_length=40)] = ""
+
+
+class FlowQuery(PageQuery):
+    """state, kind, service: of these only."""
+
+    state: FlowState | None = None
+    kind: FlowKind | None = None
+    service: Id | None = None
+
+
+class RebootIn(Taken):
+    """hard: cut its power, instead of asking its system."""
+
+    hard: Annotated[bool, Field(strict=True)] = False
+
+
+class KeysIn(Taken):
+    """The public keys that open the server from now on, and no others."""
+
+    keys: list[PublicKey] = Field(min_length=1, max_length=20)
+
+
+class RenameIn(Taken):
+    """Its new name, which is the server's host name."""
+
+    name: Name
+
+
+class DeleteIn(Taken):
+    """now: at once and for good, without the time of grace."""
+
+    now: Annotated[bool, Field(strict=True)] = False
+
+
+class ChangeIn(Taken):
+    """One thing at a time: another offer, a volume's size in GiB (0 removes it), or a public address."""
+
+    offer: Annotated[str, Field(max_length=40, examples=["vm-medium"])] | None = None
+    volume: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")] | None = None
+    disk_gib: Annotated[int, Field(strict=True, ge=0, le=16384)] | None = None
+    public_address: Annotated[bool, Field(strict=True)] | None = None
+
+    def wanted(self) -> dict[str, Any]:
+        """What was said."""
+        return self.model_dump(exclude_none=True)
+
+
+class LimitOut(Given):
+    """A quota or the monthly budget: held now, held once ordered, the most that may be held."""
+
+    name: str
+    label: str
+    held: Amount
+    after: Amount
+    limit: Amount
+
+
+class LineOut(Given):
+    """One line of an estimate; amount: euros a month."""
+
+    meter: str
+    label: str
+    unit: str
+    quantity: Amount
+    hourly: Amount
+    amount: Amount
+
+
+class EstimateOut(Given):
+    """A month at the prices of the day, in euros."""
+
+    lines: list[LineOut]
+    monthly: Amount
+
+
+class RefusalOut(Given):
+    """Why it can't be ordered now."""
+
+    code: str
+    sentence: str
+    action: str
+
+
+class PreviewOut(Given):
+    """What a change would be; steps: who must agree first."""
+
+    kind: str = Field(examples=["resize"])
+    now: EstimateOut
+    after: EstimateOut
+    difference: Amount
+    limits: list[LimitOut]
+    effects: list[str]
+    harmful: bool
+    steps: list[Step]
+    refused: RefusalOut | None
+
+
+class ActOut(Given):
+    """One act. code, why, action: what stands in the way; tells: what it does; loses: what is lost for good;
+    monthly: euros a month that it adds.
+    """
+
+    name: str = Field(examples=["stop"])
+    allowed: bool
+    code: str | None
+    why: str | None
+    action: str | None
+    monthly: Amount | None
+    tells: str | None
+    loses: str | None
+
+
+class DeletedOut(ServiceOut):
+    """The service that goes, and the flow that was queued, if any."""
+
+    flow: FlowOut | None
+
+
+class SnapshotIn(Taken):
+    """How people call it."""
+
+    name: Annotated[PlainText, Field(min_length=1, max_length=100, examples=["avant la mise à jour"])]
+
+
+class SnapshotOut(Given):
+    """A service as it was; size_gib: once it is ready."""
+
+    id: Id
+    service_id: Id
+    name: str
+    state: SnapshotState
+    scheduled: bool
+    size_gib: int | None
+    requested_by: str
+    created_at: datetime
+    ready_at: datetime | None
+    ended_at: datetime | None
+
+
+class SnapshotMade(Given):
+    """A snapshot being made, and the flow that makes it."""
+
+    snapshot: SnapshotOut
+    flow: FlowOut
+
+
+class ScheduleIn(Taken):
+    """Snapshots at an hour (local) on some weekdays (1 Monday … 7), and how many of them are kept."""
+
+    hour: Hour = Field(examples=[3])
+    weekdays: list[Weekday] = Field(default=[1, 2, 3, 4, 5, 6, 7], min_length=1, max_length=7)
+    daily: Count = 7
+    weekly: Count = 4
+    monthly: Count = 0
+
+
+class ScheduleOut(Given):
+    """Scheduled snapshots, and when the next one is due."""
+
+    service_id: Id
+    hour: int
+    weekdays: list[int]
+    daily: int
+    weekly: int
+    monthly: int
+    next_due: datetime
+    changed_by: str
+    changed_at: datetime
+
+
+class HandOverIn(Taken):
+    """to: who is on it (by default the caller); note: what they should know."""
+
+    to: Line | None = None
+    note: Annotated[PlainText, Field(max_length=2000)] = ""
