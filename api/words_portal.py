@@ -109,6 +109,7 @@ WEEKDAYS = {
     "6": N_("samedi"),
     "7": N_("dimanche"),
 }
+CHOICES = {"debian-12": N_("Debian 12"), "debian-13": N_("Debian 13")}
 SECTIONS = {"fonctionnement": N_("fonctionnement"), "investissement": N_("investissement")}
 TABLES = {
     "order_kind": ORDER_KINDS,
@@ -126,4 +127,5 @@ TABLES = {
     "line": LINES,
     "weekday": WEEKDAYS,
     "section": SECTIONS,
+    "choice": CHOICES,
 }

@@ -74,3 +74,13 @@ def _limits(
     ]
     month = (budget / 12).quantize(Decimal("0.01"))
     return (*taken, Limit("monthly", Text("budget mensuel"), committed, committed + monthly, month))
+
+
+def of_whole(session: Session, whole: Whole | None, at: datetime) -> Estimate | None:
+    """What a service made of `whole` costs a month while it serves; None when that is not known or has no price."""
+    if whole is None:
+        return None
+    try:
+        return prices.monthly(session, whole.components, at)
+    except Conflict:  # missing_price: the rest of the page is still worth reading
+        return None

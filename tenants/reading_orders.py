@@ -100,3 +100,9 @@ def listed(
     for row in rows:
         row["offer"], row["step"] = offers[row["offer_id"]], steps.get(row["id"])
     return rows, following
+
+
+def active_members(session: Session) -> list[tuple[str, str]]:
+    """For whom the session may order: (slug, name), by name."""
+    rows = session.execute(sa.select(Member.slug, Member.name).where(Member.state == "active").order_by(Member.name))
+    return [(row.slug, row.name) for row in rows]

@@ -43,7 +43,7 @@ def service_page(session: Session, service_id: int, at: datetime, timezone: str)
     orders = list(session.scalars(_newest(Order, service_id)))
     return ServiceView(
         row=row,
-        whole=_whole(session, service_id),
+        whole=whole(session, service_id),
         resources=list(
             session.scalars(
                 sa.select(Resource)
@@ -63,11 +63,29 @@ def service_page(session: Session, service_id: int, at: datetime, timezone: str)
     )
 
 
+def newest_flow(session: Session, service_id: int) -> Flow | None:
+    """The last operation on a service, if there was one."""
+    return session.scalar(sa.select(Flow).where(Flow.service_id == service_id).order_by(Flow.id.desc()).limit(1))
+
+
+def size_before(session: Session, service_id: int) -> str | None:
+    """The offer (its slug) that a service had before its size was last changed; None when it never was."""
+    query = (
+        sa.select(Order.parameters["before"].as_string())
+        .join(Flow, Flow.id == Order.flow_id)
+        .where(Order.service_id == service_id, Order.kind == "resize", Flow.state == "done")
+        .order_by(Order.id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
 def _newest(kind: type[Any], service_id: int) -> sa.Select[Any]:
     return sa.select(kind).where(kind.service_id == service_id).order_by(kind.id.desc()).limit(MOST)
 
 
-def _whole(session: Session, service_id: int) -> wholes.Whole | None:
+def whole(session: Session, service_id: int) -> wholes.Whole | None:
+    """What a service is made of; None when no order says."""
     try:
         return wholes.of(session, wholes.settled(session, session.get_one(Service, service_id)))
     except Conflict:

@@ -21,12 +21,13 @@ blueprint = APIBlueprint("flow_pages", __name__, enable_openapi=False, url_prefi
 def show(flow_id: int) -> str:
     """The page; `?part=live` answers with the part that is polled."""
     with auth.scope() as session:
-        shown = _shown(session, flow_id)
+        told = shown(session, flow_id)
         part = "live" if request.args.get("part") == "live" else "flow"
-        return render_template(f"flows/{part}.html", **shown)
+        return render_template(f"flows/{part}.html", **told)
 
 
-def _shown(session: Session, flow_id: int) -> dict[str, Any]:
+def shown(session: Session, flow_id: int) -> dict[str, Any]:
+    """What `flows/live.html` needs to know of an operation. Raises not_found."""
     flow = reading.find(session, Flow, flow_id)
     told = reading.tasks(session, flow_id)
     live = flow.state in FLOW_LIVE
