@@ -19,8 +19,9 @@ from devcloud import squashfs
 
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
 SQUASHFS = b"hsqs"
-# What makes a machine this machine and no other.
-ITS_OWN = ("etc/machine-id", "var/lib/dbus/machine-id", "etc/ssh/ssh_host_*", "var/lib/cloud/seed")
+# What makes a machine this machine and no other. Not its host keys: as on any disk they stay, for a server that is
+# rebuilt from its own image needs them, and in another one cloud-init makes new ones.
+ITS_OWN = ("etc/machine-id", "var/lib/dbus/machine-id", "var/lib/cloud/seed")
 
 
 class ImageFormatError(squashfs.ImageError):

@@ -15,7 +15,7 @@ from orchestrator import cloud_servers as servers
 from orchestrator import ssh
 from orchestrator import steps_resources as resources
 from orchestrator.cloud import Cloud
-from orchestrator.errors import CloudError, CloudRefused
+from orchestrator.errors import CloudError, CloudRefused, CloudUnavailable
 from orchestrator.events import Size
 from orchestrator.steps import Run, Write, nothing
 
@@ -158,14 +158,18 @@ def start_server(run: Run) -> Write:
 
 
 def reboot_server(run: Run) -> Write:
-    """Restart the server, as asked or by pulling the plug, and wait until it runs; one that was cut is done again."""
+    """Restart the server, as asked or by pulling the plug, and wait until it runs; one that was cut is done again.
+
+    A server that did not come up is tried again, then always the hard way: that is what mends it.
+    """
     server_id, hard = resources.known(run, "server"), bool(run.parameters.get("hard"))
     server = at_rest(run, server_id)
     # One that is off, or in error, only comes back the hard way.
     servers.reboot_server(run.cloud, server_id, hard=hard or server.status != "ACTIVE")
     server = at_rest(run, server_id)
     if server.status != "ACTIVE":
-        raise in_error(server)
+        error = in_error(server)
+        raise CloudUnavailable(error.code, error.sentence, error.action, detail=error.detail)
     return nothing
 
 
