@@ -95,7 +95,25 @@ RULES: dict[str, str] = {
     "snapshot_pages.remove_schedule": "service.operate",
     # statements (pages)
     "statement_pages.listed": "statement.read",
+    "statement_pages.one": "statement.read",
+    "statement_pages.line": "statement.read",
     "statement_pages.download": "statement.read",
+    "statement_pages.download_json": "statement.read",
+    # costs, webhooks, register (pages)
+    "cost_pages.show": "cost.read",
+    "cost_pages.export": "cost.read",
+    "webhook_pages.listed": "webhook.manage",
+    "webhook_pages.add": "webhook.manage",
+    "webhook_pages.one": "webhook.manage",
+    "webhook_pages.change": "webhook.manage",
+    "webhook_pages.rotate": "webhook.manage",
+    "webhook_pages.enable": "webhook.manage",
+    "webhook_pages.test": "webhook.manage",
+    "webhook_pages.replay": "webhook.manage",
+    "webhook_pages.ask_remove": "webhook.manage",
+    "webhook_pages.remove": "webhook.manage",
+    "register_pages.show": "register.read",
+    "register_pages.export": "register.read",
 }
 
 RULES |= TERRITORY | API

@@ -42,6 +42,12 @@ def label_of(at: datetime, timezone: str) -> str:
     raise AssertionError("no zone is more than a month away from UTC")
 
 
+def labels_until(label: str, count: int) -> list[str]:
+    """The last `count` months until `label` (2026-11), newest first."""
+    months = int(label[:4]) * 12 + int(label[5:]) - 1
+    return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(months, months - count, -1)]
+
+
 def find(session: Session, label: str, *, lock: bool = False) -> Period:
     """The period of that month; raises NotFound unknown_period."""
     query = sa.select(Period).where(Period.label == label)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api import auth
 from orchestrator.tables import FLOW_LIVE, Member
-from tenants import overview, reading
+from tenants import approvals, overview, reading
 
 blueprint = APIBlueprint("home_pages", __name__, enable_openapi=False)
 
@@ -22,6 +22,7 @@ def show() -> str:
         under_way = overview.under_way(session, auth.now())
         live = any(row["flow"].state in FLOW_LIVE for row in under_way)
         moving = {"under_way": under_way, "waiting": reading.waiting_orders(session), "live": live}
+        moving["mine"] = approvals.mine(session, g.caller, auth.now()) if auth.may("order.decide") else []
         if request.args.get("part") == "live":
             return render_template("home/live.html", **moving)
         return render_template("home/home.html", **moving, **_still(session))

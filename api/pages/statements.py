@@ -1,13 +1,15 @@
-"""The members' accounts."""
+"""The members' accounts: the list, one with its lines by service, one line down to what it counts, and files."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import render_template
 from werkzeug.wrappers import Response
 
 from api import auth, exporting
-from tenants import reading, statements
+from tenants import exports, reading, statements
 
 blueprint = APIBlueprint("statement_pages", __name__, enable_openapi=False, url_prefix="/statements")
 
@@ -19,8 +21,38 @@ def listed() -> str:
         return render_template("statements/list.html", statements=statements.listed(session))
 
 
+@blueprint.get("/<int:statement_id>")
+def one(statement_id: int) -> str:
+    """One account: what each service used at which price, then the share of the common costs."""
+    with auth.scope() as session:
+        document = reading.statement(session, statement_id)
+    services: dict[str, list[dict[str, Any]]] = {}
+    for line in document["lines"]:
+        services.setdefault(line.get("service") or "", []).append(line)
+    return render_template("statements/one.html", document=document, services=services)
+
+
+@blueprint.get("/<int:statement_id>/lines/<int:position>")
+def line(statement_id: int, position: int) -> str:
+    """One line of usage: every interval that it counts."""
+    with auth.scope() as session:
+        document = reading.statement(session, statement_id)
+        intervals = statements.intervals(session, statements.line(session, statement_id, position))
+    told = next(one for one in document["lines"] if one["position"] == position)
+    return render_template("statements/line.html", document=document, line=told, intervals=intervals)
+
+
 @blueprint.get("/<int:statement_id>.csv")
 def download(statement_id: int) -> Response:
-    """One account as a file."""
+    """One account for a spreadsheet."""
     with auth.scope() as session:
         return exporting.csv_answer(reading.statement(session, statement_id))
+
+
+@blueprint.get("/<int:statement_id>.json")
+def download_json(statement_id: int) -> Response:
+    """One account for a program."""
+    with auth.scope() as session:
+        document = reading.statement(session, statement_id)
+    name = exports.file_name(document["period"], document["sample"], document["member"]["slug"], "json")
+    return exporting.download(exports.json_file([document]), name, "application/json")
