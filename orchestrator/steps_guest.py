@@ -136,6 +136,15 @@ def check_health(run: Run, *, hostname: str | None = None) -> Write:
     return nothing
 
 
+def expect(run: Run) -> None:
+    """Wait for the guest that boots again. One that stays silent is told in the log."""
+    settings, guest = run.runtime.settings, _guest(run)
+    try:
+        readiness.wait_for_ssh(guest.address, settings.ssh_timeout)
+    except ClocherError as error:
+        log.error("silent after its size was given back", flow=run.flow_id, code=error.code, detail=error.detail)
+
+
 def answers(run: Run) -> bool:
     """Whether the guest is one that we configure, and is on."""
     return bool(run.specification["play"]) and run.facts["began_from"] != "stopped"

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from orchestrator import cloud_servers as servers
 from orchestrator import runs, services
 from orchestrator import steps_cloud as machine
+from orchestrator import steps_guest as guest
 from orchestrator import steps_resources as resources
 from orchestrator.events import Size
 from orchestrator.steps import Run, Write, nothing
@@ -63,6 +64,8 @@ def give_size_back(run: Run) -> Write:
     server = machine.at_rest(run, server_id, {*machine.SETTLED, "ERROR"})
     if server.status not in machine.SETTLED:
         raise machine.in_error(server)
+    if guest.answers(run):
+        guest.expect(run)
     return lambda session: machine.tell_launched(session, run, server)
 
 
