@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 RULES: dict[str, str] = {
+    # its documentation
+    "reference_pages.index": "PUBLIC",
+    "reference_pages.subject": "PUBLIC",
+    # who asks
     "me.show": "SIGNED_IN",
+    # lists as files
+    "files.orders": "order.read",
+    "files.members": "member.read",
+    "files.price_book": "price.read",
     # catalogue
     "catalogue.list_offers": "catalogue.read",
     "catalogue.show": "catalogue.read",
@@ -11,7 +19,6 @@ RULES: dict[str, str] = {
     "orders.place": "order.place",
     "orders.list_orders": "order.read",
     "orders.list_mine": "order.decide",
-    "orders.export": "order.read",
     "orders.show": "order.read",
     "orders.approve": "order.decide",
     "orders.reject": "order.decide",
@@ -58,7 +65,6 @@ RULES: dict[str, str] = {
     "statements.download": "statement.read",
     "statements.list_usage": "statement.read",
     "prices.list_prices": "price.read",
-    "prices.export": "price.read",
     "prices.list_drafts": "price.read",
     "prices.show": "price.read",
     "prices.make": "price.manage",
@@ -98,7 +104,6 @@ RULES: dict[str, str] = {
     "webhooks.replay": "webhook.manage",
     # the DSI
     "members.list_members": "member.read",
-    "members.export_list": "member.read",
     "members.show": "member.read",
     "members.export": "member.read",
     "members.make": "member.manage",
@@ -106,10 +111,10 @@ RULES: dict[str, str] = {
     "members.close": "member.manage",
     "members.show_register": "register.read",
     "members.export_register": "register.read",
-    "members.list_changes": "member.read",
-    "members.show_change": "member.read",
-    "members.confirm": "member.manage",
-    "members.discard": "member.manage",
+    "member_changes.list_changes": "member.read",
+    "member_changes.show_change": "member.read",
+    "member_changes.confirm": "member.manage",
+    "member_changes.discard": "member.manage",
     "capacity.list_resources": "capacity.read",
     "capacity.list_hosts": "capacity.read",
     "capacity.list_quotas": "capacity.read",

@@ -7,7 +7,7 @@ from flask import Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import access, auth, health, language, limits, look, metrics, navigation, openapi, pages, problems, v1
-from api.pages import admin, announcing
+from api.pages import admin, announcing, reference
 from orchestrator.settings import Settings
 
 BODY = 64 * 1024  # bytes; the longest honest request is an order with twenty keys
@@ -40,7 +40,7 @@ def create(settings: Settings) -> APIFlask:
     navigation.install(app)
     announcing.install(app)
     admin.install(app)
-    for blueprint in (*v1.BLUEPRINTS, *pages.BLUEPRINTS, health.blueprint):
+    for blueprint in (*v1.BLUEPRINTS, *pages.BLUEPRINTS, reference.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     access.check(app)
     if settings.trusted_proxies:

@@ -100,7 +100,7 @@ def settings() -> Settings:
 
 
 def _is_api() -> bool:
-    return request.path.startswith("/api/")
+    return request.path.startswith("/api/v1/")
 
 
 def _rule() -> str:

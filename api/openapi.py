@@ -97,7 +97,6 @@ def install(app: APIFlask) -> None:
     app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": said}}
     app.config["AUTO_SERVERS"] = False  # the document must not say which host it was asked of
     app.description = DESCRIPTION
-    app.tags = [{"name": name, "description": said} for name, said in TAGS.items()]
     app.spec_processor(lambda document: _complete(app, document))
 
 
@@ -115,6 +114,7 @@ def _endpoints(app: Flask) -> dict[tuple[str, str], str]:
 
 
 def _complete(app: Flask, document: Any) -> Any:
+    document["tags"] = [{"name": name, "description": said} for name, said in TAGS.items()]
     components = document["components"]
     schemas = components["schemas"]
     for unused in ("HTTPError", "ValidationError"):
@@ -183,7 +183,7 @@ def _say_parameters(operation: Any, path: str, method: str, conditional: bool) -
 
 def _say_path(parameter: Any) -> None:
     if parameter["schema"].get("type") == "integer":
-        parameter["schema"] |= {"minimum": 1, "maximum": 2**31 - 1, "examples": [42]}
+        parameter["schema"] |= {"minimum": 1, "maximum": 2**31 - 1, "examples": [1]}
     elif parameter["name"] == "month":
         parameter["schema"] |= {"pattern": "^20[0-9]{2}-(0[1-9]|1[0-2])$", "examples": ["2026-10"]}
     else:
@@ -201,7 +201,7 @@ def _say_answers(operation: Any, method: str, endpoint: str, single: bool) -> No
         if single or (method == "get" and status == "200"):
             answer["headers"]["ETag"] = {"description": "What to send as If-Match", "schema": {"type": "string"}}
         if said := re.match(r"An? ([a-z]+/[a-z.+-]+) file", answer.get("description", "")):
-            answer["content"] = {said[1]: {"schema": {"type": "string"}}}
+            answer["content"] = {said[1]: {"schema": {} if "yaml" in said[1] else {"type": "string"}}}
         if status == "204":
             answer.pop("content", None)
     operation["responses"] = kept

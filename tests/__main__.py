@@ -20,7 +20,7 @@ INSTANCE = {
     "CLOCHER_MANAGEMENT_NETWORKS": '["198.18.1.1/32"]',
     "CLOCHER_MEMBER_NETWORKS": "10.96.0.0/16",
 }
-NO_CLOUD = "not cloud and not browser"
+NO_CLOUD = "not cloud and not browser and not slow"
 
 
 def run(title: str, *command: str, **variables: str) -> bool:

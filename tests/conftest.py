@@ -124,3 +124,7 @@ def _run(server: sa.URL, statement: str) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--api-examples", type=int, default=3, help="requests that schemathesis invents for an operation")

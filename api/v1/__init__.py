@@ -8,8 +8,10 @@ from api.v1 import (
     changes,
     costs,
     deputies,
+    files,
     flows,
     me,
+    member_changes,
     members,
     offers,
     orders,
@@ -26,7 +28,8 @@ from api.v1 import (
 from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, changes, snapshots, flows, costs, statements, people, tokens, deputies,
-         webhooks, members, capacity, offers, policy, prices, periods, announcements, audit)  # fmt: skip
+         webhooks, members, capacity, offers, policy, prices, periods, announcements, audit, member_changes,
+         files)  # fmt: skip
 BLUEPRINTS = tuple(noun.blueprint for noun in NOUNS)
 
 __all__ = ["BLUEPRINTS", "install"]

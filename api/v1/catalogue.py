@@ -24,12 +24,12 @@ def list_offers(query_data: SlugCut) -> dict[str, Any]:
         return frame.follow(catalogue.priced(session, auth.now()), query_data, lambda offer: offer["slug"])
 
 
-@blueprint.get("/<slug>")
+@blueprint.get("/<offer_slug>")
 @blueprint.output(OfferOut)
-def show(slug: str) -> dict[str, Any]:
+def show(offer_slug: str) -> dict[str, Any]:
     """One published offer."""
     with auth.scope() as session:
-        found = [offer for offer in catalogue.priced(session, auth.now()) if offer["slug"] == slug]
+        found = [offer for offer in catalogue.priced(session, auth.now()) if offer["slug"] == offer_slug]
     if not found:
         raise NotFound("not_found", "Cette offre n’est pas au catalogue.", "Voyez la liste.")
     return dict(found[0])

@@ -20,7 +20,7 @@ from api.v1.schemas import (
     RequestKey,
     TurnOut,
 )
-from tenants import approvals, desk, orders, reading, slugs
+from tenants import approvals, orders, reading, slugs
 from tenants.tables import Order
 from tenants.tables_approvals import Approval
 
@@ -67,17 +67,6 @@ def list_mine(query_data: PageQuery) -> dict[str, Any]:
 def _turn(order: Order, approval: Approval, names: dict[int, str]) -> dict[str, Any]:
     shown = {"order_id": order.id, "member": names[order.member_id], "monthly": order.difference}
     return {**shown, "step": approval.step, "due_at": approval.due_at}
-
-
-@blueprint.get("/export.csv")
-@blueprint.input(OrderQuery, location="query")
-@blueprint.doc(responses={200: "A text/csv file"})
-def export(query_data: OrderQuery) -> Any:
-    """A page of orders as a file for a spreadsheet (UTF-8 with BOM, `;`, decimal comma)."""
-    given = {"state": query_data.state or "", "member": query_data.member or ""}
-    with auth.scope() as session:
-        rows, _ = desk.orders(session, given, after=query_data.after, limit=query_data.limit)
-        return frame.file(desk.orders_csv(rows), "commandes.csv")
 
 
 @blueprint.get(ONE)

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response
 from sqlalchemy.orm import Session
 
 from api import auth
@@ -37,14 +36,6 @@ def list_prices(query_data: PriceFilter) -> dict[str, Any]:
 
 def _in_force(row: dict[str, Any], now: datetime) -> bool:
     return bool((row["from"] is None or row["from"] <= now) and (row["until"] is None or now < row["until"]))
-
-
-@blueprint.get("/export.csv")
-@blueprint.doc(responses={200: "A text/csv file"})
-def export() -> Response:
-    """The whole book as a file for a spreadsheet."""
-    with auth.scope() as session:
-        return frame.file(prices.as_csv(prices.listed(session), auth.settings().timezone), "tarifs.csv")
 
 
 @blueprint.get("/drafts")

@@ -29,7 +29,7 @@ Year = Annotated[str, Field(pattern=r"^20[0-9]{2}$")]
 LocalDay = Annotated[str, Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$", examples=["2026-11-23"])]
 
 
-class MemberQuery(SlugCut):
+class MemberFilter(Taken):
     """q: with this in its name, short name or SIRET; kind, state, origin: of these only."""
 
     q: Annotated[PlainText, Field(max_length=100)] = ""
@@ -40,6 +40,10 @@ class MemberQuery(SlugCut):
     def filters(self) -> Filters:
         """As the list is read."""
         return Filters(q=self.q, kind=self.kind or "", state=self.state or "", origin=self.origin or "")
+
+
+class MemberQuery(SlugCut, MemberFilter):
+    """q, kind, state, origin: as for the file."""
 
 
 class MemberOut(Given):
