@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from orchestrator.errors import N_
 from orchestrator.tables import Member, Service
 from tenants import reading, trail
 from tenants.exports import safe
@@ -22,12 +23,12 @@ COLUMNS = ("Responsable de traitement", "SIRET", "Service", "Nature", "Offre", "
            "Catégories de données", "Sous-traitants ultérieurs", "Transferts hors UE", "Mesures de sécurité",
            "Conservation des journaux (jours)")  # fmt: skip
 # What holds for every service of the platform.
-PURPOSE = {"vm": "Hébergement d’un serveur virtuel", "stack": "Hébergement d’une application"}
-SECURITY = (
+PURPOSE = {"vm": N_("Hébergement d’un serveur virtuel"), "stack": N_("Hébergement d’une application")}
+SECURITY = N_(
     "réseau séparé par membre ; accès par clé ; comptes nominatifs et rôles ; journal chaîné de chaque changement ;"
     " comptes et relevés séparés par membre dans la base"
 )
-STATED = "à déclarer par le responsable de traitement"
+STATED = N_("à déclarer par le responsable de traitement")
 
 
 def register(session: Session, slug: str) -> dict[str, Any]:
@@ -70,8 +71,8 @@ def _row(service: Service, offers: dict[tuple[str, int], Offer]) -> dict[str, An
         "since": service.created_at,
         "purpose": PURPOSE[kind],
         "data": STATED,
-        "processors": "aucun",
-        "transfers": "aucun",
+        "processors": N_("aucun"),
+        "transfers": N_("aucun"),
     }
 
 
