@@ -72,7 +72,8 @@ def _right(directory: Directory, who: Caller, turn: Approval, order: Order) -> R
 
 
 def _names(session: Session, account_ids: list[int]) -> dict[int, str]:
-    return dict(session.execute(sa.select(Account.id, Account.name).where(Account.id.in_(account_ids))).tuples().all())
+    rows = session.execute(sa.select(Account.id, Account.name).where(Account.id.in_(account_ids)))
+    return {row.id: row.name for row in rows}
 
 
 def listed(
@@ -94,9 +95,9 @@ def listed(
             Approval.order_id.in_(ids), Approval.state == "waiting", Approval.opened_at.is_not(None)
         )
     )
-    steps = dict(turns.tuples().all())
+    steps = {row.order_id: row.step for row in turns}
     titles = session.execute(sa.select(Offer.id, Offer.title).where(Offer.id.in_({row["offer_id"] for row in rows})))
-    offers: dict[int, Any] = dict(titles.tuples().all())
+    offers = {row.id: row.title for row in titles}
     for row in rows:
         row["offer"], row["step"] = offers[row["offer_id"]], steps.get(row["id"])
     return rows, following
