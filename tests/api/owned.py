@@ -19,12 +19,13 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
-from orchestrator.tables import Flow, Service
+from orchestrator.tables import Flow, Service, Snapshot
 from tenants import orders
 from tenants.tables import Offer, Period, Price, Statement, StatementLine
 from tenants.tables_administration import Announcement, MemberChange, PriceDraft
 from tenants.tables_approvals import PolicyVersion
 from tenants.tables_identity import Account, SignedIn, Token
+from tenants.tables_notices import Delivery, Endpoint
 from tests.api.people import Person, invite
 from tests.tenants.ordering import NOW, wish
 
@@ -175,6 +176,20 @@ def _line(session: Session, member_id: int, statement_id: int) -> int:
     return 1
 
 
+def _snapshot(session: Session, member_id: int, service_id: int) -> int:
+    return _add(session, Snapshot(member_id=member_id, service_id=service_id, name="t", requested_by="t"))
+
+
+def _endpoint(session: Session, member_id: int) -> int:
+    return _add(session, Endpoint(member_id=member_id, label="t", url="https://t.example", events=[], secret=b"t",
+                                  made_by="t", made_at=NOW))  # fmt: skip
+
+
+def _delivery(session: Session, member_id: int) -> int:
+    return _add(session, Delivery(endpoint_id=_endpoint(session, member_id), member_id=member_id, event="webhook.test",
+                                  body="{}", due_at=NOW, queued_at=NOW))  # fmt: skip
+
+
 IDS: dict[str, Find] = {
     "service_id": lambda world, slug, asking: world.once("service", slug, _service),
     "flow_id": lambda world, slug, asking: world.once(
@@ -188,6 +203,11 @@ IDS: dict[str, Find] = {
 }
 
 IDS |= {
+    "snapshot_id": lambda world, slug, asking: world.once(
+        "snapshot", slug, lambda session, member: _snapshot(session, member, world.once("service", slug, _service))
+    ),
+    "endpoint_id": lambda world, slug, asking: world.row(slug, _endpoint),
+    "delivery_id": lambda world, slug, asking: world.row(slug, _delivery),
     "member_slug": lambda world, slug, asking: slug,
     "month": lambda world, slug, asking: (world.once("statement", slug, _statement), "2026-10")[1],
     "change_id": lambda world, slug, asking: world.once("change", slug, _change),
