@@ -34,6 +34,9 @@ COMMANDS = {
 }
 
 
+# What works against another installation too, by its API: `clocher --url https://… NOUN`.
+REMOTE = ("catalogue", "orders", "services", "flows", "statements")
+
 # Programs of their own, which the launcher starts.
 BESIDE = {
     "test": "Run the tests (--fast: without the cloud).",
@@ -50,6 +53,11 @@ class Nouns(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if ctx.params.get("url"):
+            if cmd_name not in REMOTE:
+                raise click.UsageError(f"{cmd_name} works here only; by --url: {', '.join(REMOTE)}.", ctx)
+            far: click.Command = importlib.import_module(f"api.commands.remote.{cmd_name}").command
+            return far
         command: click.Command = importlib.import_module(f"api.commands.{cmd_name}").command
         return command
 
@@ -77,8 +85,15 @@ def tell(error: ClocherError) -> None:
 
 @click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name=None, version="0.1.0", prog_name="clocher")
-def main() -> None:
-    """Clocher, the shared cloud of an agglomeration's communes."""
+@click.option("--url", envvar="CLOCHER_URL", help="Another installation, spoken to by its API.")
+def main(url: str | None) -> None:
+    """Clocher, the shared cloud of an agglomeration's communes.
+
+    With --url (or CLOCHER_URL) catalogue, orders, services, flows and statements work from any machine, by the API of
+    the installation there. The token is read from CLOCHER_TOKEN, or from the file ~/.config/clocher/token
+    (CLOCHER_TOKEN_FILE names another), which nobody else may read: mode 0600. It is never an argument, where ps
+    would show it.
+    """
 
 
 if __name__ == "__main__":

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import ipaddress
+import secrets
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
-from orchestrator.errors import ClocherError, Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated, Unavailable
+from orchestrator.errors import (
+    ClocherError,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Stale,
+    Text,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from orchestrator.settings import Remote
 
 TIMEOUT = 30.0  # seconds
-KINDS: dict[int, type[ClocherError]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict}
+KINDS: dict[int, type[ClocherError]] = {
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    412: Stale,
+    429: TooMany,
+}
+TOLD = ("type", "title", "status", "detail", "code", "action", "retryable")
 
 
 @dataclass(frozen=True)
@@ -20,20 +43,37 @@ class Client:
     url: str
     token: str
 
-    def call(self, method: str, path: str, body: Any = None, *, request_key: str | None = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None, *, request_key: str | None = None, **query: Any) -> Any:
         """One call; the answer's JSON. A refusal comes back as the error that the server raised, with its code."""
+        answer = self._ask(method, path, body, request_key, query)
+        return answer.json() if answer.content else None
+
+    def file(self, path: str) -> tuple[str, bytes]:
+        """A file and its name."""
+        answer = self._ask("GET", path, None, None, {})
+        said = answer.headers.get("Content-Disposition", "")
+        name = said.partition("filename=")[2].strip('"').rpartition("/")[2]
+        return name or path.rpartition("/")[2], answer.content
+
+    def _ask(
+        self, method: str, path: str, body: Any, request_key: str | None, query: dict[str, Any]
+    ) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
-        if request_key:
-            headers["Idempotency-Key"] = request_key
+        if method == "POST":
+            headers["Idempotency-Key"] = request_key or secrets.token_urlsafe(16)
+        given = {name: value for name, value in query.items() if value is not None}
         try:
-            answer = requests.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=TIMEOUT)
+            answer = requests.request(
+                method, f"{self.url}/api/v1{path}", json=body, headers=headers, params=given, timeout=TIMEOUT,
+                allow_redirects=False,
+            )  # fmt: skip
         except requests.RequestException as error:
             raise Unavailable(
                 "portal_unavailable", "Le portail ne répond pas.", "Vérifiez son adresse.", detail=str(error)
             ) from error
-        if answer.ok:
-            return answer.json() if answer.content else None
-        raise refusal(answer)
+        if not 200 <= answer.status_code < 300:
+            raise refusal(answer)
+        return answer
 
 
 def refusal(answer: requests.Response) -> ClocherError:
@@ -45,6 +85,47 @@ def refusal(answer: requests.Response) -> ClocherError:
     kind = KINDS.get(answer.status_code, Unavailable if answer.status_code >= 500 else InvalidInput)
     return kind(
         problem.get("code", "unexpected_answer"),
-        problem.get("detail", f"Réponse inattendue du portail ({answer.status_code})."),
+        problem.get("detail", Text("Réponse inattendue du portail ({status}).", status=answer.status_code)),
         problem.get("action", ""),
+        facts={name: value for name, value in problem.items() if name not in TOLD},
     )
+
+
+def connect(url: str) -> Client:
+    """A client of the installation at `url`, with the token of CLOCHER_TOKEN or of the token's file.
+
+    Raises https_needed for a plain address that is not of this machine, token_missing, or token_readable when others
+    may read the file.
+    """
+    if not url.startswith("https://") and not _is_here(url):
+        raise InvalidInput(
+            "https_needed", "Le jeton ne part pas en clair sur le réseau.", "Donnez une adresse en https://."
+        )
+    return Client(url.rstrip("/"), _token(Remote()))
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return url.startswith("http://") and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
+    except ValueError:
+        return False
+
+
+def _token(given: Remote) -> str:
+    if given.token is not None:
+        return given.token.get_secret_value()
+    path = given.token_file.expanduser()
+    if not path.is_file():
+        raise InvalidInput(
+            "token_missing",
+            "Aucun jeton.",
+            Text("Donnez-le dans CLOCHER_TOKEN, ou dans {path} (mode 0600).", path=str(path)),
+        )
+    if path.stat().st_mode & 0o077:
+        raise InvalidInput(
+            "token_readable",
+            Text("D’autres peuvent lire le jeton dans {path}.", path=str(path)),
+            Text("Faites : chmod 600 {path}", path=str(path)),
+        )
+    return path.read_text().strip()

@@ -30,6 +30,14 @@ class Location(BaseSettings):
     config: Path = Path("clocher.toml")
 
 
+class Remote(BaseSettings):
+    """Where the command line finds the token for another installation (`clocher --url`); never an argument."""
+
+    model_config = SettingsConfigDict(env_prefix="CLOCHER_", extra="ignore")
+    token: SecretStr | None = None
+    token_file: Path = Path("~/.config/clocher/token")
+
+
 class OpenIDProvider(BaseModel):
     """Where people may sign in besides here. Our address there is public_url + /sign-in/with/<name>/back."""
 
@@ -126,6 +134,9 @@ class Settings(BaseSettings):
 
     webhook_networks: tuple[str, ...] = Field((), description="private networks that webhooks may reach all the same")
     webhook_timeout: float = Field(10.0, gt=0, description="seconds for one delivery, name and all")
+    webhook_log_days: int = Field(
+        30, ge=7, le=400, description="how long what was sent to webhooks can be read and replayed"
+    )
 
     session_idle_minutes: int = Field(60, ge=5, description="a session unused for so long has ended")
     session_hours: int = Field(12, ge=1, le=24, description="every session ends after so long")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +24,11 @@ def list_(as_json: bool) -> None:
     """What can be ordered, and what it costs a month without options."""
     with staff_session() as session:
         offers = catalogue.priced(session, datetime.now(UTC))
+    print_offers(offers, as_json)
+
+
+def print_offers(offers: list[dict[str, Any]], as_json: bool) -> None:
+    """Offers as a table."""
     rows = [{**offer, "title": offer["title"] if as_json else offer["title"]["fr"]} for offer in offers]
     print_rows(
         rows,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import sqlalchemy as sa
@@ -52,6 +53,11 @@ def show_list(state: tuple[str, ...], member: str | None, limit: int, as_json: b
         query = query.where(Member.slug == member)
     with _session() as session:
         rows = [dict(row) for row in session.execute(query).mappings()]
+    print_flows(rows, as_json)
+
+
+def print_flows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Flows as a table."""
     print_rows(rows, COLUMNS, as_json=as_json, empty="Aucune opération. Une commande approuvée en crée une.")
 
 
@@ -60,9 +66,14 @@ def show_list(state: tuple[str, ...], member: str | None, limit: int, as_json: b
 @json_option
 def watch(flow: int, as_json: bool) -> None:
     """Follow a flow until it ends; each step as it happens. Exit status 1 when it did not succeed."""
+    follow(lambda: _read(flow), as_json)
+
+
+def follow(read: Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]], as_json: bool) -> NoReturn:
+    """Tell each step of what `read` gives (a flow, its steps) as it happens, and exit when the flow has ended."""
     told: dict[str, str] = {}
     while True:
-        found, steps = _read(flow)
+        found, steps = read()
         if not as_json:
             _tell(steps, told)
         if found["state"] not in FLOW_LIVE:
@@ -71,7 +82,8 @@ def watch(flow: int, as_json: bool) -> None:
     if as_json:
         print_json({**found, "steps": steps})
     else:
-        click.echo(f"{found['kind']} {flow} : {found['state']}" + (f" — {found['error']}" if found["error"] else ""))
+        why = f" — {found['error']}" if found["error"] else ""
+        click.echo(f"{found['kind']} {found['flow']} : {found['state']}{why}")
     raise SystemExit(0 if found["state"] == "done" else 1)
 
 

@@ -39,17 +39,18 @@ def place(
     offer: str, member: str, name: str, keys: tuple[str, ...], request_key: str | None, as_json: bool, **given: Any
 ) -> None:
     """Order OFFER for a member."""
-    wish = {"name": name, "ssh_keys": [_key(key) for key in keys]}
+    wish = {"name": name, "ssh_keys": [read_key(key) for key in keys]}
     wish |= {parameter: value for parameter, value in given.items() if value is not None}
     with staff_session() as session:
         chosen = reading.member(session, member)
         placed = orders.place(
             session, chosen.id, offer, wish, request_key or secrets.token_urlsafe(16), datetime.now(UTC)
         )
-        _tell(reading.show(session, Order, placed.id), as_json)
+        tell(reading.show(session, Order, placed.id), as_json)
 
 
-def _key(given: str) -> str:
+def read_key(given: str) -> str:
+    """A public key as it was given, or from its file. Raises invalid_ssh_key."""
     if " " in given:
         return given
     try:
@@ -69,6 +70,11 @@ def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> N
     """The orders, newest first."""
     with staff_session() as session:
         rows, _ = reading.page(session, Order, after=after, limit=limit, member=member)
+    print_orders(rows, as_json)
+
+
+def print_orders(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Orders as a table."""
     print_rows(
         [{**row, "name": row["parameters"]["name"]} for row in rows],
         [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État"), ("monthly", "€ par mois"),
@@ -84,7 +90,7 @@ def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> N
 def show(order_id: int, as_json: bool) -> None:
     """One order with its frozen prices."""
     with staff_session() as session:
-        _tell(reading.show(session, Order, order_id), as_json)
+        tell(reading.show(session, Order, order_id), as_json)
 
 
 @command.command()
@@ -94,7 +100,7 @@ def approve(order_id: int, as_json: bool) -> None:
     """Start a waiting order."""
     with staff_session() as session:
         orders.approve(session, order_id, datetime.now(UTC))
-        _tell(reading.show(session, Order, order_id), as_json)
+        tell(reading.show(session, Order, order_id), as_json)
 
 
 @command.command()
@@ -105,7 +111,7 @@ def reject(order_id: int, reason: str, as_json: bool) -> None:
     """Refuse a waiting order."""
     with staff_session() as session:
         orders.reject(session, order_id, reason, datetime.now(UTC))
-        _tell(reading.show(session, Order, order_id), as_json)
+        tell(reading.show(session, Order, order_id), as_json)
 
 
 @command.command()
@@ -115,10 +121,11 @@ def cancel(order_id: int, as_json: bool) -> None:
     """Take back a waiting order."""
     with staff_session() as session:
         orders.cancel(session, order_id, datetime.now(UTC))
-        _tell(reading.show(session, Order, order_id), as_json)
+        tell(reading.show(session, Order, order_id), as_json)
 
 
-def _tell(order: dict[str, Any], as_json: bool) -> None:
+def tell(order: dict[str, Any], as_json: bool) -> None:
+    """One order in a line, and how to follow it."""
     if as_json:
         print_json(order)
         return

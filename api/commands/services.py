@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
@@ -33,6 +34,11 @@ def list_(member: str | None, limit: int, after: int | None, everything: bool, a
     """The living services, newest first."""
     with staff_session() as session:
         rows, _ = reading.page(session, Service, after=after, limit=limit, member=member, living=not everything)
+    print_services(rows, as_json)
+
+
+def print_services(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Services as a table."""
     print_rows(
         rows,
         [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État"), ("address", "Adresse"),
@@ -50,6 +56,11 @@ def show(service_id: int, as_json: bool) -> None:
     with staff_session() as session:
         service = reading.show(session, Service, service_id)
         events = reading.events(session, service_id)
+    tell(service, events, as_json)
+
+
+def tell(service: dict[str, Any], events: list[dict[str, Any]], as_json: bool) -> None:
+    """One service and what happened to it."""
     if as_json:
         print_json({**service, "ref": str(service["ref"]), "events": events})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,9 +41,15 @@ def show_(month: str, member: str, as_json: bool) -> None:
     """One member's statement, line by line."""
     with staff_session() as session:
         [document] = statements.documents(session, periods.find(session, month), member)
+    tell(document, as_json)
+
+
+def tell(document: dict[str, Any], as_json: bool) -> None:
+    """One statement, line by line."""
     if as_json:
         print_json(document)
         return
+    month = document["period"]
     mention = exports.mention(document)
     click.echo(f"{document['member']['name']} — {month}" + (f" — {mention}" if mention else ""))
     rows = [

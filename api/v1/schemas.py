@@ -57,7 +57,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
 # format(…, "f"): never "0E-8"
 Amount = Annotated[
     Decimal,
-    PlainSerializer(lambda value: format(value, "f"), return_type=str),
+    PlainSerializer(lambda value: format(value, "f"), return_type=str, when_used="json"),
     Told({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["10.95"]}),
 ]
 OrderState = Annotated[str, one_of(*ORDER_STATES), words(ORDER_STATES)]

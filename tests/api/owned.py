@@ -23,9 +23,10 @@ from orchestrator.tables import Flow, Service, Snapshot
 from tenants import orders
 from tenants.tables import Offer, Period, Price, Statement, StatementLine
 from tenants.tables_administration import Announcement, MemberChange, PriceDraft
-from tenants.tables_approvals import PolicyVersion
+from tenants.tables_approvals import Deputy, PolicyVersion
 from tenants.tables_identity import Account, SignedIn, Token
 from tenants.tables_notices import Delivery, Endpoint
+from tenants.tables_notices import Attempt, Delivery, Endpoint
 from tests.api.people import Person, invite
 from tests.tenants.ordering import NOW, wish
 
@@ -190,6 +191,36 @@ def _delivery(session: Session, member_id: int) -> int:
                                   body="{}", due_at=NOW, queued_at=NOW))  # fmt: skip
 
 
+def _deputy(session: Session, member_id: int) -> int:
+    pair = [_stranger(session, member_id) for _ in range(2)]
+    return _add(session, Deputy(account_id=pair[0], deputy_id=pair[1], role="approver", member_id=member_id,
+                                during=Range(NOW, None), made_by="t"))  # fmt: skip
+
+
+def _offer_slug(world: World, slug: str, asking: Person | None) -> str:
+    foreign = slug == "orgelune" and asking is not None and asking.member_id is not None
+    return "nothing" if foreign else "vm-small"
+
+
+def _endpoint(session: Session, member_id: int) -> int:
+    return _add(session, Endpoint(member_id=member_id, label="Supervision", url="https://example.net/clocher",
+                                  events=["order.placed"], secret=b"s", made_by="t", made_at=NOW))  # fmt: skip
+
+
+def _delivery(session: Session, member_id: int) -> int:
+    """One that failed after a try, of an endpoint of its own."""
+    state = {"event": "order.placed", "body": "{}", "state": "failed", "due_at": NOW, "queued_at": NOW, "ended_at": NOW}
+    delivery_id = _add(session, Delivery(endpoint_id=_endpoint(session, member_id), member_id=member_id, **state))
+    _add(session, Attempt(delivery_id=delivery_id, member_id=member_id, at=NOW, milliseconds=12, status=500, answer="x"))
+    return delivery_id
+
+
+def _deputy(session: Session, member_id: int) -> int:
+    people = [_stranger(session, member_id) for _ in range(2)]
+    return _add(session, Deputy(account_id=people[0], deputy_id=people[1], role="approver", member_id=member_id,
+                                during=Range(NOW, None), made_by="t"))  # fmt: skip
+
+
 IDS: dict[str, Find] = {
     "service_id": lambda world, slug, asking: world.once("service", slug, _service),
     "flow_id": lambda world, slug, asking: world.once(
@@ -208,6 +239,8 @@ IDS |= {
     ),
     "endpoint_id": lambda world, slug, asking: world.row(slug, _endpoint),
     "delivery_id": lambda world, slug, asking: world.row(slug, _delivery),
+    "deputy_row_id": lambda world, slug, asking: world.row(slug, _deputy),
+    "offer_slug": _offer_slug,
     "member_slug": lambda world, slug, asking: slug,
     "month": lambda world, slug, asking: (world.once("statement", slug, _statement), "2026-10")[1],
     "change_id": lambda world, slug, asking: world.once("change", slug, _change),
@@ -218,6 +251,12 @@ IDS |= {
     "position": lambda world, slug, asking: world.once(
         "line", slug, lambda session, member: _line(session, member, world.once("statement", slug, _statement))
     ),
+}
+
+IDS |= {
+    "endpoint_id": lambda world, slug, asking: world.row(slug, _endpoint),
+    "delivery_id": lambda world, slug, asking: world.row(slug, _delivery),
+    "deputy_row_id": lambda world, slug, asking: world.row(slug, _deputy),
 }
 
 # Routes to what is one person's own: nobody else reaches it, not even the territory.

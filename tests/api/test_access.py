@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from api import access
 from orchestrator.database import territory_session
 from tenants import roles
 from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
-from tests.api.owned import IDS, NOTHING, PERSONAL, SENT, World
+from tests.api.owned import IDS, NOTHING, NUMBERS, PERSONAL, SENT, World
 from tests.api.people import Person, csrf, invite
 from tests.tenants.ordering import member, seed
 
@@ -77,8 +78,9 @@ def ask(world: World, people: dict[str, Person], one: Try) -> TestResponse:
     sent: dict[str, Any] = {**SENT.get(one.rule.endpoint, {})}
     client = world.app.test_client()
     if person and one.is_api:
-        bearer = world.token(person)
-        sent["headers"] = {"Authorization": f"Bearer {bearer}", **sent.get("headers", {})}
+        sent = {**examples(world.app).get(one.rule.endpoint, {}), **sent}
+        key = {"Idempotency-Key": f"key {next(NUMBERS)}"} if one.method == "POST" else {}
+        sent["headers"] = {"Authorization": f"Bearer {world.token(person)}", **key, **sent.get("headers", {})}
     elif person:
         # What is posted may end the session: then each request has one of its own.
         client = person.client() if one.method != "GET" else world.browser(person)
@@ -89,6 +91,15 @@ def ask(world: World, people: dict[str, Person], one: Try) -> TestResponse:
             kept["csrf"] = "word"
         sent["data"] = {"csrf": "word", **sent.get("data", {})}
     return client.open(path(world, one, person), method=one.method, buffered=True, **sent)
+
+
+@cache
+def examples(app: APIFlask) -> dict[str, dict[str, Any]]:
+    """By view of the API, the body that its documentation gives as an example."""
+    operations = [one for methods in app.spec["paths"].values() for one in methods.values() if "requestBody" in one]
+    bodies = {one["operationId"]: next(iter(one["requestBody"]["content"].values())) for one in operations}
+    views = [name for name in app.view_functions if name.replace(".", "_") in bodies]
+    return {name: {"json": bodies[name.replace(".", "_")]["example"]} for name in views}
 
 
 def path(world: World, one: Try, person: Person | None) -> str:

@@ -99,11 +99,10 @@ def run(schema: Any) -> tuple[list[str], Counter[str]]:
         if isinstance(event, NonFatalError):
             found[event.label, "error"] = f"{event.label}: {event.value}"
         if isinstance(event, ScenarioFinished):
-            asked[event.recorder.label] += len(event.recorder.interactions)
-            for checks in event.recorder.checks.values():
-                for check in checks:
-                    if check.failure_info is not None:
-                        told = check.failure_info.failure
-                        line = f"{event.recorder.label}: {told.title}\n{told.message[:600]}\n{check.failure_info.code_sample}"
-                        found.setdefault((event.recorder.label, type(told).__name__), line)
+            label = event.recorder.label
+            asked[label] += len(event.recorder.interactions)
+            checks = [check for checks in event.recorder.checks.values() for check in checks]
+            for failed in (check.failure_info for check in checks if check.failure_info is not None):
+                line = f"{label}: {failed.failure.title}\n{failed.failure.message[:600]}\n{failed.code_sample}"
+                found.setdefault((label, type(failed.failure).__name__), line)
     return list(found.values()), asked

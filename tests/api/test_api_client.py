@@ -1,0 +1,89 @@
+"""The command line against another installation, by its API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from api.client import Client, connect
+from orchestrator.database import territory_session
+from orchestrator.errors import ClocherError, Conflict, InvalidInput
+from orchestrator.tables import Flow, FlowStep, Service
+from tests.api.conftest import Caller, Run, told
+from tests.tenants.ordering import KEY, NOW
+
+
+@pytest.fixture
+def far(run: Run, portal: str, brevaux: Caller, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `clocher --url …` with the token of brevaux."""
+    assert brevaux.secret
+    monkeypatch.setenv("CLOCHER_TOKEN", brevaux.secret)
+    return lambda *words, **more: run("--url", portal, *words, **more)
+
+
+def test_a_life_by_another_installations_api(far: Run, owner: sa.Engine) -> None:
+    place = ("orders", "place", "vm-small", "--name", "web", "--ssh-key", KEY, "--request-key", "one", "--json")
+    order = told(far(*place))
+    assert (order["member"], order["state"], order["monthly"]) == ("brevaux", "approved", "10.95")
+    assert told(far(*place)) == order
+    assert "10,95" in far("orders", "show", str(order["id"])).stdout
+    assert "brevaux" in far("orders", "list").stdout
+    with territory_session(owner, "worker") as session:
+        flow = session.get_one(Flow, order["flow_id"])
+        session.add(FlowStep(flow_id=flow.id, member_id=flow.member_id, name="server", state="done", ended_at=NOW))
+        flow.state, flow.ended_at = "done", NOW
+        session.execute(sa.update(Service).values(state="active"))
+    watched = far("flows", "watch", str(order["flow_id"]))
+    assert (watched.exit_code, "server : done" in watched.stdout) == (0, True)
+    assert told(far("services", "list", "--json"))[0]["state"] == "active"
+    assert told(far("services", "show", str(order["service_id"]), "--json"))["events"] == []
+    assert told(far("services", "stop", str(order["service_id"]), "--json"))["kind"] == "stop_server"
+    refused = far("services", "start", str(order["service_id"]), "--json")
+    assert (refused.exit_code, json.loads(refused.stderr)["error"]["code"]) == (3, "flow_running")
+    assert "vm-small" in far("catalogue", "list").stdout
+    assert told(far("flows", "list", "--json"))[0]["kind"] == "stop_server"
+    assert told(far("statements", "list", "--json")) == []
+
+
+def test_what_works_here_only(far: Run) -> None:
+    refused = far("members", "list")
+    assert (refused.exit_code, "by --url" in refused.output) == (2, True)
+
+
+def test_the_token_is_the_readers_alone(
+    run: Run, portal: str, brevaux: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "token"
+    monkeypatch.setenv("CLOCHER_URL", portal)
+    monkeypatch.setenv("CLOCHER_TOKEN_FILE", str(path))
+    assert "token_missing" in run("orders", "list").output
+    path.write_text(f"{brevaux.secret}\n")
+    path.chmod(0o640)
+    assert "token_readable" in run("orders", "list").output
+    path.chmod(0o600)
+    assert told(run("orders", "list", "--json")) == []
+
+
+def test_a_token_does_not_leave_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOCHER_TOKEN", "clo_x")
+    for address in ("http://cloud.example", "ftp://127.0.0.1", "http://127.0.0.1.example"):
+        with pytest.raises(InvalidInput, match="clair"):
+            connect(address)
+    assert connect("https://cloud.example/").url == "https://cloud.example"
+
+
+def test_refusals_keep_their_facts(portal: str, brevaux: Caller) -> None:
+    assert brevaux.secret
+    here = Client(portal, brevaux.secret)
+    body: dict[str, Any] = {"offer": "vm-small", "parameters": {"name": "web", "ssh_keys": [KEY]}}
+    here.call("POST", "/orders", body, request_key="one")
+    with pytest.raises(Conflict) as taken:
+        here.call("POST", "/orders", body, request_key="two")
+    assert taken.value.code == "name_taken"
+    with pytest.raises(ClocherError) as gone:
+        Client("http://127.0.0.1:1", "x").call("GET", "/me")
+    assert (gone.value.code, gone.value.exit_status) == ("portal_unavailable", 75)
