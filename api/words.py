@@ -120,6 +120,7 @@ ACTIONS = {
     "approval.grant": N_("Étape validée"),
     "approval.remind": N_("Rappel envoyé"),
     "approval.take_back": N_("Décision reprise"),
+    "console.ask": N_("Console lue"),
     "cloud.swept": N_("Reste retiré du nuage"),
     "flow.cancel": N_("Annulation demandée"),
     "flow.hold": N_("Opération confiée à quelqu’un"),

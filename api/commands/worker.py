@@ -8,12 +8,13 @@ from api import telling
 from orchestrator import log, worker
 from orchestrator.settings import load
 from orchestrator.worker import Duty
-from tenants import capacity, costs_days, deletions, members_working, request_answers, schedules, trail
+from tenants import capacity, consoles, costs_days, deletions, members_working, request_answers, schedules, trail
 
 # What the rooms above the orchestrator do again and again; each acts on the worker's engine, in its own thread.
 DUTIES: tuple[Duty, ...] = (
     Duty("member_changes", 1, members_working.work),
     Duty("capacity", 60, capacity.watch),
+    Duty("consoles", 1, consoles.run),
     Duty("deletions", 10, deletions.run),
     Duty("schedules", 10, schedules.run),
     Duty("costs", 120, costs_days.run),

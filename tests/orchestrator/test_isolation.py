@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 import orchestrator.tables as o
 import tenants.tables as t
 import tenants.tables_administration as a
+import tenants.tables_consoles as n
 import tenants.tables_costs as c
-import tenants.tables_schedules as h
 import tenants.tables_identity as i
+import tenants.tables_schedules as h
 from orchestrator.database import ROLES, Base, door_session, member_session, territory_session
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
@@ -57,6 +58,7 @@ def two(owner: sa.Engine) -> None:
             account = i.Account(email=f"a{number}@m.fr", name="A", state="active")
             session.add_all([flow, resource, statement, account])
             session.add(o.Snapshot(member_id=number, service_id=service.id, name="s", requested_by="t"))
+            session.add(n.ConsoleReading(member_id=number, service_id=service.id, asked_by="t", asked_at=START))
             session.flush()
             sizes = {"servers": 1, "vcpus": 1, "ram_mib": 1, "volumes": 1, "disk_gib": 1, "public_addresses": 1}
             session.add_all(
