@@ -74,6 +74,8 @@ MENU = (
 # The menu under one's own name.
 OWN = (
     Entry("/account", N_("Mon compte")),
+    Entry("/account/notices", N_("Mes courriels")),
+    Entry("/people/deputies", N_("Suppléances"), "order.decide"),
     Entry("/tokens", N_("Jetons d’accès"), "token.own"),
     Entry("/webhooks", N_("Webhooks"), "webhook.manage"),
     Entry("/register", N_("Registre des traitements"), "register.read"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from api.look import Look
@@ -11,7 +11,7 @@ from api.mail import renderer
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
 from orchestrator.worker import Duty
-from tenants import approvals, budget_watch, mails, notices, outside, postman, sealing, webhooks_sending
+from tenants import approvals, budget_watch, mails, notices, outside, postman, sealing, webhooks, webhooks_sending
 
 SEAL = "webhook secrets"
 
@@ -56,10 +56,11 @@ def send_webhooks(runtime: Runtime) -> None:
 
 
 def watch(runtime: Runtime) -> None:
-    """What time itself does: orders expire, reminders come due, budgets fill, old mails go."""
+    """What time itself does: orders expire, reminders come due, budgets fill, old mails and deliveries go."""
     acts: tuple[Callable[..., int], ...] = (approvals.expire, approvals.remind, budget_watch.watch, mails.forget)
     for act in acts:
         act(runtime.engine, actor(runtime), now())
+    webhooks.forget(runtime.engine, actor(runtime), timedelta(days=runtime.settings.webhook_log_days), now())
 
 
 DUTIES = (

@@ -99,6 +99,15 @@ WEBHOOK_EVENTS = {
 }
 ENDPOINTS = {"active": N_("actif"), "disabled": N_("désactivé"), "removed": N_("retiré")}
 DELIVERIES = {"queued": N_("à envoyer"), "sent": N_("reçu"), "failed": N_("non reçu")}
+# What kept a webhook from being sent; the codes are those of tenants/outside.py.
+WEBHOOK_ERRORS = {
+    "no_answer": N_("personne ne répond"),
+    "address_unknown": N_("nom inconnu"),
+    "address_refused": N_("adresse refusée"),
+    "https_needed": N_("adresse sans https"),
+    "invalid_url": N_("adresse non valable"),
+    "secret_unreadable": N_("secret illisible"),
+}
 LINES = {"usage": N_("Consommations"), "share": N_("Part des coûts communs")}
 WEEKDAYS = {
     "1": N_("lundi"),
@@ -122,6 +131,7 @@ TABLES = {
     "snapshot": SNAPSHOTS,
     "act": ACTS,
     "webhook_event": WEBHOOK_EVENTS,
+    "webhook_error": WEBHOOK_ERRORS,
     "endpoint": ENDPOINTS,
     "delivery": DELIVERIES,
     "line": LINES,

@@ -45,10 +45,11 @@ class Rules:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the status, and the first bytes as text."""
+    """What came back: the status, the first bytes as text, and what `Retry-After` says, if it is there."""
 
     status: int
     start: str
+    retry_after: str | None = None
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -158,7 +159,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], rules: Rules, *, fin
         start = answer.read(ANSWER)
         if connection.was_cut:  # what was read until then can look whole
             raise TimeoutError
-        return Answer(answer.status, start.decode("utf-8", "replace").replace("\0", "\ufffd"))
+        text = start.decode("utf-8", "replace").replace("\0", "\ufffd")
+        return Answer(answer.status, text, answer.getheader("Retry-After"))
     except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
         # ValueError, AttributeError: what http.client says when the watch took its socket away.
         told = "too slow" if connection.was_cut else f"{type(error).__name__}: {error}"

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
+from orchestrator.database import territory_session
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
 from tenants import outside
 from tenants.approvers import Caller
@@ -32,6 +33,8 @@ EVENTS = (
 )  # fmt: skip
 BOTH_SIGN = timedelta(hours=24)  # after a rotation
 MOST = 20  # endpoints of one house
+FORGOTTEN_AT_ONCE = 1000  # deliveries of one transaction
+ASKED = "asked"  # why an endpoint is disabled, when somebody wanted it
 
 
 def add(
@@ -113,8 +116,10 @@ def enable(session: Session, endpoint_id: int) -> Endpoint:
 
 
 def disable(session: Session, endpoint: Endpoint, at: datetime, why: str) -> None:
-    """Tell an endpoint nothing more; what waits for it has failed."""
+    """Tell an endpoint nothing more; what waits for it has failed. why: asked, gone or failing."""
     endpoint.state = "disabled"
+    if why == ASKED:
+        endpoint.failing_since = None  # so that it is not said to have failed
     session.flush()
     _give_up(session, endpoint.id, at)
     _record(session, "webhook.disable", endpoint, why=why, account=endpoint.account_id)
@@ -219,10 +224,16 @@ def _replay(session: Session, endpoint: Endpoint, which: sa.ColumnElement[bool],
 
 
 def deliveries(
-    session: Session, endpoint_id: int, *, after: int | None = None, limit: int = 50
-) -> tuple[list[dict[str, Any]], int | None]:
-    """What was sent to an endpoint, newest first, each with its `tries`, and what to give as `after` for the rest."""
+    session: Session, endpoint_id: int, *, after: int | None = None, limit: int = 50, state: str | None = None,
+    event: str | None = None,
+) -> tuple[list[dict[str, Any]], int | None]:  # fmt: skip
+    """What was sent to an endpoint, newest first, each with its `tries`, and what to give as `after` for the rest.
+
+    state, event: only those.
+    """
     query = sa.select(Delivery).where(Delivery.endpoint_id == endpoint_id).order_by(Delivery.id.desc()).limit(limit + 1)
+    for column, wanted in ((Delivery.state, state), (Delivery.event, event)):
+        query = query if wanted is None else query.where(column == wanted)
     rows = list(session.scalars(query if after is None else query.where(Delivery.id < after)))
     shown = rows[:limit]
     tries: dict[int, list[Attempt]] = {}
@@ -233,3 +244,13 @@ def deliveries(
     columns = ("id", "ref", "event", "body", "state", "attempts", "due_at", "queued_at", "ended_at")
     found = [{**{name: getattr(row, name) for name in columns}, "tries": tries.get(row.id, [])} for row in shown]
     return found, shown[-1].id if len(rows) > limit else None
+
+
+def forget(engine: sa.Engine, actor: str, keep: timedelta, at: datetime) -> int:
+    """Delete from the log what ended longer ago than `keep`, with its tries; how many deliveries."""
+    with territory_session(engine, actor) as session:
+        old = sa.select(Delivery.id).where(Delivery.ended_at < at - keep).with_for_update(skip_locked=True)
+        ids = session.scalars(old.order_by(Delivery.id).limit(FORGOTTEN_AT_ONCE)).all()
+        session.execute(sa.delete(Attempt).where(Attempt.delivery_id.in_(ids)))
+        session.execute(sa.delete(Delivery).where(Delivery.id.in_(ids)))
+        return len(ids)

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import sqlalchemy as sa
 import structlog
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
 PATIENCE = timedelta(days=5)  # an endpoint that failed for so long is disabled
 AT_ONCE, PER_ENDPOINT = 8, 4  # threads; deliveries that one endpoint has under way, so that a slow one stops no other
+LONGEST_WAIT = timedelta(days=1)  # what `Retry-After` may ask for; our own pace holds where it is slower
 GONE = 410
 
 
@@ -155,10 +157,22 @@ def _fail(session: Session, delivery: Delivery, endpoint: Endpoint, outcome: Out
     if delivery.attempts > len(RETRIES):
         delivery.state, delivery.ended_at = "failed", at
     else:
-        delivery.due_at = at + RETRIES[delivery.attempts - 1]
+        delivery.due_at = max(at + RETRIES[delivery.attempts - 1], _asked(outcome))
     endpoint.failing_since = endpoint.failing_since or at
     session.flush()
     gone = outcome.answer is not None and outcome.answer.status == GONE
     if endpoint.state == "active" and (gone or at - endpoint.failing_since >= PATIENCE):
         log.warning("webhook disabled", endpoint=endpoint.id, gone=gone)
         webhooks.disable(session, endpoint, at, "gone" if gone else "failing")
+
+
+def _asked(outcome: Outcome) -> datetime:
+    """When the receiver wants the next try (RFC 9110, 10.2.3: seconds, or a date), a day from now at the latest."""
+    text, at = (outcome.answer.retry_after or "" if outcome.answer else "").strip(), outcome.at
+    if text.isascii() and text.isdigit():
+        return at + min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
+    try:
+        wanted = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return at
+    return min(wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC), at + LONGEST_WAIT)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apiflask import APIBlueprint
 from flask import flash, g, redirect, render_template, request, url_for
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 from werkzeug.wrappers import Response
 
 from api import auth
 from api.forms import Form
 from api.telling import SEAL
-from orchestrator.errors import ClocherError, Conflict
+from orchestrator.errors import ClocherError, Conflict, InvalidInput
 from tenants import outside, sealing, webhooks
+from tenants.tables_notices import DELIVERY_STATES
 
 blueprint = APIBlueprint("webhook_pages", __name__, enable_openapi=False, url_prefix="/webhooks")
 FIELDS = {"invalid_label": "label", "invalid_url": "url", "address_refused": "url", "https_needed": "url"}
+LOCAL = "%Y-%m-%dT%H:%M"  # what a browser's field of date and time holds
 
 
 def _rules() -> outside.Rules:
@@ -61,19 +65,31 @@ def one(endpoint_id: int) -> str:
     return _one(endpoint_id, Form())
 
 
-def _one(endpoint_id: int, form: Form, secret: str | None = None) -> str:
-    after = request.args.get("after", type=int)
+def _one(endpoint_id: int, form: Form, secret: str | None = None, replaying: Form | None = None) -> str:
+    after, asked = request.args.get("after", type=int), Form.asked()
+    chosen = {name: value for name in ("state", "event") if (value := asked.values.get(name))}
     with auth.scope() as session:
         endpoint = webhooks.find(session, endpoint_id)
-        rows, following = webhooks.deliveries(session, endpoint.id, after=after)
+        rows, following = webhooks.deliveries(session, endpoint.id, after=after, **chosen)
         values: dict[str, Any] = {"label": endpoint.label, "url": endpoint.url}
         values |= {f"event-{name}": "1" for name in endpoint.events}
-        shown = {"endpoint": endpoint, "rows": rows, "secret": secret, "events": webhooks.EVENTS, "now": auth.now()}
-        shown["form"] = form if form.values else Form(values)
+        shown: dict[str, Any] = {"endpoint": endpoint, "rows": rows, "secret": secret, "events": webhooks.EVENTS}
+        shown |= {"form": form if form.values else Form(values), "asked": asked, "chosen": chosen, "now": auth.now()}
+        shown |= {"states": DELIVERY_STATES, "test": webhooks.TEST, "replaying": replaying or Form(_yesterday())}
+        shown |= {"kept": auth.settings().webhook_log_days}
         return render_template(
-            "webhooks/one.html", **shown, first=url_for(".one", endpoint_id=endpoint_id) if after else None,
-            next=url_for(".one", endpoint_id=endpoint_id, after=following) if following else None,
+            "webhooks/one.html", **shown, first=_address(endpoint_id, **chosen) if after else None,
+            next=_address(endpoint_id, **chosen, after=following) if following else None,
         )  # fmt: skip
+
+
+def _address(endpoint_id: int, **asked: Any) -> str:
+    return url_for(".one", endpoint_id=endpoint_id, **asked)
+
+
+def _yesterday() -> dict[str, str]:
+    at = auth.now().astimezone(ZoneInfo(auth.settings().timezone)) - timedelta(days=1)
+    return {"since": at.strftime(LOCAL)}
 
 
 @blueprint.post("/<int:endpoint_id>")
@@ -109,6 +125,15 @@ def enable(endpoint_id: int) -> Response:
     return redirect(url_for(".one", endpoint_id=endpoint_id))
 
 
+@blueprint.post("/<int:endpoint_id>/disable")
+def disable(endpoint_id: int) -> Response:
+    """Tell it nothing more until it is enabled again."""
+    with auth.scope() as session:
+        webhooks.disable(session, webhooks.find(session, endpoint_id), auth.now(), webhooks.ASKED)
+    flash(gettext("Le webhook est désactivé : plus rien ne lui est envoyé."), "success")
+    return redirect(url_for(".one", endpoint_id=endpoint_id))
+
+
 @blueprint.post("/<int:endpoint_id>/test")
 def test(endpoint_id: int) -> Response:
     """Send an event that says nothing."""
@@ -119,6 +144,32 @@ def test(endpoint_id: int) -> Response:
 def replay(delivery_id: int) -> Response:
     """Send a delivery again."""
     return _send(None, lambda session: webhooks.replay(session, delivery_id, auth.now()))
+
+
+@blueprint.post("/<int:endpoint_id>/replay")
+def replay_since(endpoint_id: int) -> Response | tuple[str, int]:
+    """Send again what failed since an instant, or all of it."""
+    sent_too = bool(request.form.get("sent_too"))
+    try:
+        with auth.scope() as session:
+            webhooks.find(session, endpoint_id)
+            count = webhooks.replay_since(session, endpoint_id, _since(), auth.now(), sent_too=sent_too)
+    except ClocherError as error:
+        if error.status == 404:
+            raise
+        only = "since" if isinstance(error, InvalidInput) else ""
+        return _one(endpoint_id, Form(), replaying=Form.sent().refused(error, only)), error.status
+    flash(ngettext("%(num)d envoi repart.", "%(num)d envois repartent.", count), "success")
+    return redirect(url_for(".one", endpoint_id=endpoint_id))
+
+
+def _since() -> datetime:
+    """The instant that the form holds, as clocks show it here."""
+    zone = ZoneInfo(auth.settings().timezone)
+    try:
+        return datetime.strptime(request.form.get("since", ""), LOCAL).replace(tzinfo=zone)
+    except ValueError as error:
+        raise InvalidInput("invalid_instant", "Il faut un jour et une heure.", "Donnez-les.") from error
 
 
 def _send(endpoint_id: int | None, act: Any) -> Response:
