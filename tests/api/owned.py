@@ -26,7 +26,6 @@ from tenants.tables_administration import Announcement, MemberChange, PriceDraft
 from tenants.tables_approvals import Deputy, PolicyVersion
 from tenants.tables_identity import Account, SignedIn, Token
 from tenants.tables_notices import Delivery, Endpoint
-from tenants.tables_notices import Attempt, Delivery, Endpoint
 from tests.api.people import Person, invite
 from tests.tenants.ordering import NOW, wish
 
@@ -202,25 +201,6 @@ def _offer_slug(world: World, slug: str, asking: Person | None) -> str:
     return "nothing" if foreign else "vm-small"
 
 
-def _endpoint(session: Session, member_id: int) -> int:
-    return _add(session, Endpoint(member_id=member_id, label="Supervision", url="https://example.net/clocher",
-                                  events=["order.placed"], secret=b"s", made_by="t", made_at=NOW))  # fmt: skip
-
-
-def _delivery(session: Session, member_id: int) -> int:
-    """One that failed after a try, of an endpoint of its own."""
-    state = {"event": "order.placed", "body": "{}", "state": "failed", "due_at": NOW, "queued_at": NOW, "ended_at": NOW}
-    delivery_id = _add(session, Delivery(endpoint_id=_endpoint(session, member_id), member_id=member_id, **state))
-    _add(session, Attempt(delivery_id=delivery_id, member_id=member_id, at=NOW, milliseconds=12, status=500, answer="x"))
-    return delivery_id
-
-
-def _deputy(session: Session, member_id: int) -> int:
-    people = [_stranger(session, member_id) for _ in range(2)]
-    return _add(session, Deputy(account_id=people[0], deputy_id=people[1], role="approver", member_id=member_id,
-                                during=Range(NOW, None), made_by="t"))  # fmt: skip
-
-
 IDS: dict[str, Find] = {
     "service_id": lambda world, slug, asking: world.once("service", slug, _service),
     "flow_id": lambda world, slug, asking: world.once(
@@ -251,12 +231,6 @@ IDS |= {
     "position": lambda world, slug, asking: world.once(
         "line", slug, lambda session, member: _line(session, member, world.once("statement", slug, _statement))
     ),
-}
-
-IDS |= {
-    "endpoint_id": lambda world, slug, asking: world.row(slug, _endpoint),
-    "delivery_id": lambda world, slug, asking: world.row(slug, _delivery),
-    "deputy_row_id": lambda world, slug, asking: world.row(slug, _deputy),
 }
 
 # Routes to what is one person's own: nobody else reaches it, not even the territory.
