@@ -53,7 +53,7 @@ class Nouns(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        if ctx.params.get("url"):
+        if ctx is not None and ctx.params.get("url"):
             if cmd_name not in REMOTE:
                 raise click.UsageError(f"{cmd_name} works here only; by --url: {', '.join(REMOTE)}.", ctx)
             far: click.Command = importlib.import_module(f"api.commands.remote.{cmd_name}").command

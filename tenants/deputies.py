@@ -29,7 +29,7 @@ def appoint(
     """
     house = who.member_id
     if who.account_id != account_id and who.roles.isdisjoint({"approver", "dsi_admin"}):
-        raise Forbidden("role_missing", "Vous ne pouvez désigner que votre propre suppléant.", "Adressez-vous à lui.")
+        raise Forbidden("not_yours", "Vous ne pouvez désigner que votre propre suppléant.", "Adressez-vous à lui.")
     if ends is not None and ends <= begins:
         raise InvalidInput("invalid_period", "La fin doit suivre le début.", "Corrigez les dates.")
     held = _roles(session, account_id, house)
@@ -69,7 +69,7 @@ def end(session: Session, who: Caller, deputy_row_id: int, at: datetime) -> None
     if found is None or found.member_id != who.member_id:
         raise NotFound("not_found", "Cette suppléance n’existe pas, ou n’est pas d’ici.", "Revenez à la liste.")
     if who.account_id not in (found.account_id, found.deputy_id) and who.roles.isdisjoint({"approver", "dsi_admin"}):
-        raise Forbidden("role_missing", "Cette suppléance n’est pas la vôtre.", "Adressez-vous aux intéressés.")
+        raise Forbidden("not_yours", "Cette suppléance n’est pas la vôtre.", "Adressez-vous aux intéressés.")
     begins, ends = found.during.lower, found.during.upper
     assert begins
     if ends is not None and ends <= at:

@@ -35,6 +35,8 @@ def _settings(state: Path, url: sa.URL) -> Settings:
         password_memory_kib=64,  # the tests are not there to be hard to guess
         password_passes=1,
         password_lanes=1,
+        api_requests_per_minute=1_000_000,
+        api_changes_per_minute=1_000_000,
         _env_file=None,
     )
 

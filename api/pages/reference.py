@@ -139,7 +139,7 @@ def _answer(status: str, answer: Any, document: Any) -> dict[str, Any]:
     if "$ref" in answer:
         found = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
     content = found.get("content", {})
-    schema = next((media["schema"] for media in content.values()), {})
+    schema: Any = next((media["schema"] for media in content.values()), {})
     return {"status": status, "text": found["description"], "form": ", ".join(content), "ref": reference(schema)}
 
 

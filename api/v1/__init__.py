@@ -30,6 +30,6 @@ from api.v1.frame import install
 NOUNS = (me, catalogue, orders, services, changes, snapshots, flows, costs, statements, people, tokens, deputies,
          webhooks, members, capacity, offers, policy, prices, periods, announcements, audit, member_changes,
          files)  # fmt: skip
-BLUEPRINTS = tuple(noun.blueprint for noun in NOUNS)
+BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]

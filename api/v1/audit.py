@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 from api import auth
 from api.v1 import frame
 from api.v1.schemas import ListOf
-from api.v1.schemas_admin import AuditQuery, EntryOut, RetentionIn, RetentionOut, VerifiedOut
+from api.v1.schemas_trail import AuditQuery, EntryOut, RetentionIn, RetentionOut, VerifiedOut
 from orchestrator import audit
 from tenants import trail
 

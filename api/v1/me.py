@@ -19,12 +19,18 @@ blueprint = APIBlueprint("me", __name__, url_prefix="/api/v1/me", tag="Me")
 @blueprint.output(MeOut)
 def show() -> dict[str, Any]:
     """Who asks: the house, the roles, and what they may with this token."""
+    caller = frame.caller()
+    return {
+        "name": caller.name,
+        "member": _house(caller),
+        "roles": sorted(caller.roles),
+        "scopes": [name for name in SCOPES if caller.scopes is None or name in caller.scopes],
+        "acts": sorted(act for act in roles.acts() if caller.may(act)),
+    }
+
+
+def _house(caller: auth.Caller) -> str | None:
+    if caller.member_id is None or not caller.roles:
+        return None
     with auth.scope() as session:
-        caller = frame.caller()
-        return {
-            "name": caller.name,
-            "member": slugs.of(session, [caller.member_id]).get(caller.member_id or 0),
-            "roles": sorted(caller.roles),
-            "scopes": [name for name in SCOPES if caller.scopes is None or name in caller.scopes],
-            "acts": sorted(act for act in roles.acts() if caller.may(act)),
-        }
+        return slugs.of(session, [caller.member_id])[caller.member_id]

@@ -18,8 +18,8 @@ from api.v1.schemas_admin import (
     MemberIn,
     MemberOut,
     MemberQuery,
-    RegisterOut,
 )
+from api.v1.schemas_trail import RegisterOut
 from orchestrator.errors import InvalidInput
 from tenants import members_changes, members_form, members_list, register
 

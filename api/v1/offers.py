@@ -14,7 +14,6 @@ from tenants import catalogue_versions
 from tenants.tables import Offer
 
 blueprint = APIBlueprint("offers", __name__, url_prefix="/api/v1/offers", tag="Catalogue")
-blueprint.before_request(frame.refuse_members)
 ONE = "/<int:offer_id>"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIBlueprint
+from sqlalchemy.orm import Session
 
 from api import auth
 from api.v1 import frame
@@ -32,7 +33,6 @@ def show() -> dict[str, Any]:
 @blueprint.output(ListOf[PolicyVersionOut])
 def list_versions(query_data: Cut) -> dict[str, Any]:
     """Every version, newest first; none as long as the file is in force."""
-    frame.refuse_members()
     with auth.scope() as session:
         return frame.cut(policy.listed(session), query_data, lambda row: row.version)
 
@@ -43,10 +43,15 @@ def show_version(version: int) -> dict[str, Any]:
     """One version, and what it would have asked of the latest orders."""
     with auth.scope() as session:
         found = next((row for row in policy.listed(session) if row.version == version), None)
-        if found is None or frame.caller().member_id is not None:
+        if found is None:
             raise NotFound("not_found", "Cette version n’existe pas.", "Revenez à la liste.")
         wanted = policy.Policy.model_validate(found.document)
-        return {**_fields(found), "simulated": frame.plain(policy_simulation.simulate(session, wanted))}
+        return {**_fields(found), "simulated": _simulated(session, wanted)}
+
+
+def _simulated(session: Session, wanted: policy.Policy) -> list[dict[str, Any]]:
+    rows = policy_simulation.simulate(session, wanted)
+    return [frame.plain({**row, "order": row["order"].id}) for row in rows]
 
 
 def _fields(row: PolicyVersion) -> dict[str, Any]:

@@ -207,6 +207,12 @@ class ScheduleOut(Given):
     changed_at: datetime
 
 
+class ScheduleShown(Given):
+    """The schedule of a service; null: it has none."""
+
+    schedule: ScheduleOut | None
+
+
 class HandOverIn(Taken):
     """to: who is on it (by default the caller); note: what they should know."""
 

@@ -125,6 +125,7 @@ def reboot(service_id: int, json_data: RebootIn) -> dict[str, Any]:
 def replace_keys(service_id: int, json_data: KeysIn) -> dict[str, Any]:
     """Let these public keys in, and no others."""
     with auth.scope() as session:
+        reading.find(session, Service, service_id)
         return _queued(session, operations.replace_keys(session, service_id, json_data.keys))
 
 

@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 from api import auth
 from api.v1 import frame
 from api.v1.schemas import Cut, FlowOut, ListOf
-from api.v1.schemas_services import ScheduleIn, ScheduleOut, SnapshotIn, SnapshotMade, SnapshotOut
+from api.v1.schemas_services import ScheduleIn, ScheduleOut, ScheduleShown, SnapshotIn, SnapshotMade, SnapshotOut
 from orchestrator import snapshots
-from orchestrator.errors import NotFound
 from orchestrator.tables import Flow, Service
 from tenants import operations, reading, schedules
 from tenants.tables_schedules import SnapshotSchedule
@@ -74,15 +73,13 @@ def restore(service_id: int, snapshot_id: int) -> dict[str, Any]:
 
 
 @blueprint.get("/snapshot-schedule")
-@blueprint.output(ScheduleOut)
+@blueprint.output(ScheduleShown)
 def show_schedule(service_id: int) -> dict[str, Any]:
-    """When the service is snapshotted by itself."""
+    """When the service is snapshotted by itself; null: never."""
     with auth.scope() as session:
         reading.find(session, Service, service_id)
         schedule = session.get(SnapshotSchedule, service_id)
-        if schedule is None:
-            raise NotFound("not_found", "Ce service n’a pas d’instantanés programmés.", "Programmez-en.")
-        return _shown(schedule)
+        return {"schedule": schedule and _shown(schedule)}
 
 
 def _shown(schedule: SnapshotSchedule) -> dict[str, Any]:
@@ -93,14 +90,14 @@ def _shown(schedule: SnapshotSchedule) -> dict[str, Any]:
 
 @blueprint.put("/snapshot-schedule")
 @blueprint.input(ScheduleIn, location="json")
-@blueprint.output(ScheduleOut)
+@blueprint.output(ScheduleShown)
 def put_schedule(service_id: int, json_data: ScheduleIn) -> dict[str, Any]:
     """Snapshot the service by itself from now on, and keep so many."""
     with auth.scope() as session:
         most = auth.settings().snapshots_per_service
         made = schedules.put(session, service_id, auth.now(), most=most, **json_data.model_dump())
         session.refresh(made)
-        return _shown(made)
+        return {"schedule": _shown(made)}
 
 
 @blueprint.delete("/snapshot-schedule")

@@ -16,13 +16,19 @@ from tenants import tokens
 blueprint = APIBlueprint("tokens", __name__, url_prefix="/api/v1/tokens", tag="Tokens")
 
 
+own = APIBlueprint("own_tokens", __name__, url_prefix="/api/v1/me/tokens", tag="Tokens")
+
+
 @blueprint.get("")
 @blueprint.input(TokenQuery, location="query")
 @blueprint.output(ListOf[TokenOut])
 def list_tokens(query_data: TokenQuery) -> dict[str, Any]:
     """The tokens of the house, newest first, without their secrets; for the territory, of all."""
     with auth.scope() as session:
-        rows = tokens.listed(session)
+        return _page(tokens.listed(session), query_data)
+
+
+def _page(rows: list[dict[str, Any]], query_data: TokenQuery) -> dict[str, Any]:
     now = auth.now()
     rows = [row for row in rows if query_data.member in (None, row["member"])]
     if query_data.living:
@@ -54,10 +60,29 @@ def make(json_data: TokenIn) -> dict[str, Any]:
 @blueprint.delete("/<int:token_id>")
 @blueprint.output({}, status_code=204)
 def revoke(token_id: int) -> str:
-    """End a token at once: one's own; whoever manages people, any of the house."""
+    """End a token of the house at once, a person's or a machine's."""
     with auth.scope() as session:
         tokens.see(session, token_id)
-    own = None if auth.may("people.manage") else frame.caller().account_id or 0
     with auth.door() as opened:
-        tokens.revoke(opened, token_id, auth.now(), account_id=own)
+        tokens.revoke(opened, token_id, auth.now())
+    return ""
+
+
+@own.get("")
+@own.input(TokenQuery, location="query")
+@own.output(ListOf[TokenOut])
+def list_own(query_data: TokenQuery) -> dict[str, Any]:
+    """One's own tokens, newest first, without their secrets; none for a machine."""
+    account_id = frame.caller().account_id
+    with auth.door() as opened:
+        rows = tokens.listed(opened, account_id=account_id) if account_id is not None else []
+    return _page(rows, query_data)
+
+
+@own.delete("/<int:token_id>", endpoint="revoke")
+@own.output({}, status_code=204)
+def revoke_own(token_id: int) -> str:
+    """End one of one's own tokens at once."""
+    with auth.door() as opened:
+        tokens.revoke(opened, token_id, auth.now(), account_id=frame.caller().account_id or 0)
     return ""

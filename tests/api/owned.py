@@ -27,7 +27,7 @@ from tenants.tables_approvals import Deputy, PolicyVersion
 from tenants.tables_identity import Account, SignedIn, Token
 from tenants.tables_notices import Delivery, Endpoint
 from tests.api.people import Person, invite
-from tests.tenants.ordering import NOW, wish
+from tests.tenants.ordering import KEY, NOW, wish
 
 NOTHING = 987_654  # the id of nothing
 NUMBERS = count(1)
@@ -190,10 +190,18 @@ def _delivery(session: Session, member_id: int) -> int:
                                   body="{}", due_at=NOW, queued_at=NOW))  # fmt: skip
 
 
-def _deputy(session: Session, member_id: int) -> int:
-    pair = [_stranger(session, member_id) for _ in range(2)]
-    return _add(session, Deputy(account_id=pair[0], deputy_id=pair[1], role="approver", member_id=member_id,
-                                during=Range(NOW, None), made_by="t"))  # fmt: skip
+def _deputy(world: World, slug: str, asking: Person | None) -> int:
+    """Who stands in for the one who asks, in that person's house; or for a stranger in the other member."""
+    own = asking if asking and slug == "brevaux" else None
+    house = own.member_id if own else world.members[slug]
+
+    def make(session: Session, member_id: int) -> int:
+        account_id = own.account_id if own else _stranger(session, member_id)
+        role = "approver" if house else "dsi_admin"
+        return _add(session, Deputy(account_id=account_id, deputy_id=_stranger(session, member_id), role=role,
+                                    member_id=house, during=Range(NOW, None), made_by="t"))  # fmt: skip
+
+    return int(world.row(slug, make))
 
 
 def _offer_slug(world: World, slug: str, asking: Person | None) -> str:
@@ -219,7 +227,7 @@ IDS |= {
     ),
     "endpoint_id": lambda world, slug, asking: world.row(slug, _endpoint),
     "delivery_id": lambda world, slug, asking: world.row(slug, _delivery),
-    "deputy_row_id": lambda world, slug, asking: world.row(slug, _deputy),
+    "deputy_row_id": _deputy,
     "offer_slug": _offer_slug,
     "member_slug": lambda world, slug, asking: slug,
     "month": lambda world, slug, asking: (world.once("statement", slug, _statement), "2026-10")[1],
@@ -234,9 +242,10 @@ IDS |= {
 }
 
 # Routes to what is one person's own: nobody else reaches it, not even the territory.
-PERSONAL = {"account_pages.end_session", "token_pages.revoke"}
+PERSONAL = {"account_pages.end_session", "token_pages.revoke", "own_tokens.revoke", "deputies.end", "deputy_pages.end"}
 
 # endpoint: what to send so that the request reaches the row (`json` or `data`, as the test client takes it).
 SENT: dict[str, dict[str, Any]] = {
+    "services.replace_keys": {"json": {"keys": [KEY]}},
     "orders.reject": {"json": {"reason": "Trop gros."}},
 }

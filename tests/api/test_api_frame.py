@@ -104,6 +104,7 @@ def test_a_scope_narrows_a_role(brevaux: Caller) -> None:
     assert "order.place" not in reading("GET", "/me").json["acts"]
     problem(reading.place(wish()), 403, "role_missing")
     admin = Caller(brevaux.app, brevaux.person.token(["admin"]))
+    assert [row["label"] for row in admin("GET", "/me/tokens").json["items"]] == ["tests"] * 3
     problem(admin("POST", "/tokens", json=TOKEN), 422, "invalid_scope")  # no token makes one that may more
 
 

@@ -223,7 +223,7 @@ def test_deputies_are_of_the_house_and_appointed_by_those_concerned(house: House
     refused(lambda: appoint(house.noor, house.noor, stranger, "approver"), InvalidInput, "invalid_deputy")
     refused(lambda: appoint(house.noor, house.noor, house.sacha, "finance"), InvalidInput, "invalid_deputy")
     refused(lambda: appoint(house.noor, house.noor, house.noor, "approver"), InvalidInput, "invalid_deputy")
-    refused(lambda: appoint(house.camille, house.noor, house.camille, "approver"), Forbidden, "role_missing")
+    refused(lambda: appoint(house.camille, house.noor, house.camille, "approver"), Forbidden, "not_yours")
     assert appoint(house.noor, house.sacha, house.camille, "finance")
 
 
