@@ -126,6 +126,6 @@ def _token(given: Remote) -> str:
         raise InvalidInput(
             "token_readable",
             Text("D’autres peuvent lire le jeton dans {path}.", path=str(path)),
-            Text("Faites : chmod 600 {path}", path=str(path)),
+            Text("Faites : chmod 600 {path}", path=str(path)),
         )
     return path.read_text().strip()

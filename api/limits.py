@@ -59,7 +59,7 @@ def install(app: Flask, settings: Settings) -> None:
             raise TooMany(
                 "too_many_requests",
                 "Ce jeton a fait trop de requêtes en une minute.",
-                "Attendez le temps que dit « Retry-After », puis reprenez.",
+                "Attendez le temps que dit « Retry-After », puis reprenez.",
                 facts={"retry_after": allowed.reset, "limit": allowed.limit},
             )
 
