@@ -94,7 +94,16 @@ def show(stage: Stage, keep: bool) -> None:
     console.print(f"Courriels reçus : {stage.record['mails']}")
     if keep:
         console.print(f"Le portail tourne : {stage.record['url']}")
-        for person in stage.people:
-            console.print(f"  {person['name']:<14} {person['email']:<36} {person['password']}")
+        console.print(_people(stage.people))
         console.print("Un jeton pour l’API : clocher tokens make --label moi --member orgelune")
         console.print("Tout arrêter : ./clocher demo --stop")
+
+
+def _people(people: list[dict[str, str]]) -> Table:
+    """Who can sign in, as what, with which password."""
+    table = Table(title="Qui peut s’y connecter", title_justify="left")
+    for heading in ("nom", "rôle", "adresse", "mot de passe"):
+        table.add_column(heading, no_wrap=True)
+    for one in people:
+        table.add_row(one["name"], one["role"], one["email"], one["password"])
+    return table

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.client import Client
@@ -35,6 +35,7 @@ WISHES = (
     Wish("orgelune", "vm-small", "archives"),
 )
 TOO_MUCH = Wish("noirepine", "vm-large", "trop-grand")  # beyond this member's quota
+TO_DECIDE = Wish("charmelune", "vm-xlarge", "calcul")  # an offer that waits for the DSI
 KILLED_AT = "archives"  # while this one is made, the worker is killed
 
 
@@ -61,6 +62,18 @@ def refused(client: Client, key: Key, request_key: str) -> str:
             return str(refusal)
         raise
     raise Unavailable("demo_failed", "Une commande au-delà du quota est passée.")
+
+
+def decide(client: Client, judge: Client, key: Key, run: str, stage: Stage) -> str:
+    """One orders what waits for the DSI, who refuses it; both are told by mail. Its name, another at each run."""
+    wish = replace(TO_DECIDE, name=f"{TO_DECIDE.name}-{run}")
+    order = place(client, wish, key, f"{run}-{TO_DECIDE.name}")
+    if order["state"] != "waiting":
+        raise Unavailable("demo_failed", "Une commande qui attend la DSI ne l’a pas attendue.")
+    stage.say(f"{TO_DECIDE.member} commande {TO_DECIDE.offer} : la DSI doit l’accepter")
+    judge.call("POST", f"/orders/{order['id']}/reject", {"reason": "Une machine moyenne suffit à cet usage."})
+    stage.say("la DSI refuse, en disant pourquoi ; la place qui était retenue est rendue")
+    return wish.name
 
 
 def place_all(

@@ -1,14 +1,15 @@
-"""The demo's three kinds of people, with passwords made for this run."""
+"""The demo's people, of a commune and of the agglomeration, with passwords made for this run."""
 
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from orchestrator.database import connect, door_session, territory_session
 from orchestrator.settings import Settings
-from tenants import invitations, reading
+from tenants import accounts, invitations, reading, roles, tokens
 from tenants.passwords import Hasher
 
 ACTOR = "démo"
@@ -25,17 +26,48 @@ class Guest:
 
 
 def cast(member: str) -> tuple[Guest, ...]:
-    """The IT contact of a commune, the DSI, and finance."""
+    """Three people of a commune, the DSI, and the finance of the agglomeration."""
+    commune = (("Claire Morel", "requester"), ("Paul Tanguy", "approver"), ("Nadia Ferrand", "finance"))
+    agglomeration = (("Yann Le Goff", "dsi_admin"), ("Inès Haddad", "territory_finance"))
     return (
-        Guest("Claire Morel", f"claire.morel@{member}.example", member, frozenset({"requester", "approver"})),
-        Guest("Yann Le Goff", "yann.le.goff@vallombre.example", None, frozenset({"dsi_admin"})),
-        Guest("Inès Haddad", "ines.haddad@vallombre.example", None, frozenset({"territory_finance"})),
+        *(Guest(name, _address(name, member), member, frozenset({role})) for name, role in commune),
+        *(Guest(name, _address(name, "vallombre"), None, frozenset({role})) for name, role in agglomeration),
     )
 
 
+def _address(name: str, house: str) -> str:
+    bare = unicodedata.normalize("NFD", name.lower()).encode("ascii", "ignore").decode()
+    return f"{bare.replace(' ', '.')}@{house}.example"
+
+
 def make(settings: Settings, guests: tuple[Guest, ...]) -> list[dict[str, str]]:
-    """Invite them and accept in their place; e-mail, password and name of each."""
-    return [{"name": guest.name, "email": guest.email, "password": _make(settings, guest)} for guest in guests]
+    """Invite them and accept in their place; e-mail, password, name and role of each."""
+    titles = roles.titles()
+    return [
+        {
+            "name": guest.name,
+            "email": guest.email,
+            "password": _make(settings, guest),
+            "role": ", ".join(titles[role]["fr"] for role in sorted(guest.roles)),
+        }
+        for guest in guests
+    ]
+
+
+def make_token(settings: Settings, guest: Guest, scopes: tuple[str, ...]) -> str:
+    """A token of one of them, for a day: what is done with it, the person does."""
+    staff, door = connect(settings, "clocher_staff"), connect(settings, "clocher_door")
+    with territory_session(staff, ACTOR) as session:
+        member_id = reading.member(session, guest.member).id if guest.member else None
+    with door_session(door, ACTOR) as session:
+        account = accounts.by_email(session, guest.email)
+        assert account
+        secret = tokens.make(
+            session, ACTOR, 1, datetime.now(UTC), member_id=member_id, scopes=scopes, account_id=account.id
+        )[1]
+    staff.dispose()
+    door.dispose()
+    return secret
 
 
 def _make(settings: Settings, guest: Guest) -> str:

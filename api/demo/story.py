@@ -7,7 +7,10 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from orchestrator.settings import ROOT, Settings
 
 ADMIN = "admin"  # the account that a member's keys open in its guests
 MAIL_PORT = 8025
+MAIL_SECONDS = 30
 STOPPED, DELETED = "site-mairie", "archives"  # what becomes of two of the guests
 
 
@@ -37,6 +41,8 @@ class Demo:
     catcher: Program
     url: str = ""
     clients: dict[str, Client] = field(default_factory=dict)
+    judge: Client | None = None  # the DSI's
+    decided: str = ""  # what was ordered and refused
     keys: dict[str, Key] = field(default_factory=dict)
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -55,6 +61,7 @@ def run(settings: Settings, stage: Stage, *, keep: bool) -> None:
         set_up(demo)
         tidy_up(demo, "Ce qu’une démonstration précédente a laissé")
         order_and_follow(demo)
+        read_mails(demo)
         prove(demo)
         operate(demo)
         accounts.state(settings, stage, demo.folder)
@@ -110,17 +117,27 @@ def set_up(demo: Demo) -> None:
         demo.url = stage.record["url"] = demo.portal.wait_until_ready()
         stage.say(f"le portail répond à {demo.url}")
         stage.say(f"les courriels arrivent dans {stage.record['mails']}")
-        stage.people = people.make(demo.settings, people.cast(WISHES[0].member))
+        cast = people.cast(WISHES[0].member)
+        stage.people = people.make(demo.settings, cast)
         secrets_of = accounts.make_tokens(demo.settings, [wish.member for wish in WISHES])
         for member, secret in secrets_of.items():
             demo.clients[member] = Client(demo.url, secret)
             demo.keys[member] = Key.make(demo.folder / "keys", member)
+        demo.clients[WISHES[0].member] = _client(demo, cast[0], ("read", "order", "operate"))
+        demo.judge = _client(demo, next(one for one in cast if "dsi_admin" in one.roles), ("read", "approve"))
+
+
+def _client(demo: Demo, guest: people.Guest, scopes: tuple[str, ...]) -> Client:
+    return Client(demo.url, people.make_token(demo.settings, guest, scopes))
 
 
 def order_and_follow(demo: Demo) -> None:
     """Three orders at once; the worker dies in the middle; all end well."""
     with demo.stage.phase("orders", "Trois communes commandent en même temps"):
-        placed = orders.place_all(demo.clients, demo.keys, secrets.token_hex(4), demo.stage)
+        run, first = secrets.token_hex(4), WISHES[0].member
+        placed = orders.place_all(demo.clients, demo.keys, run, demo.stage)
+        assert demo.judge
+        demo.decided = orders.decide(demo.clients[first], demo.judge, demo.keys[first], run, demo.stage)
         flows = {wish.name: (wish.member, placed[wish.name]["flow_id"]) for wish in WISHES}
         orders.follow(demo.clients, flows, demo.stage, demo.worker)
         for wish in WISHES:
@@ -142,6 +159,27 @@ def prove(demo: Demo) -> None:
     demo.stage.record["guests"] = guests
     if not all(guest["proved"] for guest in guests):
         raise ClocherError("demo_failed", "Une machine n’est pas telle que commandée.", "Voyez ci-dessus.")
+
+
+def read_mails(demo: Demo) -> None:
+    """What happened is told by mail: to the DSI what waited for it, to who ordered what became of it."""
+    ready = f"/services/{demo.services[WISHES[0].name]['id']}"
+    deadline = time.monotonic() + MAIL_SECONDS
+    while (told := (_told(demo, demo.decided), _told(demo, ready))) != (2, 1):
+        if time.monotonic() > deadline:
+            raise Unavailable("demo_failed", f"Des courriels manquent : {told}.", "Lisez le journal du worker.")
+        time.sleep(0.2)
+    demo.stage.say(
+        "la DSI a reçu la demande, qui a commandé a reçu la réponse et l’adresse de sa machine, par courriel"
+    )
+
+
+def _told(demo: Demo, words: str) -> int:
+    """How many of the mails that arrived hold these words."""
+    mails: list[Any] = [
+        message_from_bytes(file.read_bytes(), policy=default) for file in (demo.folder / "mails").glob("*.eml")
+    ]
+    return sum(words in mail.get_body(("plain",)).get_content() for mail in mails)
 
 
 def operate(demo: Demo) -> None:

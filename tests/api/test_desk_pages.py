@@ -57,7 +57,8 @@ def rows(owner: sa.Engine, kind: type[Any]) -> list[Any]:
 def hook(client: FlaskClient, owner: sa.Engine) -> Endpoint:
     answer = post(client, "/webhooks", **HOOK)
     assert answer.status_code == 200, answer.text
-    return rows(owner, Endpoint)[-1]
+    made: Endpoint = rows(owner, Endpoint)[-1]
+    return made
 
 
 def test_a_webhook_from_its_secret_to_its_end(owner: sa.Engine, camille: Person) -> None:
