@@ -96,7 +96,7 @@ def _wrong_state(service: Service) -> Conflict:
 
 def _facts(session: Session, flow: Flow, service: Service) -> dict[str, Any]:
     place = session.get(Place, flow.member_id)
-    done = session.execute(sa.select(FlowStep.name, FlowStep.state).where(FlowStep.flow_id == flow.id)).tuples()
+    done = session.execute(sa.select(FlowStep.name, FlowStep.state).where(FlowStep.flow_id == flow.id))
     volumes = sa.select(Resource.role).where(
         Resource.service_id == service.id, Resource.kind == "volume", Resource.deleted_at.is_(None)
     )
@@ -109,7 +109,7 @@ def _facts(session: Session, flow: Flow, service: Service) -> dict[str, Any]:
         "specification": service.specification,
         "parameters": flow.parameters,
         "began_from": flow.began_from,
-        "steps": dict(done.all()) if flow.runs > 1 else {},
+        "steps": {row.name: row.state for row in done} if flow.runs > 1 else {},
         "undo": flow.runs > 1 and (flow.undo_requested or flow.cancel_requested),
         "cancelled": flow.cancel_requested,
         "error": {name: getattr(flow, name) for name in NO_ERROR},

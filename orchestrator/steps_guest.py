@@ -182,7 +182,7 @@ def _volumes(run: Run, without: str | None = None) -> list[dict[str, Any]]:
         Resource.service_id == run.owner.service_id, Resource.kind == "volume", Resource.deleted_at.is_(None)
     )
     with run.session() as session:
-        found = session.execute(query.order_by(Resource.id)).tuples().all()
+        found = session.execute(query.order_by(Resource.id)).all()
     return [
         {"id": cloud_id, "mount": mount_point(role), "gib": _size(run, role)}
         for role, cloud_id in found

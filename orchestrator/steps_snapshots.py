@@ -189,7 +189,7 @@ def _parts(run: Run, snapshot_id: int) -> list[tuple[str, str, str]]:
         .order_by(Resource.kind.desc(), Resource.role)
     )
     with run.session() as session:
-        return list(session.execute(query).tuples())
+        return [(kind, role, cloud_id) for kind, role, cloud_id in session.execute(query)]
 
 
 def _seek_image(run: Run, cloud: Cloud, tag: Tag) -> images.Image | None:

@@ -34,8 +34,8 @@ def run(settings: Settings, owner: sa.Engine, worker: sa.Engine, monkeypatch: py
         session.add(flow)
         session.flush()
         facts = {"member_id": member.id, "service_id": service.id, "ref": str(service.ref), "name": "web",
-                 "specification": SPECIFICATION, "place": None}  # fmt: skip
-        return Run(Runtime(settings, worker, None), flow.id, facts, cancellable=True)
+                 "specification": SPECIFICATION, "parameters": {}, "place": None}  # fmt: skip
+        return Run(Runtime(settings, worker, None), flow.id, 1, facts, cancellable=True)
 
 
 def limit(run: Run, **seconds: float) -> None:
