@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from api.words_portal import ACTIONS as PORTAL_ACTIONS
 from api.words_portal import TABLES as PORTAL
 from orchestrator.errors import N_
 
@@ -103,6 +104,7 @@ OUTCOMES = {
 PERIOD_STATES = {"open": N_("en cours"), "draft": N_("projet"), "checked": N_("vérifié"), "closed": N_("clos")}
 # What the audit trail calls what was done, to whom, by whom.
 ACTIONS = {
+    **PORTAL_ACTIONS,
     "account.arrive": N_("Personne arrivée par un fournisseur d’identité"),
     "account.link": N_("Identité reliée"),
     "account.recovery_code": N_("Code de secours employé"),

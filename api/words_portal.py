@@ -120,6 +120,30 @@ WEEKDAYS = {
 }
 CHOICES = {"debian-12": N_("Debian 12"), "debian-13": N_("Debian 13")}
 SECTIONS = {"fonctionnement": N_("fonctionnement"), "investissement": N_("investissement")}
+# What the audit trail says was done; they join `api.words.ACTIONS`.
+ACTIONS = {
+    "schedule.put": N_("Instantanés programmés"),
+    "schedule.remove": N_("Instantanés programmés retirés"),
+    "schedule.skip": N_("Instantané programmé passé"),
+    "service.delete_due": N_("Suppression commencée"),
+    "service.keys": N_("Clés SSH remplacées"),
+    "service.protect": N_("Service protégé"),
+    "service.unprotect": N_("Protection levée"),
+    "service.reboot": N_("Redémarrage demandé"),
+    "service.rename_asked": N_("Changement de nom demandé"),
+    "service.restore": N_("Restauration demandée"),
+    "service.restore_deleted": N_("Suppression annulée"),
+    "snapshot.delete": N_("Suppression d’un instantané demandée"),
+    "snapshot.make": N_("Instantané demandé"),
+    "webhook.add": N_("Webhook ajouté"),
+    "webhook.change": N_("Webhook changé"),
+    "webhook.rotate": N_("Secret de webhook changé"),
+    "webhook.enable": N_("Webhook réactivé"),
+    "webhook.disable": N_("Webhook désactivé"),
+    "webhook.remove": N_("Webhook retiré"),
+    "webhook.test": N_("Webhook essayé"),
+    "webhook.replay": N_("Envoi rejoué"),
+}
 TABLES = {
     "order_kind": ORDER_KINDS,
     "approval_state": APPROVAL_STATES,

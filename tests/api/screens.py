@@ -21,6 +21,7 @@ from orchestrator.database import territory_session
 from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Service
 from tenants.tables import Meter
 from tenants.tables_costs import CostDay
+from tests.api import screens_portal as portal
 from tests.api.owned import World
 
 NOBODY, MEMBER, TERRITORY = "nobody", "member", "territory"
@@ -111,4 +112,27 @@ SCREENS: tuple[Screen, ...] = (
     Screen("catalogue", "/catalogue", shown=True),
     Screen("accessibility", "/accessibilite", NOBODY),
     Screen("menu-open", "/plan-du-site", TERRITORY, act=lambda page: page.locator(".account summary").click()),
+    Screen("order-form", "/catalogue/vm-medium", shown=True),
+    Screen("order-form-refused", "/catalogue/vm-small", act=portal.send),
+    Screen("order-summary", "/catalogue/vm-medium", act=portal.fill, shown=True),
+    Screen("order-form-territory", "/catalogue/vm-medium", TERRITORY),
+    Screen("order-waiting", "", prepare=_inside(portal.waiting), shown=True),
+    Screen("order-to-decide", "", TERRITORY, prepare=_inside(portal.waiting)),
+    Screen("orders", "/orders", prepare=_inside(portal.waiting)),
+    Screen("approvals", "/approvals", TERRITORY, prepare=_inside(lambda s, m: portal.waiting(s, m) and None)),
+    Screen("services", "/services", shown=True),
+    Screen("services-none", "/services?text=zzz"),
+    Screen("service", "", prepare=_inside(portal.service), shown=True),
+    Screen("service-held", "", prepare=_inside(portal.busy)),
+    Screen("service-leaving", "", prepare=_inside(portal.leaving)),
+    *(
+        Screen(f"service-{name}", "", prepare=_inside(portal.beside(path)), shown=name == "resize")
+        for name, path in {
+            "stop": "/acts/stop", "reboot": "/acts/reboot", "keys": "/acts/keys", "rename": "/acts/rename",
+            "delete": "/acts/delete", "delete-now": "/acts/delete_now", "refused": "/acts/start",
+            "resize": "/change/resize?offer=vm-large", "volume": "/change/volume?volume=main&disk_gib=0",
+            "address": "/change/address?public_address=1", "console": "/console",
+        }.items()
+    ),
+    Screen("costs", "/costs", shown=True),
 )

@@ -1,0 +1,83 @@
+"""What is looked at of the commune's pages: states that need something to be there. They join SCREENS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from playwright.sync_api import Page
+from sqlalchemy.orm import Session
+
+from orchestrator.tables import Flow, FlowStep, Service, Snapshot
+from tenants import orders
+from tenants.tables_consoles import ConsoleReading
+from tests.tenants.ordering import KEY, wish
+
+
+def running(session: Session, member_id: int) -> int:
+    """A service that runs, as its order made it; its id."""
+    name = f"ecole-{uuid4().hex[:6]}"
+    order = orders.place(session, member_id, "vm-medium", wish(name, disk_gib=20), str(uuid4()), datetime.now(UTC))
+    assert order.service_id and order.flow_id
+    at = datetime.now(UTC)
+    service, flow = session.get_one(Service, order.service_id), session.get_one(Flow, order.flow_id)
+    service.state, service.address, service.public_address = "active", "10.80.3.17", "198.51.100.24"
+    flow.state, flow.started_at, flow.ended_at = "done", at, at
+    session.add(Snapshot(member_id=member_id, service_id=service.id, name="avant mise à jour", state="ready",
+                         size_gib=12, requested_by="t", ready_at=at))  # fmt: skip
+    session.add(ConsoleReading(service_id=service.id, member_id=member_id, state="ready", asked_by="t", asked_at=at,
+                               read_at=at, log="Debian GNU/Linux 12 ttyS0\n\nlogin:"))  # fmt: skip
+    session.flush()
+    return service.id
+
+
+def service(session: Session, member_id: int) -> str:
+    return f"/services/{running(session, member_id)}"
+
+
+def busy(session: Session, member_id: int) -> str:
+    """A service on which an operation failed half-way and is held."""
+    made = running(session, member_id)
+    at = datetime.now(UTC)
+    flow = Flow(member_id=member_id, service_id=made, kind="reboot_server", state="held", requested_by="t",
+                started_at=at, held_at=at, error_code="cloud_timeout",
+                error_sentence="Le nuage n’a pas répondu à temps.")  # fmt: skip
+    session.add(flow)
+    session.flush()
+    session.add(FlowStep(flow_id=flow.id, member_id=member_id, name="reboot", state="failed", started_at=at,
+                         ended_at=at, message="Le nuage n’a pas répondu à temps."))  # fmt: skip
+    return f"/services/{made}"
+
+
+def leaving(session: Session, member_id: int) -> str:
+    made = running(session, member_id)
+    session.get_one(Service, made).delete_after = datetime.now(UTC)
+    return f"/services/{made}"
+
+
+def waiting(session: Session, member_id: int) -> str:
+    """An order that waits for the DSI."""
+    name = f"gros-{uuid4().hex[:6]}"
+    return f"/orders/{orders.place(session, member_id, 'vm-xlarge', wish(name), str(uuid4()), datetime.now(UTC)).id}"
+
+
+def beside(path: str) -> Callable[[Session, int], str]:
+    """A page below a running service's."""
+
+    def make(session: Session, member_id: int) -> str:
+        return f"/services/{running(session, member_id)}{path}"
+
+    return make
+
+
+def send(page: Page) -> None:
+    page.locator(".submit .btn-primary").first.click()
+
+
+def fill(page: Page) -> None:
+    """The order form, filled in and sent: the summary."""
+    page.fill("#field-name", f"web-{uuid4().hex[:6]}")
+    page.fill("#field-ssh_keys", KEY)
+    send(page)
+    page.wait_for_selector("button[value=order]")
