@@ -24,7 +24,7 @@ def running(session: Session, member_id: int) -> int:
     service, flow = session.get_one(Service, order.service_id), session.get_one(Flow, order.flow_id)
     service.state, service.address, service.public_address = "active", "10.80.3.17", "198.51.100.24"
     flow.state, flow.started_at, flow.ended_at = "done", at, at
-    session.add(Snapshot(member_id=member_id, service_id=service.id, name="avant mise à jour", state="ready",
+    session.add(Snapshot(member_id=member_id, service_id=service.id, name="avant migration", state="ready",
                          size_gib=12, requested_by="t", ready_at=at))  # fmt: skip
     session.add(ConsoleReading(service_id=service.id, member_id=member_id, state="ready", asked_by="t", asked_at=at,
                                read_at=at, log="Debian GNU/Linux 12 ttyS0\n\nlogin:"))  # fmt: skip
