@@ -74,6 +74,7 @@ RULES: dict[str, str] = {
     "periods.list_periods": "period.read",
     "periods.show": "period.read",
     "periods.export": "period.read",
+    "periods.begin": "period.manage",
     "periods.draft": "period.manage",
     "periods.check": "period.manage",
     "periods.close": "period.manage",

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api import auth
 from api.v1 import frame
 from api.v1.schemas import ListOf
-from api.v1.schemas_money import CloseIn, DifferenceOut, PeriodDetail, PeriodOut, PeriodQuery
+from api.v1.schemas_money import BeginIn, CloseIn, DifferenceOut, PeriodDetail, PeriodOut, PeriodQuery
 from orchestrator.errors import InvalidInput
 from tenants import exports, finance, periods, periods_closing, pools, statements
 
@@ -48,7 +48,21 @@ def _shown(session: Session, month: str) -> dict[str, Any]:
 @blueprint.post(f"{ONE}/draft")
 @blueprint.output(PeriodDetail)
 def draft(month: str) -> dict[str, Any]:
-    """Meter, price, share and state the month anew; a month that was not there begins."""
+    """Meter, price, share and state the month anew."""
+    with auth.scope() as session:
+        periods.find(session, month)
+    return _draft(month)
+
+
+@blueprint.post("")
+@blueprint.input(BeginIn, location="json")
+@blueprint.output(PeriodDetail, status_code=201)
+def begin(json_data: BeginIn) -> dict[str, Any]:
+    """Draft a month that may not be there yet."""
+    return _draft(json_data.month)
+
+
+def _draft(month: str) -> dict[str, Any]:
     settings = auth.settings()
     declared = finance.sharing(settings.territory_dir)
     with auth.scope() as session:

@@ -80,7 +80,7 @@ class ContactIn(Taken):
 
     name: Line
     role: Line
-    email: Annotated[PlainText, Field(min_length=3, max_length=254)]
+    email: Annotated[PlainText, Field(min_length=3, max_length=254, examples=["mairie@brevaux.fr"])]
 
 
 class QuotasIn(Taken):

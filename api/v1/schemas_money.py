@@ -164,6 +164,12 @@ class ServiceCostsQuery(Taken):
     month: Month | None = None
 
 
+class BeginIn(Taken):
+    """Which month to draft."""
+
+    month: Month
+
+
 class CloseIn(Taken):
     """confirm: the month's label once more; what is closed never changes again."""
 

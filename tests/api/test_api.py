@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
@@ -239,4 +240,8 @@ def test_openapi_comes_from_the_code(app: APIFlask) -> None:
     for reference in re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)):
         assert reference in schemas
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in schemas)
+    for operation in operations:
+        for body in operation.get("requestBody", {}).get("content", {}).values():
+            whole = {**body["schema"], "components": document["components"]}
+            assert jsonschema_rs.is_valid(whole, body["example"]), operation["operationId"]
     assert "localhost" not in json.dumps(document)
