@@ -165,6 +165,39 @@ def test_after_days_of_failure_it_is_disabled_and_can_be_brought_back(
     assert len(listener.got) == 4
 
 
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [
+        ("3600", timedelta(hours=1)),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", DAY),  # a day at the latest
+        ("999999999999", DAY),
+        ("1", RETRIES[0]),  # our own pace holds where it is slower
+        ("Fri, 01 Jan 1999 00:00:00 GMT", RETRIES[0]),
+        ("soon", RETRIES[0]),
+    ],
+)
+def test_a_receiver_says_when_to_come_back(hook: Hook, listener: Receiver, said: str, wait: timedelta) -> None:
+    listener.answer = (429, {"Retry-After": said}, b"")
+    at = datetime.now(UTC)
+    hook.happen(1, at)
+    hook.send_at(at)
+    assert hook.log()[0]["due_at"] == at + wait
+
+
+def test_the_log_ends_but_not_what_waits(owner: sa.Engine, hook: Hook, listener: Receiver) -> None:
+    at = datetime.now(UTC)
+    hook.happen(1, at - 40 * DAY)
+    hook.send_at(at - 40 * DAY)
+    hook.happen(2, at - 10 * DAY)
+    hook.send_at(at - 10 * DAY)
+    hook.happen(3, at - 40 * DAY)
+    assert webhooks.forget(hook.sender.engine, "worker w", 30 * DAY, at) == 1
+    assert [(row["state"], len(row["tries"])) for row in hook.log()] == [("queued", 0), ("sent", 1)]
+    with territory_session(owner, "tests") as session:
+        assert len(session.scalars(sa.select(Attempt)).all()) == 1
+    assert webhooks.forget(hook.sender.engine, "worker w", 30 * DAY, at) == 0
+
+
 def test_gone_is_gone(owner: sa.Engine, hook: Hook, listener: Receiver) -> None:
     listener.answer = (410, {}, b"")
     hook.happen(1)
