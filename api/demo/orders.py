@@ -64,16 +64,20 @@ def refused(client: Client, key: Key, request_key: str) -> str:
     raise Unavailable("demo_failed", "Une commande au-delà du quota est passée.")
 
 
-def decide(client: Client, judge: Client, key: Key, run: str, stage: Stage) -> str:
-    """One orders what waits for the DSI, who refuses it; both are told by mail. Its name, another at each run."""
+def place_to_decide(client: Client, key: Key, run: str, stage: Stage) -> tuple[int, str]:
+    """Order what waits for the DSI; the order's id, and what it is called, otherwise at each run."""
     wish = replace(TO_DECIDE, name=f"{TO_DECIDE.name}-{run}")
     order = place(client, wish, key, f"{run}-{TO_DECIDE.name}")
     if order["state"] != "waiting":
         raise Unavailable("demo_failed", "Une commande qui attend la DSI ne l’a pas attendue.")
-    stage.say(f"{TO_DECIDE.member} commande {TO_DECIDE.offer} : la DSI doit l’accepter")
-    judge.call("POST", f"/orders/{order['id']}/reject", {"reason": "Une machine moyenne suffit à cet usage."})
+    stage.say(f"{wish.member} commande {wish.offer} : la DSI doit l’accepter")
+    return order["id"], wish.name
+
+
+def refuse(judge: Client, order_id: int, stage: Stage) -> None:
+    """The DSI says no, and why."""
+    judge.call("POST", f"/orders/{order_id}/reject", {"reason": "Une machine moyenne suffit à cet usage."})
     stage.say("la DSI refuse, en disant pourquoi ; la place qui était retenue est rendue")
-    return wish.name
 
 
 def place_all(

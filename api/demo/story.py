@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import socket
 import subprocess
@@ -42,7 +43,6 @@ class Demo:
     url: str = ""
     clients: dict[str, Client] = field(default_factory=dict)
     judge: Client | None = None  # the DSI's
-    decided: str = ""  # what was ordered and refused
     keys: dict[str, Key] = field(default_factory=dict)
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -60,6 +60,7 @@ def run(settings: Settings, stage: Stage, *, keep: bool) -> None:
     try:
         set_up(demo)
         tidy_up(demo, "Ce qu’une démonstration précédente a laissé")
+        decide(demo)
         order_and_follow(demo)
         read_mails(demo)
         prove(demo)
@@ -134,10 +135,7 @@ def _client(demo: Demo, guest: people.Guest, scopes: tuple[str, ...]) -> Client:
 def order_and_follow(demo: Demo) -> None:
     """Three orders at once; the worker dies in the middle; all end well."""
     with demo.stage.phase("orders", "Trois communes commandent en même temps"):
-        run, first = secrets.token_hex(4), WISHES[0].member
-        placed = orders.place_all(demo.clients, demo.keys, run, demo.stage)
-        assert demo.judge
-        demo.decided = orders.decide(demo.clients[first], demo.judge, demo.keys[first], run, demo.stage)
+        placed = orders.place_all(demo.clients, demo.keys, secrets.token_hex(4), demo.stage)
         flows = {wish.name: (wish.member, placed[wish.name]["flow_id"]) for wish in WISHES}
         orders.follow(demo.clients, flows, demo.stage, demo.worker)
         for wish in WISHES:
@@ -161,17 +159,33 @@ def prove(demo: Demo) -> None:
         raise ClocherError("demo_failed", "Une machine n’est pas telle que commandée.", "Voyez ci-dessus.")
 
 
+def decide(demo: Demo) -> None:
+    """The DSI is told by mail of an order that waits for it, refuses it, and who ordered is told so."""
+    member = WISHES[0].member
+    with demo.stage.phase("decide", "Une commande attend la DSI"):
+        order_id, name = orders.place_to_decide(
+            demo.clients[member], demo.keys[member], secrets.token_hex(4), demo.stage
+        )
+        _await_mails(demo, name, 1)
+        assert demo.judge
+        orders.refuse(demo.judge, order_id, demo.stage)
+        _await_mails(demo, name, 2)
+        demo.stage.say("la DSI a reçu la demande, et qui a commandé la réponse, par courriel")
+
+
 def read_mails(demo: Demo) -> None:
-    """What happened is told by mail: to the DSI what waited for it, to who ordered what became of it."""
-    ready = f"/services/{demo.services[WISHES[0].name]['id']}"
+    """Who ordered is told by mail that the server is there."""
+    _await_mails(demo, f"/services/{demo.services[WISHES[0].name]['id']}", 1)
+
+
+def _await_mails(demo: Demo, words: str, wanted: int) -> None:
     deadline = time.monotonic() + MAIL_SECONDS
-    while (told := (_told(demo, demo.decided), _told(demo, ready))) != (2, 1):
+    while (count := _told(demo, words)) != wanted:
         if time.monotonic() > deadline:
-            raise Unavailable("demo_failed", f"Des courriels manquent : {told}.", "Lisez le journal du worker.")
+            raise Unavailable(
+                "demo_failed", f"{count} courriels sur {wanted} sont arrivés.", "Lisez le journal du worker."
+            )
         time.sleep(0.2)
-    demo.stage.say(
-        "la DSI a reçu la demande, qui a commandé a reçu la réponse et l’adresse de sa machine, par courriel"
-    )
 
 
 def _told(demo: Demo, words: str) -> int:
@@ -179,7 +193,8 @@ def _told(demo: Demo, words: str) -> int:
     mails: list[Any] = [
         message_from_bytes(file.read_bytes(), policy=default) for file in (demo.folder / "mails").glob("*.eml")
     ]
-    return sum(words in mail.get_body(("plain",)).get_content() for mail in mails)
+    whole = re.compile(rf"{re.escape(words)}\b")
+    return sum(bool(whole.search(mail.get_body(("plain",)).get_content())) for mail in mails)
 
 
 def operate(demo: Demo) -> None:
@@ -191,9 +206,10 @@ def operate(demo: Demo) -> None:
 
 def _ask(demo: Demo, name: str, verb: str) -> tuple[str, int]:
     service = demo.services[name]
-    method, path = ("DELETE", "") if verb == "delete" else ("POST", f"/{verb}")
-    flow = demo.clients[service["member"]].call(method, f"/services/{service['id']}{path}")
-    return service["member"], flow["id"]
+    # Without the time of grace that people have to think again.
+    body = {"now": True} if verb == "delete" else None
+    answer = demo.clients[service["member"]].call("POST", f"/services/{service['id']}/{verb}", body)
+    return service["member"], (answer["flow"] if verb == "delete" else answer)["id"]
 
 
 def tidy_up(demo: Demo, title: str) -> None:
