@@ -116,7 +116,8 @@ class Order(Base):
         CheckConstraint("monthly >= 0", "monthly"),
         # What creates has a service once it is approved; what changes has one from the beginning.
         CheckConstraint(
-            "CASE kind WHEN 'create' THEN (state = 'approved') = (service_id IS NOT NULL) ELSE service_id IS NOT NULL END",
+            "CASE kind WHEN 'create' THEN (state = 'approved') = (service_id IS NOT NULL)"
+            " ELSE service_id IS NOT NULL END",
             "service",
         ),
         Index("ix_orders_member_id_id", "member_id", "id"),

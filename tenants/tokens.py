@@ -149,7 +149,8 @@ def holder(session: Session, secret: str, at: datetime) -> Holder | None:
 def listed(session: Session, *, account_id: int | None = None) -> list[dict[str, Any]]:
     """Every token that the session sees, newest first, without any secret; only those of one account if named."""
     columns = (Token.id, Member.slug.label("member"), Token.label, Account.name.label("holder"), Token.account_id,
-               Token.roles, Token.scopes, Token.created_at, Token.expires_at, Token.revoked_at, Token.used_at)  # fmt: skip
+               Token.roles, Token.scopes, Token.created_at, Token.expires_at, Token.revoked_at,
+               Token.used_at)  # fmt: skip
     query = sa.select(*columns).outerjoin(Member, Member.id == Token.member_id).outerjoin(Account)
     query = query.order_by(Token.id.desc())
     if account_id is not None:
