@@ -6,7 +6,7 @@ Everything follows from a service's number, without chance: its member, size, ag
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -28,10 +28,12 @@ COSTS = Sharing.model_validate(
         ],
     }
 )  # fmt: skip
+# 1 service in 23 more is the first member's: a town that fills long lists.
 # 1 service in 20 is deleted, 1 in 50 failed, 1 in 15 stopped; the newer the number, the younger the service.
 FACTS = """
 CREATE TEMPORARY TABLE facts AS
-SELECT n, n % :members + 1 AS member, o.id AS offer_id, o.slug, o.version, o.flavor, o.vcpus, o.ram_mib,
+SELECT n, CASE WHEN n % 23 = 7 THEN 1 ELSE n % :members + 1 END AS member,
+    o.id AS offer_id, o.slug, o.version, o.flavor, o.vcpus, o.ram_mib,
     CASE WHEN n % 2 = 0 THEN 10 + n % 90 ELSE 0 END AS disk_gib, n % 4 = 0 AS public,
     CASE WHEN n % 20 = 7 THEN 'deleted' WHEN n % 50 = 11 THEN 'failed' WHEN n % 15 = 4 THEN 'stopped'
         ELSE 'active' END AS state,
@@ -185,8 +187,3 @@ def _close_last_month(owner: sa.Engine, alone: Settings, at: datetime) -> str:
 def _analyse(owner: sa.Engine) -> None:
     with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE"))
-
-
-def now() -> datetime:
-    """The bench's present: the middle of a month, so that a month so far and a forecast are worth something."""
-    return datetime.now(UTC).replace(day=15, hour=12, minute=0, second=0, microsecond=0)

@@ -52,6 +52,34 @@ def month(servers: int, as_json: bool) -> None:
     )
 
 
+@command.command()
+@click.option("--members", type=click.IntRange(1, 5_000), default=300, show_default=True, help="How many members.")
+@click.option("--services", type=click.IntRange(100, 500_000), default=20_000, show_default=True, help="All members’.")
+@click.option("--rate", type=click.FloatRange(0.1, 1_000), default=20, show_default=True, help="Requests a second.")
+@click.option("--seconds", type=click.FloatRange(1, 3_600), default=20, show_default=True, help="How long.")
+@json_option
+def pages(members: int, services: int, rate: float, seconds: float, as_json: bool) -> None:
+    """The portal’s pages under a constant rate of requests, in a scratch database."""
+    from api import bench_pages
+
+    chosen = settings.load()
+    log.configure(chosen)
+    result = bench_pages.run(chosen, members, services, rate, seconds)
+    columns = ("p50_ms", "p95_ms", "max_ms", "cpu_ms", "queries")
+    _tell(
+        result,
+        as_json,
+        f"{members} membres, {services} services, {rate:g} requêtes/s pendant {seconds:g} s ;"
+        f" base remplie en {_seconds(result['fill_seconds'])} ; réponses en échec : {result['failed']}",
+        f"{'page':<14}" + "".join(f"{name:>9}" for name in columns),
+        *(
+            f"{page:<14}" + "".join(f"{result[name][page]:>9}".replace(".", ",") for name in columns)
+            for page in result["queries"]
+        ),
+        f"processeur du portail par requête : {result['portal_cpu_ms']:.1f} ms".replace(".", ","),
+    )
+
+
 def _seconds(value: float) -> str:
     return f"{value:.2f} s".replace(".", ",")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 from waitress import create_server
+from waitress.server import BaseWSGIServer
 
 from api.app import create
 from orchestrator import log, settings
 from orchestrator.errors import Conflict
+from orchestrator.settings import Settings
 
 THREADS = 8  # each holds at most one database connection of each role
 
@@ -20,11 +22,17 @@ def command(host: str | None, port: int | None) -> None:
     chosen = settings.load()
     log.configure(chosen)
     host, port = host or chosen.listen_host, chosen.listen_port if port is None else port
+    server = listen(chosen, host, port)
+    click.echo(f"http://{server.effective_host}:{server.effective_port}/")
+    server.run()
+
+
+def listen(chosen: Settings, host: str, port: int) -> BaseWSGIServer:
+    """The portal and the API, listening; `run` serves. Raises cannot_listen."""
     try:
-        server = create_server(create(chosen), host=host, port=port, threads=THREADS, ident="clocher")
+        server: BaseWSGIServer = create_server(create(chosen), host=host, port=port, threads=THREADS, ident="clocher")
     except OSError as error:
         raise Conflict(
             "cannot_listen", f"Impossible d’écouter sur {host}:{port} ({error.strerror}).", "Choisissez un autre port."
         ) from error
-    click.echo(f"http://{server.effective_host}:{server.effective_port}/")
-    server.run()
+    return server

@@ -1,0 +1,211 @@
+"""How quick the pages are for an agglomeration of 300 members and 20,000 services, in a scratch database.
+
+Twice: the real portal in a process of its own under a constant rate of requests (milliseconds, queueing included),
+then each page alone in this process (its SQL queries, and the processor time that it takes, which a busy machine
+does not change).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask
+
+from api import bench_load
+from api.app import create
+from api.bench_load import Answer, Page
+from api.commands import serve
+from orchestrator import log, scratch
+from orchestrator.database import door_session, territory_session
+from orchestrator.errors import Unavailable
+from orchestrator.settings import Settings
+from tenants import accounts, bench_pages, invitations, sessions
+from tenants.tables import Order, Statement
+
+BIG = 1  # the id of the member with the most services
+PASSWORD = "quatre girafes bleues dansent"  # noqa: S105  (of a database that lives for a minute)
+ALONE = 12  # times that each page is asked for alone, after a first that warms up
+PATIENCE = 60.0  # seconds until the portal must listen
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who reads pages; cookies as a browser sends them."""
+
+    name: str
+    member_id: int | None
+    role: str
+
+
+READERS = (
+    Reader("requester", BIG, "requester"), Reader("finance", BIG, "finance"), Reader("dsi", None, "dsi_admin"),
+)  # fmt: skip
+
+
+def run(settings: Settings, members: int, services: int, rate: float, seconds: float) -> dict[str, Any]:
+    """p50_ms, p95_ms, max_ms, queries and cpu_ms by page; fill_seconds; failed: answers that were no page."""
+    with scratch.database(settings) as alone:
+        began = time.perf_counter()
+        bench_pages.fill(alone, datetime.now(UTC), members=members, services=services)
+        filled = time.perf_counter() - began
+        with _made(alone) as app:
+            pages = listed(app)
+            with _portal(alone) as (url, process_id):
+                bench_load.run(url, pages, rate, min(seconds, 3.0))  # connections, templates
+                before = _processor_seconds(process_id)
+                answers = bench_load.run(url, pages, rate, seconds)
+                spent = _processor_seconds(process_id) - before
+            alone_figures = {page.name: measure(app, page) for page in pages}
+    return {
+        "members": members, "services": services, "rate": rate, "seconds": seconds, "fill_seconds": round(filled, 1),
+        "requests": len(answers), "failed": sum(answer.status != 200 for answer in answers),
+        "portal_cpu_ms": round(spent * 1000 / max(1, len(answers)), 1),
+        **_figures(answers),
+        "queries": {name: found[0] for name, found in alone_figures.items()},
+        "cpu_ms": {name: found[1] for name, found in alone_figures.items()},
+    }  # fmt: skip
+
+
+def _figures(answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
+    times: dict[str, list[float]] = {}
+    for answer in answers:
+        times.setdefault(answer.page, []).append(answer.ms)
+    return {
+        "p50_ms": {page: round(statistics.median(ms), 1) for page, ms in times.items()},
+        "p95_ms": {page: round(_percentile(ms, 0.95), 1) for page, ms in times.items()},
+        "max_ms": {page: round(max(ms), 1) for page, ms in times.items()},
+    }
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that `share` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+
+
+@contextmanager
+def _made(alone: Settings) -> Iterator[Flask]:
+    app = create(alone)
+    yield app
+    app.extensions["engines"].dispose()
+
+
+def listed(app: Flask) -> list[Page]:
+    """The pages that are measured, each with the cookies of an account that reads it."""
+    cookies = {reader.name: _sign_in(app, reader) for reader in READERS}
+    service, order, statement = _samples(app)
+    paths = (
+        ("home", "/", "requester"), ("services_50", "/services?rows=50", "requester"),
+        ("services_200", "/services?rows=200", "requester"), ("service", f"/services/{service}", "requester"),
+        ("costs", "/costs", "finance"), ("orders", "/orders", "finance"), ("order", f"/orders/{order}", "finance"),
+        ("statements", "/statements", "finance"), ("statement", f"/statements/{statement}", "finance"),
+        ("dsi_home", "/", "dsi"), ("dsi_services", "/services?rows=200", "dsi"), ("dsi_costs", "/costs", "dsi"),
+        ("dsi_audit", "/admin/audit", "dsi"),
+    )  # fmt: skip
+    return [Page(name, path, cookies[reader]) for name, path, reader in paths]
+
+
+def _samples(app: Flask) -> tuple[int, int, int]:
+    """A service with snapshots or a history, the order that made it, the newest statement, all of the big member."""
+    with territory_session(app.extensions["engines"].staff, "bench") as session:
+        found = session.execute(
+            sa.select(Order.service_id, Order.id)
+            .where(Order.member_id == BIG, Order.kind == "create", Order.state == "approved")
+            .order_by(Order.id)
+            .limit(1)
+        ).one()
+        statement = session.scalars(
+            sa.select(Statement.id).where(Statement.member_id == BIG).order_by(Statement.id.desc()).limit(1)
+        ).one()
+    return found.service_id, found.id, statement
+
+
+def _sign_in(app: Flask, reader: Reader) -> str:
+    """Invite a person who accepts and signs in; the cookies of that browser."""
+    engines, at = app.extensions["engines"], datetime.now(UTC)
+    with territory_session(engines.staff, "bench") as session:
+        invited = invitations.invite(
+            session, f"{reader.name}@example.org", reader.name.title(), "fr", reader.member_id, {reader.role}, at
+        )
+    assert invited.secret
+    invitations.accept(engines.door, app.extensions["hasher"], invited.secret, PASSWORD, at)
+    with door_session(engines.door, "bench") as session:
+        account = accounts.find(session, invited.account_id)
+        secret = sessions.start(session, account, at, 12, address="127.0.0.1", device="bench")
+    return f"clocher={secret}"
+
+
+def measure(app: Flask, page: Page) -> tuple[int, float]:
+    """SQL statements of one request, and the median of the milliseconds of processor that this process takes for it."""
+    client, times, counted = app.test_client(use_cookies=False), [], 0
+    engines = app.extensions["engines"]
+    for turn in range(ALONE + 1):
+        with _counting((engines.web, engines.staff, engines.door)) as counts:
+            began = time.process_time()
+            answer = client.get(page.path, headers={"Cookie": page.cookies})
+            spent = time.process_time() - began
+        if answer.status_code != 200:
+            raise Unavailable("bench_failed", "Une page mesurée ne répond pas.", page.path, detail=answer.status)
+        counted = len(counts)
+        times += [spent * 1000] if turn else []
+    return counted, round(statistics.median(times), 1)
+
+
+@contextmanager
+def _counting(engines: Sequence[sa.Engine]) -> Iterator[list[str]]:
+    """The statements that are sent while this lasts."""
+    found: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        found.append(statement)
+
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", count)
+    try:
+        yield found
+    finally:
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", count)
+
+
+@contextmanager
+def _portal(alone: Settings) -> Iterator[tuple[str, int]]:
+    """The portal on the scratch database as `clocher serve` runs it, on any free port; its address and process id."""
+    fresh = multiprocessing.get_context("spawn")
+    here, there = fresh.Pipe()
+    process = fresh.Process(target=_serve, args=(alone, there), daemon=True)
+    process.start()
+    try:
+        if not here.poll(PATIENCE) or process.pid is None:
+            raise Unavailable("bench_failed", "Le portail ne démarre pas.", "Essayez « clocher serve ».")
+        yield here.recv(), process.pid
+    finally:
+        process.terminate()
+        process.join(PATIENCE)
+
+
+def _serve(alone: Settings, there: Connection) -> None:
+    log.configure(alone)
+    server = serve.listen(alone, "127.0.0.1", 0)
+    there.send(f"http://127.0.0.1:{server.effective_port}")
+    server.run()
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process has used of the processors (Linux; elsewhere nothing)."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+            fields = stat.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
