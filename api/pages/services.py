@@ -49,13 +49,16 @@ def listed() -> str:
 
 @blueprint.get("/<int:service_id>")
 def one(service_id: int) -> str | Response:
-    """One service. `?part=live` answers with the part that is polled, and with a whole new page once it has ended."""
+    """One service. `?part=live` answers with the part that is polled; `was` is the state that the page shows.
+
+    The whole page comes again when the operation has ended or the state is another: so do the title and the acts.
+    """
     polled = request.args.get("part") == "live"
     with auth.scope() as session:
         if polled:
             shown = _live(session, service_id)
             answer = make_response(render_template("services/live.html", **shown))
-            if not shown["live"]:
+            if not shown["live"] or shown["row"]["state"] != request.args.get("was", shown["row"]["state"]):
                 answer.headers["HX-Refresh"] = "true"
             return answer
         return render_template("services/one.html", **_shown(session, service_id))
