@@ -19,6 +19,7 @@ from flask_babel import Babel, Domain, get_locale
 from api import formats, words
 from api.recognising import recognise
 from api.translations import LANGUAGES, SOURCE, catalogue
+from api.typography import typeset
 from orchestrator.errors import Text
 from orchestrator.settings import Settings
 
@@ -45,7 +46,7 @@ def install(app: Flask, settings: Settings) -> None:
     env.policies["ext.i18n.trimmed"] = True
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
-        word=word, subject=subject, actor=actor, mood=words.mood, tell=tell, local=local,
+        word=word, subject=subject, actor=actor, mood=words.mood, tell=show, local=local,
         amount=amount, price=price, delta=delta, number=number, percent=percent, size=size,
         instant=instant, clock=clock, day=day, long_day=long_day, month=month, span=span, lasted=lasted, cell=cell,
     )  # fmt: skip
@@ -92,6 +93,12 @@ def tell(sentence: str | None, language: str | None = None) -> str:
     return recognise(sentence, language)
 
 
+def show(sentence: str | None) -> str:
+    """`tell` in a page: French is typeset. The API's answers and the CLI keep plain spaces, which programs compare."""
+    told = tell(sentence)
+    return typeset(told) if current() == SOURCE else told
+
+
 def _fill(text: Text, language: str) -> str:
     values = {name: _written(value, language) for name, value in text.values.items()}
     return catalogue(language).gettext(text.template).format(**values)
@@ -131,7 +138,7 @@ def local(texts: Mapping[str, str] | None) -> str:
     """Of a text that is declared in both languages ({fr: …, en: …}), the reader's."""
     if not texts:
         return ""
-    return texts.get(current()) or texts[SOURCE]
+    return texts.get(current()) or typeset(texts[SOURCE])
 
 
 def _zone() -> ZoneInfo:

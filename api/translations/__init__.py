@@ -14,6 +14,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
+from api.typography import French
+
 HERE = Path(__file__).resolve().parent
 SOURCE = "fr"
 LANGUAGES = {"fr": "Français", "en": "English"}
@@ -32,9 +34,9 @@ def read(language: str) -> Catalog:
 
 @cache
 def catalogue(language: str) -> NullTranslations:
-    """The sentences of `language`, ready to look up; French ones are their own translation."""
+    """The sentences of `language`, ready to look up; French ones are their own translation, typeset."""
     if language == SOURCE:
-        return NullTranslations()
+        return French()
     compiled = BytesIO()
     write_mo(compiled, read(language))
     compiled.seek(0)

@@ -23,7 +23,7 @@ NB, NNB = "\xa0", "\u202f"
 # Words that stand in templates as they are in both languages: names, units, signs.
 SAME = {
     "Clocher", "Gio", "vCPU", "CSV", "JSON", "JSONL", "XLSX", "PDF", "SIRET", "SIREN", "SHA", "URL", "TOTP", "API",
-    "OpenAPI", "min",
+    "OpenAPI", "min", "HTTP", "ms",
 }  # fmt: skip
 LETTERS = re.compile(r"[^\W\d_]{2,}")
 

@@ -62,7 +62,7 @@ def test_without_settings_the_declared_name_and_the_bell_tower(settings: Setting
     app.extensions["engines"].dispose()
     assert "Vallombre Agglomération" in page
     assert 'src="/static/clocher.svg"' in page
-    assert "Accessibilité : non conforme" in page
+    assert "Accessibilité\xa0: non conforme" in page
 
 
 @pytest.mark.parametrize("name", ["logo.gif", "missing.svg"])

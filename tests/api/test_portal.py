@@ -248,7 +248,7 @@ def test_snapshots_and_their_schedule(agent: FlaskClient, service: int, owner: s
         session.add(one)
         session.flush()
         path = f"/services/{service}/snapshots/{one.id}"
-    assert "depuis l’instantané « avant »" in agent.get(f"{path}/restore").text
+    assert "depuis l’instantané «\xa0avant\xa0»" in agent.get(f"{path}/restore").text
     assert agent.get(f"{path}/delete").status_code == 200
     schedule = f"/services/{service}/schedule"
     wrong = send(agent, schedule, hour="2", daily="x", weekly="1", monthly="0")
