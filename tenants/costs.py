@@ -126,11 +126,11 @@ def month(
     days = [day for day, _ in marks if day]
     over = {} if stored or service_id else _counted(session, member_id, days)
     # Up to the month's end: what still exists is thought on; the marks cut at `now`.
-    chosen = metering.parameters(period, period.during.upper, member_id=member_id)
+    chosen = metering.parameters(period, period.during.upper, member_id=member_id, service_id=service_id)
     lines = LINES.format(source=STORED if stored else metering.DERIVED)
     rows = session.execute(
         sa.text(lines + GROUPED),
-        chosen | parameters_of(marks[-2:] if over else marks) | {"service": service_id, "now": now, "known": now},
+        chosen | parameters_of(marks[-2:] if over else marks) | {"now": now, "known": now},
     ).all()
     return _costs(session, label, now, rows, days, over)
 

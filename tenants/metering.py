@@ -31,6 +31,7 @@ WITH told AS (
     WHERE e.at < :known AND starts_with(r.cloud_id, :prefix) = :sample
         AND (CAST(:member AS bigint) IS NULL OR r.member_id = :member)
         AND (CAST(:resource AS bigint) IS NULL OR r.id = :resource)
+        AND (CAST(:service AS bigint) IS NULL OR r.service_id = :service)
         AND NOT EXISTS (SELECT FROM resource_events gone
             WHERE gone.resource_id = e.resource_id AND gone.kind = 'deleted' AND gone.at <= :starts)
 ), state AS (
@@ -70,7 +71,12 @@ SELECT * FROM ({DERIVED}) derived ORDER BY resource_id, meter_id, during
 
 
 def parameters(
-    period: Period, until: datetime, *, member_id: int | None = None, resource_id: int | None = None
+    period: Period,
+    until: datetime,
+    *,
+    member_id: int | None = None,
+    resource_id: int | None = None,
+    service_id: int | None = None,
 ) -> dict[str, object]:
     """What DERIVED needs: the period's bounds, clipped to `until`, and whose usage.
 
@@ -86,6 +92,7 @@ def parameters(
         "prefix": SAMPLE_PREFIX,
         "member": member_id,
         "resource": resource_id,
+        "service": service_id,
     }
 
 
