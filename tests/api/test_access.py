@@ -139,6 +139,7 @@ def turned_away(answer: TestResponse) -> bool:
     return answer.headers.get("Location", "").startswith("/sign-in") or answer.status_code == 401
 
 
+@pytest.mark.slow
 def test_every_route_for_every_role(world: World, people: dict[str, Person]) -> None:
     found = [f"{one}: {wrong}" for one in tries(world.app) if (wrong := fault(one, ask(world, people, one)))]
     assert not found, "\n".join(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -109,7 +110,7 @@ def test_an_unknown_organisation_waits(app: APIFlask, camille: Person, provider:
     team = admin.get("/people").text
     assert "new@elsewhere.fr" in team
     assert "new@elsewhere.fr" not in camille.client().get("/people").text
-    account_id = team.split("/people/")[1].split('"')[0]
+    account_id = re.findall(r"/people/(\d+)", team)[0]
     form = {"csrf": csrf(admin), "member": "brevaux", "role-requester": "1"}
     assert admin.post(f"/people/{account_id}/roles", data=form).status_code == 302
     provider.user["siret"] = siret(0)

@@ -135,7 +135,7 @@ def test_amounts_and_instants_are_french(dsi: Caller, brevaux: Caller) -> None:
     client, _ = sign_in(dsi)
     home = client.get("/").text
     assert "116,80\xa0€" in home
-    assert re.search(r"commande 1 du \d\d/\d\d/\d{4} \d\d:\d\d", home)
+    assert re.search(r">\d\d/\d\d/\d{4} \d\d:\d\d<", client.get("/orders/1").text)
     assert "brevaux" in home
 
 
