@@ -58,7 +58,7 @@ def run(settings: Settings, members: int, services: int, rate: float, seconds: f
         began = time.perf_counter()
         bench_pages.fill(alone, datetime.now(UTC), members=members, services=services)
         filled = time.perf_counter() - began
-        with _made(alone) as app:
+        with made(alone) as app:
             pages = listed(app)
             with _portal(alone) as (url, process_id):
                 bench_load.run(url, pages, rate, min(seconds, 3.0))  # connections, templates
@@ -94,7 +94,8 @@ def _percentile(values: Sequence[float], share: float) -> float:
 
 
 @contextmanager
-def _made(alone: Settings) -> Iterator[Flask]:
+def made(alone: Settings) -> Iterator[Flask]:
+    """The app on the scratch database, in this process."""
     app = create(alone)
     yield app
     app.extensions["engines"].dispose()
@@ -116,7 +117,7 @@ def listed(app: Flask) -> list[Page]:
 
 
 def _samples(app: Flask) -> tuple[int, int, int]:
-    """A service with snapshots or a history, the order that made it, the newest statement, all of the big member."""
+    """A service, the order that made it, the newest statement, all of the big member."""
     with territory_session(app.extensions["engines"].staff, "bench") as session:
         found = session.execute(
             sa.select(Order.service_id, Order.id)
@@ -145,11 +146,11 @@ def _sign_in(app: Flask, reader: Reader) -> str:
     return f"clocher={secret}"
 
 
-def measure(app: Flask, page: Page) -> tuple[int, float]:
+def measure(app: Flask, page: Page, times: int = ALONE) -> tuple[int, float]:
     """SQL statements of one request, and the median of the milliseconds of processor that this process takes for it."""
-    client, times, counted = app.test_client(use_cookies=False), [], 0
+    client, taken, counted = app.test_client(use_cookies=False), list[float](), 0
     engines = app.extensions["engines"]
-    for turn in range(ALONE + 1):
+    for turn in range(times + 1):
         with _counting((engines.web, engines.staff, engines.door)) as counts:
             began = time.process_time()
             answer = client.get(page.path, headers={"Cookie": page.cookies})
@@ -157,8 +158,8 @@ def measure(app: Flask, page: Page) -> tuple[int, float]:
         if answer.status_code != 200:
             raise Unavailable("bench_failed", "Une page mesurée ne répond pas.", page.path, detail=answer.status)
         counted = len(counts)
-        times += [spent * 1000] if turn else []
-    return counted, round(statistics.median(times), 1)
+        taken += [spent * 1000] if turn else []
+    return counted, round(statistics.median(taken), 1)
 
 
 @contextmanager
