@@ -128,10 +128,17 @@ SCREENS: tuple[Screen, ...] = (
     *(
         Screen(f"service-{name}", "", prepare=_inside(portal.beside(path)), shown=name == "resize")
         for name, path in {
-            "stop": "/acts/stop", "reboot": "/acts/reboot", "keys": "/acts/keys", "rename": "/acts/rename",
-            "delete": "/acts/delete", "delete-now": "/acts/delete_now", "refused": "/acts/start",
-            "resize": "/change/resize?offer=vm-large", "volume": "/change/volume?volume=main&disk_gib=0",
-            "address": "/change/address?public_address=1", "console": "/console",
+            "stop": "/acts/stop",
+            "reboot": "/acts/reboot",
+            "keys": "/acts/keys",
+            "rename": "/acts/rename",
+            "delete": "/acts/delete",
+            "delete-now": "/acts/delete_now",
+            "refused": "/acts/start",
+            "resize": "/change/resize?offer=vm-large",
+            "volume": "/change/volume?volume=main&disk_gib=0",
+            "address": "/change/address?public_address=1",
+            "console": "/console",
         }.items()
     ),
     Screen("costs", "/costs", shown=True),
