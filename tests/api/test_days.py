@@ -30,6 +30,7 @@ from tests.api.days import (
     link,
     mail,
     press,
+    proved,
     reach,
     say,
     settle,
