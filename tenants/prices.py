@@ -207,10 +207,16 @@ def _rewritten(code: str, start: datetime | None) -> Conflict:
 
 
 def refuse_in_closed_periods(session: Session, new: list[NewPrice]) -> None:
-    """Raise Conflict period_closed when one of the prices would be in force in a closed period."""
+    """Raise Conflict period_closed when one of the prices would replace another in a closed period.
+
+    A meter that had no price there had no use there either, or the period could not have been closed: its first price
+    changes nothing.
+    """
     for price in new:
         label = session.scalar(
             sa.select(Period.label)
+            .join(Price, Price.during.overlaps(Period.during))
+            .join(Meter, (Meter.id == Price.meter_id) & (Meter.code == price.meter))
             .where(Period.state == "closed", Period.during.overlaps(Range(price.start, price.end)))
             .order_by(Period.label)
             .limit(1)

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import DatabaseError
 
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict, InvalidInput
 from orchestrator.settings import ROOT, Settings
 from tenants import finance, pools, prices
+from tenants.tables import Period
 
 PARIS = "Europe/Paris"
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -73,6 +75,21 @@ def test_published_price_is_never_rewritten(staff: sa.Engine, changed: tuple[str
         prices.apply(session, FIRST, PARIS)
     with pytest.raises(Conflict, match="déjà publié"), territory_session(staff, "test") as session:
         prices.apply(session, book(changed), PARIS)
+
+
+def test_closed_period_keeps_its_prices_but_a_new_meter_may_begin_before_it(staff: sa.Engine) -> None:
+    march = Range(datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
+    known = {"vcpu": "0.0065", "ram": "0.0025"}
+    with territory_session(staff, "test") as session:
+        prices.apply(session, FIRST, PARIS)
+        session.add(Period(label="2026-03", during=march, state="closed", closed_at=AT, closed_by="test"))
+    with territory_session(staff, "test") as session:
+        added = prices.apply(session, book(("2026-01-01", known | {"snapshot": "0.0001"})), PARIS)
+    assert [new.meter for new in added] == ["snapshot"]
+    later = book(("2026-01-01", known | {"snapshot": "0.0001"}), ("2026-03-15", {"vcpu": "0.0070"}))
+    with pytest.raises(Conflict) as refused, territory_session(staff, "test") as session:
+        prices.apply(session, later, PARIS)
+    assert (refused.value.code, refused.value.facts["period"]) == ("period_closed", "2026-03")
 
 
 def test_database_refuses_rewriting_and_overlap(staff: sa.Engine, owner: sa.Engine) -> None:
