@@ -31,7 +31,7 @@ WITH anchor AS (SELECT last_id, last_hash, removed, kept_hash FROM audit_purges 
         ORDER BY e.id LIMIT 1)
 SELECT min(id) FROM (
     SELECT e.id FROM (
-        SELECT a.*, lag(a.hash, 1, (SELECT coalesce(max(last_hash), sha256('clocher')) FROM anchor))
+        SELECT a.*, lag(a.hash, 1, coalesce((SELECT last_hash FROM anchor), sha256('clocher')))
             OVER (PARTITION BY a.id > (SELECT id FROM start) ORDER BY a.id) AS before
         FROM audit_entries a) e
     JOIN audit_entries a ON a.id = e.id
