@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import idna
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,8 @@ from orchestrator.tables import Member
 from tenants.tables_identity import LANGUAGES, MEMBER_ROLES, TERRITORY_ROLES, Account, AccountRole
 
 ADMINS = 0x61646D696E  # advisory lock on who the administrators are
-EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}\.[^@\s.]{2,60}")
+# What a browser takes as an e-mail address (HTML, "valid email address"), with a domain that has a dot.
+EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?=.{4,250}$)([a-z0-9](-*[a-z0-9]){0,62}\.)+[a-z0-9-]{2,60}")
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,31 @@ class Place:
 
 
 def normal(email: str) -> str:
-    """An e-mail address as we keep it. Raises invalid_email."""
+    """An e-mail address as we keep it: in lower case, a domain with accents in its ASCII form (xn--…).
+
+    Before the @ it is ASCII: browsers' fields and many mail servers take nothing else.
+    Raises email_not_ascii, invalid_email.
+    """
     found = email.strip().lower()
-    if not EMAIL.fullmatch(found) or not found.isprintable():
+    local, _, domain = found.rpartition("@")
+    if not local.isascii():
+        raise InvalidInput(
+            "email_not_ascii",
+            "Une adresse électronique n’a avant le « @ » ni accent ni autre lettre que a-z.",
+            "Donnez une adresse sans accent, que tous les serveurs de messagerie acceptent.",
+        )
+    found = f"{local}@{_in_ascii(domain)}"
+    if not EMAIL.fullmatch(found):
         raise InvalidInput("invalid_email", "Cette adresse électronique n’est pas valable.", "Vérifiez-la.")
     return found
+
+
+def _in_ascii(domain: str) -> str:
+    """A domain as mail servers know it; as it was given when it can't be one."""
+    try:
+        return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        return domain
 
 
 def find(session: Session, account_id: int, *, lock: bool = False) -> Account:
@@ -46,8 +68,12 @@ def find(session: Session, account_id: int, *, lock: bool = False) -> Account:
 
 
 def by_email(session: Session, email: str) -> Account | None:
-    """The account with this e-mail address, if the session may see one."""
-    return session.scalar(sa.select(Account).where(Account.email == email.strip().lower()))
+    """The account with this e-mail address, if the session may see one; one from before `normal`'s rule too."""
+    found = email.strip().lower()
+    local, _, domain = found.rpartition("@")
+    written = (f"{local}@{_in_ascii(domain)}", found)
+    query = sa.select(Account).where(Account.email.in_(written)).order_by(Account.email == found)
+    return session.scalar(query.limit(1))
 
 
 def places(session: Session, account_id: int) -> list[Place]:

@@ -83,7 +83,7 @@ class Contact(Declared):
 
     name: Line
     role: Line
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+    email: Annotated[str, Field(pattern=r"^[!-?A-~]+@[^@\s]+\.[^@\s]+$", max_length=254)]  # ASCII before the @
 
 
 class Quotas(Declared):
@@ -207,7 +207,7 @@ FORMS = {
     "siren": Text("neuf chiffres sont attendus"),
     "siret": Text("quatorze chiffres sont attendus"),
     "insee_code": Text("cinq caractères sont attendus, comme 00123 ou 2A004"),
-    "email": Text("une adresse électronique est attendue"),
+    "email": Text("une adresse électronique est attendue, sans accent avant le @"),
 }
 # A pattern that is not met has the code of what the field holds.
 CODES = {"siren": "invalid_siren", "siret": "invalid_siret"}

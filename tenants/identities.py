@@ -35,7 +35,8 @@ class Claims:
 def sign_in(session: Session, claims: Claims, at: datetime) -> Account:
     """The account of somebody whom a provider vouches for; made on the first time, pending until it is given a role.
 
-    At the door. Raises account_closed, no_verified_email, invalid_siret, other_organisation.
+    At the door. Raises account_closed, no_verified_email, invalid_email, email_not_ascii, invalid_siret,
+    other_organisation.
     """
     siret = _checked(claims.siret)
     known = session.get(Identity, (claims.issuer, claims.subject))
@@ -62,9 +63,9 @@ def _by_email(session: Session, claims: Claims, siret: str | None) -> Account:
             "Votre fournisseur d’identité n’a pas vérifié votre adresse électronique.",
             "Faites-la vérifier chez lui, puis réessayez.",
         )
-    email = accounts.normal(claims.email)
-    account = accounts.by_email(session, email)
+    account = accounts.by_email(session, claims.email)
     if account is None:
+        email = accounts.normal(claims.email)
         account = Account(email=email, name=claims.name[:100] or email[:100], state="pending", siret=siret)
         session.add(account)
         session.flush()

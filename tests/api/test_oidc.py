@@ -117,6 +117,14 @@ def test_an_unknown_organisation_waits(app: APIFlask, camille: Person, provider:
     assert sign_in(app)[0].get("/catalogue").status_code == 200
 
 
+def test_an_unknown_person_with_an_address_that_nobody_can_type_is_told_so(
+    app: APIFlask, camille: Person, provider: OpenIDServer
+) -> None:
+    provider.user |= {"sub": "new", "email": "zoé@elsewhere.fr", "siret": FOREIGN}
+    answer = sign_in(app)[1]
+    assert (answer.status_code, "accent" in answer.text) == (422, True)
+
+
 def test_the_member_sees_who_waits_for_it(app: APIFlask, camille: Person, provider: OpenIDServer) -> None:
     provider.user |= {"sub": "new", "email": "new@brevaux.fr", "siret": siret(0)}
     assert sign_in(app)[0].get("/catalogue").status_code == 403, "a SIRET gives no role"

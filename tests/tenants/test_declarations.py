@@ -101,6 +101,7 @@ def test_a_member_is_read_whole(territory: Path) -> None:
         ("population: 1200", "population: 1.5", "invalid_declaration", 7, "population"),
         ("population: 1200\n", "", "invalid_declaration", 1, ""),
         ("ada@bourg.example", "ada at bourg", "invalid_declaration", 11, "contacts.0.email"),
+        ("ada@bourg.example", "aïda@bourg.example", "invalid_declaration", 11, "contacts.0.email"),
         ("    role: Maire\n", "", "invalid_declaration", 9, "contacts.0.role"),
         ("servers: 2", "servers: beaucoup", "invalid_declaration", 13, "quotas.servers"),
         ("servers: 2", "server: 2", "invalid_declaration", 13, "quotas.server"),

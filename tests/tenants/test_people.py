@@ -82,6 +82,35 @@ def test_a_link_is_good_once_and_for_a_time(settings: Settings, staff: sa.Engine
         invitations.accept(door, hasher, second[1], GOOD, NOW + timedelta(hours=2))
 
 
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [("rené@brevaux.fr", "email_not_ascii"), ("nowhere", "invalid_email"), ("a b@brevaux.fr", "invalid_email"),
+     ("a@brevaux", "invalid_email"), ("a@-brevaux.fr", "invalid_email"), ("a@b@brevaux.fr", "invalid_email"),
+     ("a@brevaux.f_r", "invalid_email"), ("a@\u2024.fr", "invalid_email"), ("(a)@brevaux.fr", "invalid_email")],
+)  # fmt: skip
+def test_an_address_that_a_browsers_field_refuses_is_refused(staff: sa.Engine, given: str, code: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        invited(staff, given)
+    assert refused.value.code == code
+
+
+def test_a_domain_with_accents_is_kept_in_ascii_and_found_either_way(staff: sa.Engine) -> None:
+    account_id, _ = invited(staff, "O'Neil+cloud@Écublens.FR ")
+    with territory_session(staff, "dsi") as session:
+        assert session.get_one(Account, account_id).email == "o'neil+cloud@xn--cublens-9xa.fr"
+        for typed in ("o'neil+cloud@écublens.fr", "O'NEIL+cloud@xn--cublens-9xa.fr"):
+            found = accounts.by_email(session, typed)
+            assert found and found.id == account_id
+
+
+def test_an_account_from_before_the_rule_still_signs_in(owner: sa.Engine, staff: sa.Engine) -> None:
+    with owner.begin() as connection:
+        connection.execute(sa.text("INSERT INTO accounts (email, name) VALUES ('rené@écublens.fr', 'René')"))
+    with territory_session(staff, "dsi") as session:
+        found = accounts.by_email(session, "René@écublens.fr")
+        assert found and found.name == "René"
+
+
 def test_guesses_get_slower(door: sa.Engine) -> None:
     def guess(at: datetime) -> bool:
         try:
