@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from babel.support import NullTranslations
 from flask import Flask, Response, current_app, g, request
 from flask_babel import Babel, Domain, get_locale
+from markupsafe import Markup
 
 from api import formats, words
 from api.recognising import recognise
@@ -46,7 +47,7 @@ def install(app: Flask, settings: Settings) -> None:
     env.policies["ext.i18n.trimmed"] = True
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
-        word=word, subject=subject, actor=actor, mood=words.mood, tell=show, local=local,
+        word=word, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
         amount=amount, price=price, delta=delta, number=number, percent=percent, size=size,
         instant=instant, clock=clock, day=day, long_day=long_day, month=month, span=span, lasted=lasted, cell=cell,
     )  # fmt: skip
@@ -139,6 +140,11 @@ def local(texts: Mapping[str, str] | None) -> str:
     if not texts:
         return ""
     return texts.get(current()) or typeset(texts[SOURCE])
+
+
+def typed(text: str | None) -> str:
+    """What people here wrote, in French: marked as such for who reads English, so that it is read out rightly."""
+    return Markup('<span lang="{}">{}</span>').format(SOURCE, text) if text and current() != SOURCE else text or ""
 
 
 def _zone() -> ZoneInfo:

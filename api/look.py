@@ -8,6 +8,7 @@ from typing import cast
 
 import yaml
 from flask import Blueprint, Flask, Response, current_app, send_file, url_for
+from markupsafe import Markup, escape
 
 from orchestrator import colours
 from orchestrator.settings import Settings
@@ -72,7 +73,14 @@ def install(app: Flask, settings: Settings) -> None:
     """Serve the look of this installation, and let templates see it."""
     look = app.extensions["look"] = app.jinja_env.globals["look"] = Look(settings)
     look.legal  # noqa: B018  (a broken file is said at the start, not to the first reader)
+    app.jinja_env.filters["named"] = named
     app.register_blueprint(blueprint)
+
+
+def named(text: str) -> Markup:
+    """A text in the reader's language, with the territory's name in it marked as French."""
+    name = _look().name
+    return escape(text).replace(escape(name), Markup('<span lang="fr">{}</span>').format(name))
 
 
 def _look() -> Look:

@@ -154,6 +154,8 @@ def test_every_page(world: World, people: dict[str, Person | None], visitors: di
         if answer.status == 200 and answer.headers.get("content-type", "").startswith("text/html"):
             visitors[who].open(path)
             faults += judge(visitors[who], f"{rule.rule} ({who})")
+        elif answer.status >= 500:
+            faults.append(f"{rule.rule} ({who}): {answer.status}")
     assert not faults, "\n".join(faults)
 
 
