@@ -115,6 +115,7 @@ class Service(Base):
     changed_at: Mapped[datetime] = now()
     __table_args__ = (
         Index("ix_services_delete_after", "delete_after", postgresql_where=sa.text("delete_after IS NOT NULL")),
+        Index("ix_services_state_member_id", "state", "member_id"),
         Index("ix_services_member_id_id", "member_id", "id"),  # newest first of one member, whatever others have
         CheckConstraint(one_of("state", SERVICE_STATES), "state"),
         CheckConstraint("name ~ '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$'", "name"),
@@ -157,6 +158,7 @@ class Flow(Base):
         Index("ix_flows_live", "state", "id", postgresql_where=sa.text(one_of("state", FLOW_LIVE))),
         CheckConstraint("(held_at IS NOT NULL) = (state = 'held')", "held"),
         CheckConstraint("runs > 0", "runs"),
+        Index("ix_flows_failed", "ended_at", postgresql_where=sa.text("state = 'failed'")),
         Index("ix_flows_member_id_id", "member_id", "id"),
         Index("ix_flows_service_id_id", "service_id", "id"),
         CheckConstraint(one_of("kind", FLOW_KINDS), "kind"),
@@ -247,6 +249,7 @@ class ResourceEvent(Base):
         CheckConstraint(one_of("kind", EVENT_KINDS), "kind"),
         CheckConstraint("vcpus > 0 AND ram_mib > 0 AND disk_gib > 0", "sizes"),
         Index("ix_resource_events_at", "at"),
+        Index("ix_resource_events_member_id", "member_id"),
     )
 
 
@@ -311,7 +314,10 @@ class AuditEntry(Base):
     detail: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     previous_hash: Mapped[bytes | None]
     hash: Mapped[bytes | None]
-    __table_args__ = (Index("ix_audit_entries_member_id_id", "member_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_entries_member_id_id", "member_id", "id"),
+        Index("ix_audit_entries_action_id", "action", "id"),
+    )
 
 
 # The last link of the audit chain, one row; only the chaining trigger touches it.

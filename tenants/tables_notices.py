@@ -129,6 +129,7 @@ class Delivery(Base):
         CheckConstraint(one_of("state", DELIVERY_STATES), "state"),
         CheckConstraint("(state = 'queued') = (ended_at IS NULL)", "ended"),
         Index("ix_webhook_deliveries_due_at", "due_at", postgresql_where=sa.text("state = 'queued'")),
+        Index("ix_webhook_deliveries_ended_at", "ended_at", postgresql_where=sa.text("ended_at IS NOT NULL")),
     )
 
 
