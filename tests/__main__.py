@@ -79,7 +79,8 @@ def main() -> int:
     parser.add_argument("rest", nargs="*", help="after --: for pytest, which then runs alone")
     options = parser.parse_args()
     if options.rest:
-        return 0 if pytest("tests", *options.rest, **INSTANCE) else 1
+        chosen = ("-m", NO_CLOUD) if options.fast else ()
+        return 0 if pytest("tests", *chosen, *options.rest, **INSTANCE) else 1
     if options.fast:
         with ThreadPoolExecutor(1) as beside:
             checked = beside.submit(checks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ import sqlalchemy as sa
 from apiflask import APIFlask
 from click.testing import CliRunner, Result
 from playwright.sync_api import Browser, sync_playwright
-from waitress import create_server as listen
 from werkzeug.test import TestResponse
 
 import orchestrator.settings
@@ -21,6 +19,7 @@ from api.app import create
 from api.cli import main
 from orchestrator.settings import Settings
 from tenants.tables_identity import MEMBER_ROLES
+from tests.api.listening import listening
 from tests.api.people import Person, invite
 from tests.tenants.ordering import member, seed
 
@@ -116,10 +115,5 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def portal(app: APIFlask) -> Iterator[str]:
     """The address of the app, served as in production."""
-    server = listen(app, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
-    server.task_dispatcher.shutdown()
-    thread.join(10)
+    with listening(app) as address:
+        yield address

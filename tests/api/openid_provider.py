@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ from urllib.parse import urlencode
 from flask import Flask, Response, jsonify, redirect, request
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, RSAKey
-from waitress import create_server
+
+from tests.api.listening import listening
 
 KNOWN = {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "acr_values", "prompt", "claims"}
 PKCE = {"code_challenge", "code_challenge_method"}
@@ -116,13 +116,5 @@ class OpenIDServer:
 def running(kind: str) -> Iterator[OpenIDServer]:
     """A provider that answers until the block ends."""
     provider = OpenIDServer(kind)
-    server = create_server(provider.app(), host="127.0.0.1", port=0, threads=2)
-    provider.url = f"http://127.0.0.1:{server.effective_port}"
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
+    with listening(provider.app(), threads=2) as provider.url:
         yield provider
-    finally:
-        server.close()
-        server.task_dispatcher.shutdown()
-        thread.join(10)

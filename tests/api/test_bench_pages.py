@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 import sqlalchemy as sa
 
 from api import bench_pages
@@ -32,6 +33,7 @@ def test_a_page_asks_as_often_for_many_rows_as_for_few(settings: Settings) -> No
     assert few == many
 
 
+@pytest.mark.slow
 def test_the_bench_measures_every_page_and_leaves_nothing(run: Run, owner: sa.Engine) -> None:
     size = ("--members", "3", "--services", "100", "--rate", "20", "--seconds", "2")
     found = told(run("bench", "pages", *size, "--json"))

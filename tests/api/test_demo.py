@@ -14,6 +14,7 @@ import pytest
 from orchestrator.settings import ROOT, Settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_demo_writes_why(settings: Settings, tmp_path: Path, kind: signal.Signals) -> None:
     given = {

@@ -5,7 +5,6 @@ Real app, real PostgreSQL. The same requests each time; `--api-examples N` makes
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -16,10 +15,10 @@ import sqlalchemy as sa
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import NonFatalError, ScenarioFinished
-from waitress import create_server
 
 from api.app import create
 from orchestrator.settings import Settings
+from tests.api.listening import listening
 from tests.api.owned import IDS, World
 from tests.api.people import invite
 from tests.tenants.ordering import member, seed
@@ -70,13 +69,8 @@ def config(secret: str, examples: int) -> SchemathesisConfig:
 @pytest.fixture
 def address(world: World) -> Iterator[str]:
     """Where the app is served, as in production."""
-    server = create_server(world.app, host="127.0.0.1", port=0, threads=2, channel_timeout=1, cleanup_interval=1)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
-    server.task_dispatcher.shutdown()
-    thread.join(10)
+    with listening(world.app, threads=2, channel_timeout=1, cleanup_interval=1) as address:
+        yield address
 
 
 @pytest.mark.slow

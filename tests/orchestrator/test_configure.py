@@ -56,6 +56,7 @@ def assert_final(error: ClocherError) -> None:
     assert "réessayée" not in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{"configure_timeout": 5.0}, {"ssh_timeout": 5.0}], ids=str)
 def test_an_unreachable_guest_is_given_up_at_the_deadline(run: Run, limits: dict[str, float]) -> None:
     limit(run, **limits)
