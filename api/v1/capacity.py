@@ -37,7 +37,8 @@ def list_hosts() -> dict[str, Any]:
 def list_quotas(query_data: SlugCut) -> dict[str, Any]:
     """By member, what it may hold, holds, and what the cloud says that it uses."""
     with auth.scope() as session:
-        return frame.cut(capacity.quota_use(session), query_data, lambda row: row["slug"], newest_first=False)
+        rows = capacity.quota_use(session, auth.settings().snapshots_per_service)
+        return frame.cut(rows, query_data, lambda row: row["slug"], newest_first=False)
 
 
 @blueprint.get("/workers")

@@ -9,12 +9,13 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
 from orchestrator import cloud, cloud_projects, places
 from orchestrator.database import territory_session
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
-from orchestrator.tables import Place
+from orchestrator.tables import Place, Resource, ResourceEvent, Service
 from tenants import capacity, capacity_trend
 from tenants.capacity_trend import trend
 from tenants.tables_administration import CapacitySample, CloudUsage
@@ -83,15 +84,28 @@ def test_use_is_compared_with_what_is_held(owner: sa.Engine, staff: sa.Engine) -
     read, unread = member(owner), member(owner, "orgelune")
     with territory_session(owner, "test") as session:
         used = dict.fromkeys(QUOTA, 0) | {"servers": 2}
-        limits = QUOTA | {"vcpus": 7}
-        session.add(CloudUsage(member_id=read, read_at=NOW, limits=limits, **used))
+        limits = QUOTA | {"vcpus": 7, "disk_gib": QUOTA["disk_gib"] * 3}
+        session.add(CloudUsage(member_id=read, read_at=NOW, limits=limits, **used | {"disk_gib": 7}))
+        _copy(session, read, gib=7)  # of a volume: Cinder counts it, no order holds it
     with territory_session(staff, "test") as session:
-        first, second = capacity.quota_use(session)
+        first, second = capacity.quota_use(session, 2)
     assert (first["slug"], second["slug"], unread > 0) == ("brevaux", "orgelune", True)
     odd = {name for name, count in first["counts"].items() if count["odd"]}
     assert odd == {"servers", "vcpus"}  # two that no order holds; another limit than ours
+    limit = QUOTA["disk_gib"]
+    assert first["counts"]["disk_gib"] == {"limit": limit, "held": 0, "used": 0, "cloud_limit": limit, "odd": False}
     assert second["read_at"] is None
     assert second["counts"]["servers"] == {"limit": 50, "held": 0, "used": None, "cloud_limit": None, "odd": False}
+
+
+def _copy(session: Session, member_id: int, gib: int) -> None:
+    service = Service(member_id=member_id, name="web", specification={}, state="active")
+    session.add(service)
+    session.flush()
+    copy = Resource(member_id=member_id, service_id=service.id, kind="volume_snapshot", cloud_id="c")
+    session.add(copy)
+    session.flush()
+    session.add(ResourceEvent(resource_id=copy.id, member_id=member_id, kind="created", at=NOW, disk_gib=gib))
 
 
 @pytest.mark.cloud
@@ -103,7 +117,7 @@ def test_the_real_cloud_is_read_once_an_hour(
 ) -> None:
     own = settings.model_copy(update={"clouds_file": CLOUDS, "storage_gib": 500})
     runtime = Runtime(own, worker, cloud.connect(own))
-    member_id = member(owner)
+    member_id = member(owner, **QUOTAS)
     with territory_session(owner, "test") as session:
         session.add(
             Place(member_id=member_id, project_id=ids.project_id, network_id="n", subnet_id="s", router_id="r",
@@ -113,8 +127,10 @@ def test_the_real_cloud_is_read_once_an_hour(
     capacity.watch(runtime)
     with territory_session(owner, "test") as session:
         usage = session.get_one(CloudUsage, member_id)
-        assert usage.limits == {name: QUOTAS[name] for name in QUOTA}
+        assert usage.limits == QUOTAS | {"disk_gib": QUOTAS["disk_gib"] * (1 + settings.snapshots_per_service)}
         assert usage.servers == 0
+        [shown] = capacity.quota_use(session, settings.snapshots_per_service)
+        assert not any(count["odd"] for count in shown["counts"].values())
         resources = session.scalars(sa.select(CapacitySample.resource).order_by(CapacitySample.resource)).all()
         assert resources == ["DISK_GB", "FLOATING_IP", "MEMORY_MB", "VCPU", "VOLUME_GB"]
         assert [(host.name, host.state) for host in capacity.hypervisors(session)] == [("compute1", "up")]

@@ -25,7 +25,7 @@ def quotas() -> str:
     """Limit, held and used of each member; `?odd=1`: only where they differ."""
     only = request.args.get("odd") == "1"
     with auth.scope() as session:
-        rows = capacity.quota_use(session)
+        rows = capacity.quota_use(session, auth.settings().snapshots_per_service)
     shown = [row for row in rows if not only or any(count["odd"] for count in row["counts"].values())]
     return render_template("admin/capacity/quotas.html", rows=shown, only=only, all=len(rows))
 
