@@ -214,7 +214,7 @@ def mine(session: Session, who: Caller, at: datetime) -> list[dict[str, Any]]:
     rows = session.execute(
         sa.select(Order, Approval)
         .join(Approval, Approval.order_id == Order.id)
-        .where(Order.state == "waiting", waiting, Approval.due_at > at)
+        .where(Order.state == "waiting", waiting, Approval.due_at > at, reading.own(session, Order.member_id))
         .order_by(Order.id)
     ).all()
     directory = Directory.read(session, {order.member_id for order, _ in rows}, at)

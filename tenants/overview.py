@@ -1,6 +1,6 @@
 """What one sees first: what runs, what it cost this month and will cost, what is under way, what waits, what changed.
 
-Each function is one query, whatever the number of services; row-level security has chosen whose rows they are.
+Each function is one query, two for what is under way, whatever the number of services.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.tables import FLOW_LIVE, AuditEntry, Flow, FlowStep, Member, Service
+from orchestrator.tables import FLOW_LIVE, SERVICE_STATES, AuditEntry, Flow, FlowStep, Member, Service
 from tenants import reading
 from tenants.tables import Budget
 from tenants.tables_costs import CostDay
@@ -35,7 +35,10 @@ class Money:
 
 def counts(session: Session) -> dict[str, int]:
     """The number of living services by state."""
-    query = sa.select(Service.state, sa.func.count()).where(Service.state.not_in(("deleted", "failed")))
+    alive = [state for state in SERVICE_STATES if state not in ("deleted", "failed")]
+    query = sa.select(Service.state, sa.func.count()).where(
+        Service.state.in_(alive), reading.own(session, Service.member_id)
+    )
     return dict(session.execute(query.group_by(Service.state)).all())
 
 
@@ -44,7 +47,7 @@ def money(session: Session, at: datetime, timezone: str) -> Money:
     local = at.astimezone(ZoneInfo(timezone)).date()
     total, ahead, until = session.execute(
         sa.select(sa.func.sum(CostDay.amount), sa.func.sum(CostDay.ahead), sa.func.max(CostDay.until)).where(
-            CostDay.day >= local.replace(day=1), CostDay.day <= local
+            CostDay.day >= local.replace(day=1), CostDay.day <= local, reading.own(session, CostDay.member_id)
         )
     ).one()
     return Money(total, None if total is None else total + ahead, until)
@@ -64,7 +67,7 @@ def under_way(session: Session, at: datetime, limit: int = 10) -> list[dict[str,
         .select_from(Flow)
         .join(Service, Service.id == Flow.service_id)
         .join(Member, Member.id == Flow.member_id)
-        .where(news)
+        .where(news, reading.own(session, Flow.member_id))
         .order_by(Flow.state.in_(FLOW_LIVE).desc(), Flow.id.desc())
         .limit(limit)
     )
@@ -84,7 +87,7 @@ def changes(session: Session, limit: int = 8) -> list[dict[str, Any]]:
         sa.select(AuditEntry.at, AuditEntry.actor, AuditEntry.action, AuditEntry.subject, Member.name.label("member"))
         .select_from(AuditEntry)
         .outerjoin(Member, Member.id == AuditEntry.member_id)
-        .where(AuditEntry.action.not_in(UNTOLD))
+        .where(AuditEntry.action.not_in(UNTOLD), reading.own(session, AuditEntry.member_id))
         .order_by(AuditEntry.id.desc())
         .limit(limit)
     )

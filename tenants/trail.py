@@ -29,6 +29,15 @@ from tenants.tables_administration import AuditPurge, AuditRetention
 SHORTEST, USUAL, LONGEST = 180, 365, 1095  # days
 REASON = 20  # characters: fewer don't document a risk
 EXPORTED = 1000  # entries read at a time
+# From one action to the next in the index: DISTINCT would read the whole trail.
+ACTIONS = """
+WITH RECURSIVE found AS (
+    SELECT min(action) AS action FROM audit_entries
+    UNION ALL
+    SELECT (SELECT min(action) FROM audit_entries WHERE action > found.action) FROM found WHERE action IS NOT NULL
+)
+SELECT action FROM found WHERE action IS NOT NULL
+"""
 COLUMNS = ("id", "at", "actor", "action", "subject", "member", "detail", "hash")
 
 
@@ -121,7 +130,7 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
 
 def actions(session: Session) -> list[str]:
     """What stands in the trail as an action, by name."""
-    return list(session.scalars(sa.select(AuditEntry.action).distinct().order_by(AuditEntry.action)))
+    return list(session.scalars(sa.text(ACTIONS)))
 
 
 def retention(session: Session) -> AuditRetention:
