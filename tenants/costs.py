@@ -26,8 +26,9 @@ from tenants.tables_costs import CostDay
 NOTHING = Decimal("0.00")
 # A drafted month has its intervals stored, as the statement was made from them; else events tell them.
 STORED = """
-SELECT resource_id, member_id, meter_id, quantity, during FROM usage_intervals
-WHERE period_id = :period AND (CAST(:member AS bigint) IS NULL OR member_id = :member)
+SELECT r.service_id, u.member_id, u.meter_id, u.quantity, u.during
+FROM usage_intervals u JOIN resources r ON r.id = u.resource_id
+WHERE u.period_id = :period AND (CAST(:member AS bigint) IS NULL OR u.member_id = :member)
 """
 # marks: the instants at which each line is rounded; the first is where counting begins, `day` the local day that ends
 # there, null for the part that is still to come. (No line is old at a mark that lies before it.)
@@ -35,11 +36,10 @@ LINES = """
 WITH marks AS (
     SELECT m.day, m.at FROM unnest(CAST(:days AS date[]), CAST(:ats AS timestamptz[])) m (day, at)
 ), used AS (
-    SELECT r.service_id, d.member_id, d.meter_id, p.id AS price_id, p.hourly, d.quantity,
+    SELECT d.service_id, d.member_id, d.meter_id, p.id AS price_id, p.hourly, d.quantity,
         greatest(lower(d.during), lower(p.during)) AS since, least(upper(d.during), upper(p.during)) AS until
-    FROM ({source}) d JOIN resources r ON r.id = d.resource_id
-    JOIN prices p ON p.meter_id = d.meter_id AND p.during && d.during
-    WHERE CAST(:service AS bigint) IS NULL OR r.service_id = :service
+    FROM ({source}) d JOIN prices p ON p.meter_id = d.meter_id AND p.during && d.during
+    WHERE CAST(:service AS bigint) IS NULL OR d.service_id = :service
 ), counted AS (
     SELECT member_id, service_id, meter_id, price_id, hourly, day, at,
         sum(quantity * extract(epoch FROM least(until, at) - since)) AS unit_seconds

@@ -29,7 +29,7 @@ WITH told AS (
             WHEN e.kind = 'stopped' THEN 2 END AS phase
     FROM resource_events e JOIN resources r ON r.id = e.resource_id
     WHERE e.at < :known AND starts_with(r.cloud_id, :prefix) = :sample
-        AND (CAST(:member AS bigint) IS NULL OR r.member_id = :member)
+        AND (CAST(:member AS bigint) IS NULL OR (r.member_id = :member AND e.member_id = :member))
         AND (CAST(:resource AS bigint) IS NULL OR r.id = :resource)
         AND (CAST(:service AS bigint) IS NULL OR r.service_id = :service)
         AND NOT EXISTS (SELECT FROM resource_events gone
@@ -42,31 +42,36 @@ WITH told AS (
     WINDOW ahead AS (PARTITION BY resource_id ORDER BY turn),
         sofar AS (PARTITION BY resource_id ORDER BY turn ROWS UNBOUNDED PRECEDING)
 ), held AS (
-    SELECT s.resource_id, s.member_id, m.code, m.quantity, s.since, s.until
-    FROM state s JOIN services v ON v.id = s.service_id AND v.state <> 'failed' CROSS JOIN LATERAL (VALUES
-        ('vcpu', 'server', 1, s.vcpus::numeric),
-        ('ram', 'server', 1, trim_scale(s.ram_mib / 1024.0)),
-        ('vcpu_stopped', 'server', 2, s.vcpus),
-        ('ram_stopped', 'server', 2, trim_scale(s.ram_mib / 1024.0)),
-        ('volume', 'volume', 1, s.disk_gib),
-        ('public_address', 'floating_ip', 1, 1),
-        ('snapshot', 'image', 1, s.disk_gib),
-        ('snapshot', 'volume_snapshot', 1, s.disk_gib)) AS m (code, thing, phase, quantity)
-    WHERE m.thing = s.thing AND m.phase = s.phase AND NOT s.gone AND m.quantity > 0
+    SELECT s.resource_id, s.member_id, s.service_id, m.code, CASE m.of WHEN 'vcpus' THEN s.vcpus
+        WHEN 'ram' THEN trim_scale(s.ram_mib / 1024.0) WHEN 'disk' THEN s.disk_gib ELSE 1 END AS quantity,
+        s.since, s.until
+    FROM state s JOIN (VALUES
+        ('vcpu', 'server', 1, 'vcpus'),
+        ('ram', 'server', 1, 'ram'),
+        ('vcpu_stopped', 'server', 2, 'vcpus'),
+        ('ram_stopped', 'server', 2, 'ram'),
+        ('volume', 'volume', 1, 'disk'),
+        ('public_address', 'floating_ip', 1, 'one'),
+        ('snapshot', 'image', 1, 'disk'),
+        ('snapshot', 'volume_snapshot', 1, 'disk')) AS m (code, thing, phase, of)
+        ON m.thing = s.thing AND m.phase = s.phase
+    WHERE NOT s.gone AND s.service_id NOT IN (SELECT id FROM services WHERE state = 'failed'
+        AND (CAST(:member AS bigint) IS NULL OR member_id = :member))
     UNION ALL
-    SELECT resource_id, member_id, 'server', 1, min(at) FILTER (WHERE kind = 'launched'),
+    SELECT resource_id, member_id, service_id, 'server', 1, min(at) FILTER (WHERE kind = 'launched'),
         coalesce(min(at) FILTER (WHERE kind = 'deleted'), :until)
-    FROM told WHERE thing = 'server' GROUP BY resource_id, member_id
+    FROM told WHERE thing = 'server' GROUP BY resource_id, member_id, service_id
 )
-SELECT CAST(:period AS bigint) AS period_id, h.resource_id, h.member_id, m.id AS meter_id, h.quantity,
+SELECT CAST(:period AS bigint) AS period_id, h.resource_id, h.member_id, h.service_id, m.id AS meter_id, h.quantity,
     tstzrange(greatest(h.since, :starts), h.until) AS during
 FROM held h JOIN meters m ON m.code = h.code
-WHERE h.since < h.until AND h.until > :starts
+WHERE h.quantity > 0 AND h.since < h.until AND h.until > :starts
 """
 # In the order of the exclusion index, neighbours land on the same pages.
 INSERT = f"""
 INSERT INTO usage_intervals (period_id, resource_id, member_id, meter_id, quantity, during)
-SELECT * FROM ({DERIVED}) derived ORDER BY resource_id, meter_id, during
+SELECT period_id, resource_id, member_id, meter_id, quantity, during
+FROM ({DERIVED}) derived ORDER BY resource_id, meter_id, during
 """  # noqa: S608  (no input in it)
 
 
