@@ -83,6 +83,8 @@ STEPS = {
     "parts": N_("Supprimer l’instantané"),
     "snapshot": N_("Supprimer un instantané"),
     "rebuild": N_("Refaire le système depuis l’instantané"),
+    "copy": N_("Refaire un volume depuis l’instantané"),
+    "replace": N_("Mettre les volumes refaits à la place des autres"),
 }
 STEP_STATES = {"running": N_("en cours"), "done": N_("fait"), "failed": N_("échoué"), "undone": N_("défait")}
 ORDER_STATES = {

@@ -25,7 +25,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class VolumeSnapshot:
-    """A volume as it was, as Cinder tells it."""
+    """A volume as it was, as Cinder tells it. volume_id: of that volume."""
 
     id: str
     name: str
@@ -33,13 +33,17 @@ class VolumeSnapshot:
     status: str
     size_gib: int
     created_at: datetime | None
+    volume_id: str
     tag: Tag | None
 
 
-def create_volume(cloud: Cloud, name: str, size_gib: int, *, tag: Tag) -> Volume:
-    """Ask Cinder for an empty volume; it is being made when this returns."""
+def create_volume(cloud: Cloud, name: str, size_gib: int, *, tag: Tag, snapshot_id: str | None = None) -> Volume:
+    """Ask Cinder for a volume, empty or with what a snapshot holds; it is being made when this returns."""
+    source = {"snapshot_id": snapshot_id} if snapshot_id else {}
     with translated():
-        return _volume(cloud.connection.block_storage.create_volume(name=name, size=size_gib, metadata=tag.metadata()))
+        return _volume(
+            cloud.connection.block_storage.create_volume(name=name, size=size_gib, metadata=tag.metadata(), **source)
+        )
 
 
 def get_volume(cloud: Cloud, volume_id: str) -> Volume:
@@ -112,6 +116,7 @@ def _snapshot(found: Any) -> VolumeSnapshot:
         status=found.status,
         size_gib=found.size,
         created_at=instant(found.created_at),
+        volume_id=found.volume_id,
         tag=read_tag(found.metadata),
     )
 

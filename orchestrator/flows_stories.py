@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from orchestrator import runs, services
 from orchestrator import steps_cloud as cloud
 from orchestrator import steps_guest as guest
+from orchestrator import steps_restoring as restoring
 from orchestrator import steps_sizes as sizes
 from orchestrator import steps_snapshots as snapshots
 from orchestrator import steps_volumes as volumes
@@ -150,6 +151,11 @@ def replace_keys(run: Run) -> None:
 
 def snapshot_server(run: Run) -> None:
     """The guest writes all to its disks; then the server's own and each data volume are kept as they are."""
+    _keep(run)
+    run.step("ready", snapshots.finish)
+
+
+def _keep(run: Run) -> None:
     if guest.answers(run):
         run.step("flush", guest.flush)
     for role in run.facts["volumes"]:
@@ -159,7 +165,6 @@ def snapshot_server(run: Run) -> None:
             undo=partial(snapshots.remove_volume_snapshot, volume=role),
         )
     run.step("image", snapshots.make_image, undo=snapshots.remove_image)
-    run.step("ready", snapshots.finish)
 
 
 def delete_snapshot(run: Run) -> None:
@@ -170,13 +175,44 @@ def delete_snapshot(run: Run) -> None:
 
 
 def restore_server(run: Run) -> None:
-    """The server is made anew from the snapshot, then configured as the service is today; its volumes stay."""
+    """The server is made anew from the snapshot, then configured as the service is today.
+
+    Its data volumes stay, but for those (`volumes`) that are to be as they were too. What is there today is kept
+    first where that was wished (`safety_id`).
+    """
     run.step("check", snapshots.check_ready)
-    run.step("rebuild", snapshots.rebuild_server)
+    if run.parameters.get("safety_id"):
+        _keep(run)
+        run.step("ready", snapshots.mark_ready)
+    roles = run.parameters.get("volumes", [])
+    if roles:
+        _restore_volumes(run, roles)
+    else:
+        run.step("rebuild", snapshots.rebuild_server)
     if run.specification["play"]:
         run.step("configure", guest.configure)
+        if roles:  # programs that began before their volumes were mounted
+            run.step("reboot", cloud.reboot_server)
         run.step("health", guest.check_health)
-    run.step("activate", runs.finish_as(None))
+    run.step("activate", lambda run: runs.finish_as(None, restoring.settle(run, roles=roles))(run))
+
+
+def _restore_volumes(run: Run, roles: list[str]) -> None:
+    """Server and volumes change while the server is off: no program of the guest stands in the way."""
+    for role in roles:
+        copy = partial(restoring.copy_volume, role=role)
+        run.step(f"copy {role}", copy, undo=partial(volumes.remove_volume, role=restoring.new_role(run, role)))
+    run.step("stop", cloud.stop_server, undo=cloud.start_server)
+    for role in roles:
+        detach, attach = partial(volumes.detach_volume, role=role), partial(volumes.attach_volume, role=role)
+        run.step(f"detach {role}", detach, undo=attach)
+    for role in roles:
+        new = restoring.new_role(run, role)
+        attach, detach = partial(volumes.attach_volume, role=new), partial(volumes.detach_volume, role=new)
+        run.step(f"attach {role}", attach, undo=detach)
+    run.step("replace", partial(restoring.change_places, roles=roles), undo=partial(restoring.change_back, roles=roles))
+    run.step("rebuild", partial(snapshots.rebuild_server, status="SHUTOFF"))
+    run.step("start", cloud.start_server)
 
 
 def _specify(run: Run, session: Session, **changes: object) -> None:

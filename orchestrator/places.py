@@ -173,15 +173,16 @@ def _grant(walk: Walk) -> bool:
 def cloud_quotas(quotas: Mapping[str, int], kept: int) -> dict[str, int]:
     """A member's quota as the cloud's own: a second wall behind ours, with room for what the place itself needs.
 
-    kept: snapshots that a service may have; Cinder counts the copies of volumes among the gigabytes.
+    kept: snapshots that a service may have; Cinder counts the copies of volumes among the gigabytes. A volume that was
+    replaced by a restored one is there until its last snapshot is gone, and a restored one is made before that.
     """
     return {
         "instances": quotas["servers"],
         "cores": quotas["vcpus"],
         "ram": quotas["ram_mib"],
-        "volumes": quotas["volumes"],
+        "volumes": quotas["volumes"] * (2 + kept),
         "snapshots": quotas["volumes"] * kept,
-        "gigabytes": quotas["disk_gib"] * (1 + kept),
+        "gigabytes": quotas["disk_gib"] * (2 + 2 * kept),
         "floating_ips": quotas["public_addresses"],
         # One port a server; the router's interface, DHCP's and a few that are being replaced.
         "ports": quotas["servers"] + 5,

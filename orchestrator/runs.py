@@ -98,8 +98,9 @@ def _facts(session: Session, flow: Flow, service: Service) -> dict[str, Any]:
     place = session.get(Place, flow.member_id)
     done = session.execute(sa.select(FlowStep.name, FlowStep.state).where(FlowStep.flow_id == flow.id))
     volumes = sa.select(Resource.role).where(
-        Resource.service_id == service.id, Resource.kind == "volume", Resource.deleted_at.is_(None)
-    )
+        Resource.service_id == service.id, Resource.kind == "volume", Resource.deleted_at.is_(None),
+        ~Resource.role.contains("/"),
+    )  # fmt: skip
     kept = sa.select(Snapshot.id).where(Snapshot.service_id == service.id, Snapshot.state.not_in(("deleted", "failed")))
     return {
         "member_id": flow.member_id,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy.orm import Session
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, NotFound, Text
-from orchestrator.tables import Flow, Service, Snapshot
+from orchestrator.tables import Flow, Resource, Service, Snapshot
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "making": ("ready", "failed"),
@@ -73,6 +76,23 @@ def check_ready(snapshot: Snapshot) -> None:
         raise _wrong(snapshot, "ready")
 
 
+def volumes_of(session: Session, snapshot: Snapshot) -> list[str]:
+    """The roles of the service's data volumes of which the snapshot holds a copy, in order."""
+    before, copied = f"snapshot-{snapshot.id}/", aliased(Resource)
+    query = sa.select(Resource.role).where(
+        Resource.service_id == snapshot.service_id,
+        Resource.kind == "volume",
+        Resource.deleted_at.is_(None),
+        sa.exists().where(
+            copied.service_id == snapshot.service_id,
+            copied.kind == "volume_snapshot",
+            copied.role == sa.literal(before) + Resource.role,
+            copied.deleted_at.is_(None),
+        ),
+    )
+    return sorted(session.scalars(query))
+
+
 def end(session: Session, snapshot_id: int, at: datetime) -> None:
     """A snapshot is gone with its service, in whatever state it was."""
     state = session.get_one(Snapshot, snapshot_id, with_for_update=True).state
@@ -80,10 +100,17 @@ def end(session: Session, snapshot_id: int, at: datetime) -> None:
         change_state(session, snapshot_id, to, at)
 
 
+def made_by(kind: str, parameters: Mapping[str, Any]) -> int | None:
+    """The snapshot that a flow makes: its own, or the one that a restore keeps first (`safety_id`)."""
+    made: int | None = parameters["snapshot_id"] if kind == "snapshot_server" else parameters.get("safety_id")
+    return made
+
+
 def give_up(session: Session, flow: Flow) -> None:
-    """The snapshot that a flow was to make will not be."""
-    if flow.kind == "snapshot_server":
-        change_state(session, flow.parameters["snapshot_id"], "failed", datetime.now(UTC))
+    """The snapshot that a flow was to make will not be, unless it is there already."""
+    made = made_by(flow.kind, flow.parameters)
+    if made is not None and session.get_one(Snapshot, made).state == "making":
+        change_state(session, made, "failed", datetime.now(UTC))
 
 
 def _wrong(snapshot: Snapshot, wanted: str) -> Conflict:

@@ -180,8 +180,9 @@ def _variables(run: Run) -> dict[str, Any]:
 def _volumes(run: Run, without: str | None = None) -> list[dict[str, Any]]:
     """The service's data volumes: Cinder's id, where it is mounted, its size in GiB."""
     query = sa.select(Resource.role, Resource.cloud_id).where(
-        Resource.service_id == run.owner.service_id, Resource.kind == "volume", Resource.deleted_at.is_(None)
-    )
+        Resource.service_id == run.owner.service_id, Resource.kind == "volume", Resource.deleted_at.is_(None),
+        ~Resource.role.contains("/"),  # that one is another's, until or since the two changed places
+    )  # fmt: skip
     with run.session() as session:
         found = session.execute(query.order_by(Resource.id)).all()
     return [

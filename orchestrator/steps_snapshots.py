@@ -35,9 +35,14 @@ def volume_role(snapshot_id: int, role: str) -> str:
     return f"snapshot-{snapshot_id}/{role}"
 
 
+def _made(run: Run) -> int:
+    """The snapshot that this flow makes."""
+    return int(run.parameters.get("safety_id") or run.parameters["snapshot_id"])
+
+
 def make_image(run: Run) -> Write:
     """Have the server's own disk kept as an image, and wait until it is."""
-    role = image_role(run.parameters["snapshot_id"])
+    role = image_role(_made(run))
     found = resources.find(run, "image", images.get_image, partial(_seek_image, run), role)
     image_id = found.id if found else _ask_image(run, role)
     image = resources.wait(
@@ -56,7 +61,7 @@ def _ask_image(run: Run, role: str) -> str:
 
 def make_volume_snapshot(run: Run, *, volume: str) -> Write:
     """Have a data volume kept as it is, and wait until it is."""
-    role = volume_role(run.parameters["snapshot_id"], volume)
+    role = volume_role(_made(run), volume)
     found = resources.find(run, "volume_snapshot", volumes.get_snapshot, volumes.find_snapshot, role)
     if found is None:
         name, volume_id = f"{run.facts['name']}-{role}", resources.known(run, "volume", volume)
@@ -79,9 +84,9 @@ def _not_kept(detail: str) -> CloudError:
     )
 
 
-def finish(run: Run) -> Write:
+def mark_ready(run: Run) -> Write:
     """The snapshot is ready, and its meter begins, from this instant."""
-    snapshot_id, at = run.parameters["snapshot_id"], datetime.now(UTC)
+    snapshot_id, at = _made(run), datetime.now(UTC)
     sizes: dict[tuple[str, str], int] = {}
     for kind, role, cloud_id in _parts(run, snapshot_id):
         made = images.get_image if kind == "image" else volumes.get_snapshot
@@ -92,17 +97,27 @@ def finish(run: Run) -> Write:
             resources.tell(session, run, kind, "created", at, Size(disk_gib=gib), role)
         snapshots.change_state(session, snapshot_id, "ready", at, size_gib=sum(sizes.values()))
 
-    return runs.finish_as(None, change)(run)
+    return change
+
+
+def finish(run: Run) -> Write:
+    """The snapshot is ready, and that was all."""
+    return runs.finish_as(None, mark_ready(run))(run)
 
 
 def remove_image(run: Run) -> Write:
-    """Delete the image that this flow made."""
-    return _remove_image(run, image_role(run.parameters["snapshot_id"]))
+    """Delete the image that this flow made; one of a snapshot that is ready stays."""
+    return nothing if _is_ready(run) else _remove_image(run, image_role(_made(run)))
 
 
 def remove_volume_snapshot(run: Run, *, volume: str) -> Write:
-    """Delete the volume snapshot that this flow made."""
-    return _remove_volume_snapshot(run, volume_role(run.parameters["snapshot_id"], volume))
+    """Delete the volume snapshot that this flow made; one of a snapshot that is ready stays."""
+    return nothing if _is_ready(run) else _remove_volume_snapshot(run, volume_role(_made(run), volume))
+
+
+def _is_ready(run: Run) -> bool:
+    with run.session() as session:
+        return snapshots.find(session, _made(run), run.owner.service_id).state == "ready"
 
 
 def begin_removal(run: Run) -> Write:
@@ -154,18 +169,21 @@ def check_ready(run: Run) -> Write:
     return nothing
 
 
-def rebuild_server(run: Run) -> Write:
+def rebuild_server(run: Run, *, status: str = "ACTIVE") -> Write:
     """Make the server anew from the image of the snapshot; port, addresses and volumes stay.
 
-    Its host keys are of the image or new: either way others than those we know of it.
+    status: the server's, before and after. Its host keys are of the image or new: either way others than those we know.
     """
     server_id = resources.known(run, "server")
     image_id = resources.known(run, "image", image_role(run.parameters["snapshot_id"]))
     server = machine.at_rest(run, server_id)
-    if server.restored_by != run.flow_id or server.status != "ACTIVE":
+    if server.restored_by != run.flow_id or server.status != status:
         servers.rebuild_server(run.cloud, server, image_id, flow_id=run.flow_id)
-        server = machine.at_rest(run, server_id, {*machine.SETTLED, "ERROR"})
-    if server.status != "ACTIVE":
+        # One that was off is on for a moment before Nova switches it off again.
+        server = machine.at_rest(
+            run, server_id, {"ERROR", status} if status == "SHUTOFF" else {*machine.SETTLED, "ERROR"}
+        )
+    if server.status != status:
         raise CloudError(
             "server_not_restored",
             "Le nuage n’a pas pu remettre la machine dans l’état de l’instantané : elle est peut-être inutilisable.",

@@ -35,10 +35,10 @@ def make_volume(run: Run, *, role: str = MAIN, disk_gib: int) -> Write:
 def attach_volume(run: Run, *, role: str = MAIN) -> Write:
     """Attach a data volume as soon as it and the server are ready."""
     server_id, volume_id = resources.known(run, "server"), resources.known(run, "volume", role)
-    volume = _at_rest(run, volume_id)
+    volume = at_rest(run, volume_id)
     if server_id not in volume.server_ids:
         servers.attach_volume(run.cloud, server_id, volume_id)
-        volume = _at_rest(run, volume_id, {"available", "reserved", "attaching"})
+        volume = at_rest(run, volume_id, {"available", "reserved", "attaching"})
     if volume.status != "in-use":
         raise CloudError(
             "volume_not_attached",
@@ -55,12 +55,12 @@ def detach_volume(run: Run, *, role: str = MAIN) -> Write:
     if volume_id is None:
         return nothing
     try:
-        volume = _at_rest(run, volume_id)
+        volume = at_rest(run, volume_id)
     except CloudNotFound:
         return nothing
     if volume.server_ids:
         servers.detach_volume(run.cloud, volume.server_ids[0], volume_id)
-        volume = _at_rest(run, volume_id, {"detaching"})
+        volume = at_rest(run, volume_id, {"detaching"})
     if volume.server_ids:
         raise guest.volume_busy(f"volume {volume_id} is {volume.status}")
     return nothing
@@ -101,7 +101,7 @@ def extend_volume(run: Run) -> Write:
     """Make a data volume bigger, in use where the cloud can. It can't shrink again, so it counts at once."""
     role, wanted = run.parameters["role"], int(run.parameters["disk_gib"])
     volume_id = resources.known(run, "volume", role)
-    volume = _at_rest(run, volume_id)
+    volume = at_rest(run, volume_id)
     if volume.size_gib < wanted:
         volume = _extend(run, volume, role, wanted)
     if volume.size_gib < wanted:
@@ -131,7 +131,13 @@ def _extend(run: Run, volume: volumes.Volume, role: str, wanted: int) -> volumes
             guest.mount_volumes(run, without=role)
         detach_volume(run, role=role)
         volumes.extend_volume(run.cloud, volume.id, wanted)
-    return _at_rest(run, volume.id)
+    return at_rest(run, volume.id)
+
+
+def size_of(run: Run, role: str) -> int:
+    """The size in GiB of a data volume by the service's specification, as it was when the flow began."""
+    specified = run.specification
+    return int(specified["disk_gib"] if role == MAIN else specified.get("volumes", {})[role]["disk_gib"])
 
 
 def specify(session: Session, run: Run, role: str, disk_gib: int, name: str | None = None) -> None:
@@ -146,7 +152,7 @@ def specify(session: Session, run: Run, role: str, disk_gib: int, name: str | No
     services.change_specification(session, run.owner.service_id, changes, flow_id=run.flow_id)
 
 
-def _at_rest(run: Run, volume_id: str, until_not: set[str] | None = None) -> volumes.Volume:
+def at_rest(run: Run, volume_id: str, until_not: set[str] | None = None) -> volumes.Volume:
     """The volume, once the cloud does nothing to it."""
     busy = until_not or CHANGING
     return resources.wait(run, lambda: volumes.get_volume(run.cloud, volume_id), lambda found: found.status not in busy)

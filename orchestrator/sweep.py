@@ -55,12 +55,13 @@ LIST: dict[str, Callable[[Cloud, str], Sequence[Thing]]] = {
 
 @dataclass(frozen=True)
 class Seen:
-    """A cloud resource that carries a tag."""
+    """A cloud resource that carries a tag. held: a volume of which there are snapshots; the cloud lets none such go."""
 
     kind: str
     cloud_id: str
     project_id: str
     tag: Tag
+    held: bool = False
 
 
 def run(runtime: Runtime) -> list[Seen]:
@@ -91,16 +92,18 @@ def look(cloud: Cloud, territory: str) -> list[Seen]:
 
 def look_into(project: Cloud, project_id: str, territory: str) -> list[Seen]:
     """Everything in one project that carries the territory's tag."""
+    found = {kind: things(project, project_id) for kind, things in LIST.items()}
+    copied = {copy.volume_id for copy in found["volume_snapshot"] if isinstance(copy, volumes.VolumeSnapshot)}
     return [
-        Seen(kind, thing.id, project_id, thing.tag)
-        for kind, things in LIST.items()
-        for thing in things(project, project_id)
+        Seen(kind, thing.id, project_id, thing.tag, held=kind == "volume" and thing.id in copied)
+        for kind, things in found.items()
+        for thing in things
         if thing.project_id == project_id and thing.tag and thing.tag.territory == territory
     ]
 
 
 def _orphans(session: Session, seen: list[Seen]) -> list[Seen]:
-    """What no living service owns, and no live flow works on, of the services that we know."""
+    """What no living service owns, and no live flow works on, of the services that we know, and could go now."""
     refs = {thing.tag.service for thing in seen if _is_uuid(thing.tag.service)}
     known = {str(ref) for ref in session.scalars(sa.select(Service.ref).where(Service.ref.in_(refs)))}
     if strange := [thing.cloud_id for thing in seen if thing.tag.service not in known]:
@@ -111,7 +114,7 @@ def _orphans(session: Session, seen: list[Seen]) -> list[Seen]:
     flows = sa.select(Service.ref).join(Flow, Flow.service_id == Service.id).where(Flow.state.in_(FLOW_LIVE))
     busy = {str(ref) for ref in session.scalars(flows)}
     ours = [thing for thing in seen if thing.tag.service in known - busy]
-    return [thing for thing in ours if (thing.kind, thing.cloud_id) not in owned]
+    return [thing for thing in ours if (thing.kind, thing.cloud_id) not in owned and not thing.held]
 
 
 def _is_uuid(text: str) -> bool:

@@ -195,13 +195,3 @@ def _grace_sentence(facts: _Facts) -> Text:
         hours=hours,
         price=facts.stopped,
     )
-
-
-def loss_of(snapshot: Snapshot) -> Text:
-    """What restoring this snapshot loses."""
-    made = snapshot.ready_at or snapshot.created_at
-    return Text(
-        "Tout ce qui a été écrit sur la machine et ses volumes depuis l’instantané « {name} » du {day} est perdu.",
-        name=snapshot.name,
-        day=made.date(),
-    )

@@ -116,18 +116,22 @@ def snapshot(
 
     Raises InvalidInput invalid_name, Conflict snapshot_quota and what `starting.check_free` raises.
     """
+    service = _free(session, service_id)
+    made = _declare(session, service, name, most, scheduled=scheduled)
+    given = {"snapshot_id": made.id}
+    return made, _queue(session, service, "snapshot_server", given, "snapshot.make", snapshot=made.id, name=made.name)
+
+
+def _declare(session: Session, service: Service, name: str, most: int, *, scheduled: bool = False) -> Snapshot:
     name = name.strip()
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise InvalidInput(
             "invalid_name", "Le nom d’un instantané a de 1 à 100 caractères.", "Choisissez un autre nom."
         )
-    service = _free(session, service_id)
     kept = count_snapshots(session, service.id)
     if kept >= most:
         raise starting.snapshot_quota(service, kept, most)
-    made = snapshots.declare(session, service, name, scheduled=scheduled)
-    given = {"snapshot_id": made.id}
-    return made, _queue(session, service, "snapshot_server", given, "snapshot.make", snapshot=made.id, name=name)
+    return snapshots.declare(session, service, name, scheduled=scheduled)
 
 
 def count_snapshots(session: Session, service_id: int) -> int:
@@ -149,15 +153,43 @@ def delete_snapshot(session: Session, service_id: int, snapshot_id: int) -> Flow
     return _queue(session, service, "delete_snapshot", given, "snapshot.delete", snapshot=found.id, name=found.name)
 
 
-def restore(session: Session, service_id: int, snapshot_id: int) -> Flow:
-    """Bring a running service back to a snapshot: what changed since is lost (`loss_of`).
+def restore(
+    session: Session,
+    service_id: int,
+    snapshot_id: int,
+    *,
+    volumes: bool = False,
+    safety: str | None = None,
+    most: int = 0,
+) -> Flow:
+    """Bring a running service back to a snapshot: what changed since is lost (`tenants.restoring` tells).
 
-    Raises snapshot_not_found, snapshot_state, service_protected and what `starting.check_free` raises.
+    volumes: its data volumes too, those of which the snapshot holds a copy; safety: keep what is there today first, as
+    a snapshot of this name, of which the service may have `most`. Raises snapshot_not_found, snapshot_state,
+    no_volume_copies, service_protected, invalid_name, snapshot_quota and what `starting.check_free` raises.
     """
     service = _free(session, service_id, "active", harmful=True)
     found = _ready(session, service, snapshot_id)
-    given = {"snapshot_id": found.id}
-    return _queue(session, service, "restore_server", given, "service.restore", snapshot=found.id, name=found.name)
+    given: dict[str, Any] = {"snapshot_id": found.id}
+    if volumes:
+        given["volumes"] = _copied(session, found)
+    if safety is not None:
+        given["safety_id"] = _declare(session, service, safety, most).id
+    more = {key: given[key] for key in ("volumes", "safety_id") if key in given}
+    return _queue(
+        session, service, "restore_server", given, "service.restore", snapshot=found.id, name=found.name, **more
+    )
+
+
+def _copied(session: Session, snapshot: Snapshot) -> list[str]:
+    found = snapshots.volumes_of(session, snapshot)
+    if not found:
+        raise Conflict(
+            "no_volume_copies",
+            Text("L’instantané « {name} » ne garde aucun volume de données.", name=snapshot.name),
+            "Restaurez le disque du système seulement.",
+        )
+    return found
 
 
 def _ready(session: Session, service: Service, snapshot_id: int) -> Snapshot:

@@ -13,8 +13,8 @@ from api.formats import amount, delta
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
-from orchestrator.tables import Flow, Service, Snapshot
-from tenants import acts, changes, operations, reading, schedules
+from orchestrator.tables import Flow, Service
+from tenants import changes, operations, reading, restoring, schedules
 from tenants.tables import Order
 
 BIGGEST = 2**63 - 1
@@ -174,17 +174,20 @@ def snapshot(service_id: int, name: str, as_json: bool) -> None:
 @click.command()
 @service_argument
 @snapshot_argument
+@click.option("--volumes", is_flag=True, help="Its data volumes too.")
+@click.option("--safety", metavar="NAME", help="First keep what is there today, as a snapshot of this NAME.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def restore(service_id: int, snapshot_id: int, yes: bool, as_json: bool) -> None:
+def restore(service_id: int, snapshot_id: int, volumes: bool, safety: str | None, yes: bool, as_json: bool) -> None:
     """Bring a service back to a snapshot; what was written since is lost."""
+    most = settings.load().snapshots_per_service
     if not yes:
         with staff_session() as session:
-            found = session.get(Snapshot, snapshot_id)
-            loss = acts.loss_of(found) if found and found.service_id == service_id else ""
-        click.confirm(f"{loss} Restaurer ?".strip(), abort=True, err=True)
+            seen = restoring.preview(session, service_id, snapshot_id, datetime.now(UTC), most=most)
+        loss = seen.loses_more if volumes and seen.volumes else seen.loses
+        click.confirm(f"{loss} Restaurer ?", abort=True, err=True)
     with staff_session() as session:
-        flow = operations.restore(session, service_id, snapshot_id)
+        flow = operations.restore(session, service_id, snapshot_id, volumes=volumes, safety=safety, most=most)
         tell_flow(reading.show(session, Flow, flow.id), as_json)
 
 

@@ -14,7 +14,7 @@ from api.forms import Form
 from orchestrator import snapshots
 from orchestrator.errors import ClocherError, InvalidInput
 from orchestrator.tables import Service
-from tenants import acts, operations, reading, schedules
+from tenants import operations, reading, restoring, schedules
 from tenants.tables_schedules import SnapshotSchedule
 
 blueprint = APIBlueprint("snapshot_pages", __name__, enable_openapi=False, url_prefix="/services/<int:service_id>")
@@ -23,46 +23,65 @@ KEPT = {"daily": 7, "weekly": 4, "monthly": 0}
 
 @blueprint.get("/snapshots/<int:snapshot_id>/restore")
 def ask_restore(service_id: int, snapshot_id: int) -> str:
-    """What going back loses."""
-    return _asked("restore", service_id, snapshot_id, Form())
+    """What going back can bring back, what it loses, and what it costs to be able to return."""
+    return _asked_restore(service_id, snapshot_id, Form())
 
 
-@blueprint.get("/snapshots/<int:snapshot_id>/delete")
-def ask_delete(service_id: int, snapshot_id: int) -> str:
-    """What deleting a snapshot loses."""
-    return _asked("delete", service_id, snapshot_id, Form())
-
-
-def _asked(what: str, service_id: int, snapshot_id: int, form: Form) -> str:
+def _asked_restore(service_id: int, snapshot_id: int, form: Form) -> str:
     with auth.scope() as session:
         service = reading.find(session, Service, service_id)
-        found = snapshots.find(session, min(snapshot_id, reading.BEYOND), service.id)
-        loses = acts.loss_of(found)
-        return render_template(f"snapshots/{what}.html", service=service, snapshot=found, loses=loses, form=form)
+        most = auth.settings().snapshots_per_service
+        seen = restoring.preview(session, service_id, snapshot_id, auth.now(), most=most)
+        return render_template(
+            "snapshots/restore.html", service=service, snapshot=seen.snapshot, seen=seen, form=form,
+        )  # fmt: skip
 
 
 @blueprint.post("/snapshots/<int:snapshot_id>/restore")
 def restore(service_id: int, snapshot_id: int) -> Response | tuple[str, int]:
     """Bring the service back to a snapshot."""
-    return _do("restore", service_id, snapshot_id, gettext("La restauration commence."))
+    try:
+        with auth.scope() as session:
+            reading.find(session, Service, service_id)
+            found = snapshots.find(session, min(snapshot_id, reading.BEYOND), service_id)
+            safety = gettext("Avant restauration de %(name)s", name=found.name)
+            operations.restore(
+                session, service_id, snapshot_id, volumes=request.form.get("what") == "volumes",
+                safety=safety[: operations.LONGEST_NAME] if request.form.get("safety") else None,
+                most=auth.settings().snapshots_per_service,
+            )  # fmt: skip
+    except ClocherError as error:
+        if error.status == 404:
+            raise
+        return _asked_restore(service_id, snapshot_id, Form.sent().refused(error)), error.status
+    flash(gettext("La restauration commence."), "success")
+    return redirect(url_for("service_pages.one", service_id=service_id))
+
+
+@blueprint.get("/snapshots/<int:snapshot_id>/delete")
+def ask_delete(service_id: int, snapshot_id: int) -> str:
+    """What deleting a snapshot loses."""
+    return _asked_delete(service_id, snapshot_id, Form())
+
+
+def _asked_delete(service_id: int, snapshot_id: int, form: Form) -> str:
+    with auth.scope() as session:
+        service = reading.find(session, Service, service_id)
+        found = snapshots.find(session, min(snapshot_id, reading.BEYOND), service.id)
+        return render_template("snapshots/delete.html", service=service, snapshot=found, form=form)
 
 
 @blueprint.post("/snapshots/<int:snapshot_id>/delete")
 def delete(service_id: int, snapshot_id: int) -> Response | tuple[str, int]:
     """Delete a snapshot for good."""
-    return _do("delete", service_id, snapshot_id, gettext("L’instantané est en cours de suppression."))
-
-
-def _do(what: str, service_id: int, snapshot_id: int, told: str) -> Response | tuple[str, int]:
-    act = {"restore": operations.restore, "delete": operations.delete_snapshot}[what]
     try:
         with auth.scope() as session:
-            act(session, service_id, snapshot_id)
+            operations.delete_snapshot(session, service_id, snapshot_id)
     except ClocherError as error:
         if error.status == 404:
             raise
-        return _asked(what, service_id, snapshot_id, Form.sent().refused(error)), error.status
-    flash(told, "success")
+        return _asked_delete(service_id, snapshot_id, Form.sent().refused(error)), error.status
+    flash(gettext("L’instantané est en cours de suppression."), "success")
     return redirect(url_for("service_pages.one", service_id=service_id))
 
 

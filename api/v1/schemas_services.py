@@ -161,6 +161,15 @@ class SnapshotIn(Taken):
     name: Annotated[PlainText, Field(min_length=1, max_length=100, examples=["avant la mise à jour"])]
 
 
+class RestoreIn(Taken):
+    """volumes: its data volumes too, those of which the snapshot holds a copy; safety: keep what is there today first,
+    as a snapshot of this name.
+    """
+
+    volumes: Annotated[bool, Field(strict=True)] = False
+    safety: Annotated[PlainText, Field(min_length=1, max_length=100, examples=["avant la restauration"])] | None = None
+
+
 class SnapshotOut(Given):
     """A service as it was; size_gib: once it is ready."""
 

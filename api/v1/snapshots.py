@@ -10,7 +10,15 @@ from sqlalchemy.orm import Session
 from api import auth
 from api.v1 import frame
 from api.v1.schemas import Cut, FlowOut, ListOf
-from api.v1.schemas_services import ScheduleIn, ScheduleOut, ScheduleShown, SnapshotIn, SnapshotMade, SnapshotOut
+from api.v1.schemas_services import (
+    RestoreIn,
+    ScheduleIn,
+    ScheduleOut,
+    ScheduleShown,
+    SnapshotIn,
+    SnapshotMade,
+    SnapshotOut,
+)
 from orchestrator import snapshots
 from orchestrator.tables import Flow, Service
 from tenants import operations, reading, schedules
@@ -64,12 +72,15 @@ def delete(service_id: int, snapshot_id: int) -> dict[str, Any]:
 
 
 @blueprint.post(f"{ONE}/restore")
+@blueprint.input(RestoreIn, location="json")
 @blueprint.output(FlowOut, status_code=202)
-def restore(service_id: int, snapshot_id: int) -> dict[str, Any]:
+def restore(service_id: int, snapshot_id: int, json_data: RestoreIn) -> dict[str, Any]:
     """Bring the service back to a snapshot: what changed since is lost."""
+    most = auth.settings().snapshots_per_service
     with auth.scope() as session:
         _found(session, service_id, snapshot_id)
-        return reading.show(session, Flow, operations.restore(session, service_id, snapshot_id).id)
+        flow = operations.restore(session, service_id, snapshot_id, most=most, **json_data.model_dump())
+        return reading.show(session, Flow, flow.id)
 
 
 @blueprint.get("/snapshot-schedule")

@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
 from flask.testing import FlaskClient
+from sqlalchemy.dialects.postgresql import Range
 from werkzeug.test import TestResponse
 
 from orchestrator.database import territory_session
-from orchestrator.tables import Flow, Member, Service, Snapshot
-from tenants.tables import Order
+from orchestrator.tables import Flow, Member, Resource, Service, Snapshot
+from tenants.tables import Meter, Order, Price
 from tenants.tables_notices import Endpoint
 from tenants.tables_schedules import SnapshotSchedule
 from tests.api.people import Person, csrf, invite
@@ -248,7 +250,19 @@ def test_snapshots_and_their_schedule(agent: FlaskClient, service: int, owner: s
         session.add(one)
         session.flush()
         path = f"/services/{service}/snapshots/{one.id}"
-    assert "depuis l’instantané «\xa0avant\xa0»" in agent.get(f"{path}/restore").text
+        data = [("volume", "main"), ("volume_snapshot", f"snapshot-{one.id}/main")]
+        for kind, role in data:
+            session.add(Resource(member_id=house, service_id=service, kind=kind, role=role, cloud_id=f"{kind} 1"))
+    shown = agent.get(f"{path}/restore").text
+    assert not re.search(r'id="field-safety"[^>]* checked', shown), "what has no price is nobody's default"
+    with territory_session(owner, "tests") as session:
+        meter = session.scalars(sa.select(Meter.id).where(Meter.code == "snapshot")).one()
+        session.add(Price(meter_id=meter, during=Range(at, None), hourly=Decimal("0.0001"), book="2026"))
+    shown = agent.get(f"{path}/restore").text
+    assert "depuis l’instantané «\xa0avant\xa0»" in shown
+    assert 'value="system" checked' in shown and "les volumes de données (données)" in shown
+    assert re.search(r'id="field-safety"[^>]* checked', shown)
+    assert re.search(r'id="help-safety">Environ 0,\d\d.€ par mois', shown)
     assert agent.get(f"{path}/delete").status_code == 200
     schedule = f"/services/{service}/schedule"
     wrong = send(agent, schedule, hour="2", daily="x", weekly="1", monthly="0")
@@ -259,7 +273,13 @@ def test_snapshots_and_their_schedule(agent: FlaskClient, service: int, owner: s
     assert isinstance(found, SnapshotSchedule)
     assert (found.hour, found.weekdays) == (3, [1, 5])
     assert "lundi, vendredi à 3 h." in re.sub(r"\s+", " ", agent.get(f"/services/{service}").text)
-    assert send(agent, f"{path}/restore").status_code == 302
+    assert send(agent, f"{path}/restore", what="volumes", safety="1").status_code == 302
+    with territory_session(owner, "tests") as session:
+        flow = session.scalars(sa.select(Flow).where(Flow.kind == "restore_server")).one()
+        kept = session.get_one(Snapshot, flow.parameters["safety_id"])
+        assert (kept.name, flow.parameters["volumes"]) == ("Avant restauration de avant", ["main"])
+    refused = send(agent, f"{path}/restore", what="system")
+    assert (refused.status_code, "checked" in refused.text.split('id="field-safety"')[1].split(">")[0]) == (409, False)
     assert send(agent, f"{path}/delete").status_code == 409
     assert send(agent, f"{schedule}/remove").status_code == 302
 

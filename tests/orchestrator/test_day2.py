@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import cloud, snapshots
+from orchestrator import cloud, snapshots, sweep
 from orchestrator import cloud_images as images
 from orchestrator import cloud_servers as servers
 from orchestrator import cloud_volumes as volumes
 from orchestrator.cloud import Cloud
 from orchestrator.database import territory_session
 from orchestrator.errors import NotFound
+from orchestrator.steps import Runtime
 from orchestrator.tables import AuditEntry, Flow, Resource, ResourceEvent, Service, Snapshot
 from tests.orchestrator.flowing import Stage
 
@@ -189,6 +190,58 @@ def test_a_snapshot_is_kept_restored_and_deleted(stage: Stage, project: Cloud) -
         assert session.scalar(sized) == snapshot.size_gib
     gone = stage.do(service_id, "restore_server", snapshot_id=snapshot_id)
     assert (gone.state, gone.error_code) == ("failed", "snapshot_state")
+
+
+def test_data_volumes_are_restored_too(stage: Stage, project: Cloud) -> None:
+    service_id = active(stage, disk_gib=1)
+    ask(stage, service_id, "add_volume", role="photos", name="photos", disk_gib=1)
+    snapshot_id = take_snapshot(stage, service_id)
+    ask(stage, service_id, "grow_volume", role="main", disk_gib=2)
+    old, photos, server = living(stage, "volume"), living(stage, "volume", "photos"), living(stage, "server")
+    with territory_session(stage.owner, "tests") as session:
+        kept = snapshots.declare(session, session.get_one(Service, service_id), "avant de restaurer").id
+
+    ask(stage, service_id, "restore_server", snapshot_id=snapshot_id, volumes=["main"], safety_id=kept)
+    assert stage.service(service_id).state == "active"
+    new = living(stage, "volume")
+    found = servers.get_server(project, server.cloud_id)
+    assert sorted(found.volume_ids) == sorted((new.cloud_id, photos.cloud_id))
+    assert (found.status, volumes.get_volume(project, new.cloud_id).size_gib) == ("ACTIVE", 2)
+    # The new one is paid from the very instant at which the old one is no more.
+    (ended,) = stage.rows(ResourceEvent, ResourceEvent.resource_id == old.id, ResourceEvent.kind == "deleted")
+    (begun,) = stage.rows(ResourceEvent, ResourceEvent.resource_id == new.id)
+    assert (begun.kind, begun.at, begun.disk_gib) == ("created", ended.at, 2)
+    assert [row.state for row in stage.rows(Snapshot)] == ["ready", "ready"]
+
+    # The old one stays in the cloud for as long as snapshots are of it, and is then the sweeper's.
+    control = cloud.connect(stage.settings)
+    quick = stage.settings.model_copy(update={"sweep_patience_seconds": 0.0})
+    runtime = Runtime(quick, stage.owner, control)
+    ask(stage, service_id, "restore_server", snapshot_id=kept, volumes=["main", "photos"])
+    assert [thing.cloud_id for _ in range(2) for thing in sweep.run(runtime)] == [new.cloud_id]
+    for each in (snapshot_id, kept):
+        ask(stage, service_id, "delete_snapshot", snapshot_id=each)
+    swept = {thing.cloud_id for _ in range(2) for thing in sweep.run(runtime)}
+    assert swept == {old.cloud_id, photos.cloud_id}
+    ref = str(stage.service(service_id).ref)
+    assert stage.in_cloud() == [(ref, kind) for kind in ("port", "server", "volume", "volume")]
+    assert sorted(servers.get_server(project, server.cloud_id).volume_ids) == sorted(
+        living(stage, "volume", role).cloud_id for role in ("main", "photos")
+    )
+
+
+def test_a_restore_that_fails_gives_the_volumes_back(stage: Stage, project: Cloud) -> None:
+    service_id = active(stage, disk_gib=1)
+    snapshot_id = take_snapshot(stage, service_id)
+    old, server = living(stage, "volume"), living(stage, "server")
+    images.delete_image(project, living(stage, "image", f"snapshot-{snapshot_id}").cloud_id)
+    failed = stage.do(service_id, "restore_server", snapshot_id=snapshot_id, volumes=["main"])
+    assert (failed.state, stage.steps(failed.id)["rebuild"]) == ("failed", "failed")
+    assert (stage.service(service_id).state, living(stage, "volume").id) == ("active", old.id)
+    found = servers.get_server(project, server.cloud_id)
+    assert (found.status, found.volume_ids) == ("ACTIVE", (old.cloud_id,))
+    assert stage.in_cloud().count((str(stage.service(service_id).ref), "volume")) == 1
+    assert [event.kind for event in stage.rows(ResourceEvent, ResourceEvent.resource_id == old.id)] == ["created"]
 
 
 def test_what_a_service_has_goes_with_it(stage: Stage) -> None:

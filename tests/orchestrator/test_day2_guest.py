@@ -9,9 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from orchestrator import ssh
+from orchestrator import snapshots, ssh
+from orchestrator.database import territory_session
 from orchestrator.ssh import Guest
-from orchestrator.tables import AnsibleEvent
+from orchestrator.tables import AnsibleEvent, Service
 from tests.orchestrator.flowing import Stage
 from tests.orchestrator.test_day2 import MEDIUM, ask, take_snapshot
 
@@ -60,6 +61,7 @@ def test_a_guest_goes_through_it_all(stage: Stage, tmp_path: Path) -> None:
     volume_grows_and_keeps_its_data(stage, machine)
     keys_are_replaced(stage, machine)
     snapshot_brings_a_file_back(stage, machine)
+    snapshot_brings_the_data_back_and_what_was_there_is_kept(stage, machine)
     name_reaches_the_guest(stage, machine)
     volumes_given_to_a_machine_that_is_off_are_there_when_it_starts(stage, machine)
     size_that_does_not_prove_itself_is_given_back(stage, machine)
@@ -103,6 +105,24 @@ def snapshot_brings_a_file_back(stage: Stage, machine: Machine) -> None:
     # What the member has changed since then holds: who was let in at the snapshot's time is not let in again.
     assert machine.enters("jeanne")
     assert not machine.enters("paul")
+
+
+def snapshot_brings_the_data_back_and_what_was_there_is_kept(stage: Stage, machine: Machine) -> None:
+    snapshot_id = take_snapshot(stage, machine.service_id, "avec données")
+    machine.run("sudo", "sh", "-c", "rm /data/current; echo newer > /data/newer; rm /etc/precious")
+    with territory_session(stage.owner, "tests") as session:
+        kept = snapshots.declare(session, session.get_one(Service, machine.service_id), "au cas où").id
+    ask(stage, machine.service_id, "restore_server", snapshot_id=snapshot_id, volumes=["main"], safety_id=kept)
+    present = "cat /data/current; ls /data/newer || echo gone; cat /etc/precious"
+    assert machine.run("sh", "-c", present).split() == ["current", "gone", "precious"]
+    assert int(machine.run("df", "--output=size", "-B1M", "/data").split()[-1]) > 1024
+    # And back again: what was there before the restore was kept.
+    ask(stage, machine.service_id, "restore_server", snapshot_id=kept, volumes=["main"])
+    present = "cat /data/newer; ls /data/current || echo gone; ls /etc/precious || echo gone"
+    assert machine.run("sh", "-c", present).split() == ["newer", "gone", "gone"]
+    machine.run("sudo", "sh", "-c", "echo precious > /etc/precious")
+    ask(stage, machine.service_id, "reboot_server", hard=True)
+    assert machine.run("cat", "/data/newer") == "newer"
 
 
 def name_reaches_the_guest(stage: Stage, machine: Machine) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Range
 
-from orchestrator import flows
+from orchestrator import flows, snapshots
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict, InvalidInput, NotFound
-from orchestrator.tables import AuditEntry, Flow, Service, Snapshot
-from tenants import acts, operations
+from orchestrator.tables import AuditEntry, Flow, Resource, Service, Snapshot
+from tenants import acts, operations, prices, restoring
+from tenants.tables import Meter, Price
 from tests.tenants.ordering import KEY, NOW, member, seed
 from tests.tenants.test_changes import create, end, refused
 
@@ -104,6 +106,8 @@ def test_each_operation_queues_its_flow(owner: sa.Engine, web: sa.Engine) -> Non
     with territory_session(owner, "tests") as session:
         session.execute(sa.update(Snapshot).values(state="ready", ready_at=NOW, size_gib=10))
     run("restore_server", {"snapshot_id": 1}, operations.restore, snapshot_id=1)
+    refused("no_volume_copies", Conflict, run, "", {}, operations.restore, snapshot_id=1, volumes=True)
+    refused("snapshot_quota", Conflict, run, "", {}, operations.restore, snapshot_id=1, safety="avant", most=1)
     run("snapshot_server", {"snapshot_id": 2}, operations.snapshot, name="deux", most=2)
     refused("snapshot_quota", Conflict, run, "", {}, operations.snapshot, name="trois", most=2)
     run("delete_snapshot", {"snapshot_id": 1}, operations.delete_snapshot, snapshot_id=1)
@@ -117,6 +121,47 @@ def test_each_operation_queues_its_flow(owner: sa.Engine, web: sa.Engine) -> Non
         ]  # fmt: skip
         keys = session.scalar(sa.select(AuditEntry.detail).where(AuditEntry.action == "service.keys"))
         assert "AAAA" not in str(keys)
+
+
+def test_going_back_with_the_volumes_and_a_way_to_return(owner: sa.Engine, web: sa.Engine) -> None:
+    brevaux = member(owner)
+    service = create(owner, web, brevaux)
+    with member_session(web, brevaux, "agent") as session:
+        snapshot, flow = operations.snapshot(session, service, "avant", most=2)
+        one = snapshot.id
+    end(owner, flow.id, "done")
+    parts = [
+        ("volume", "main", "v1"), ("volume", "later", "v2"), ("image", f"snapshot-{one}", "i"),
+        ("volume_snapshot", f"snapshot-{one}/main", "c1"), ("volume_snapshot", f"snapshot-{one}9/later", "c2"),
+    ]  # fmt: skip
+    with territory_session(owner, "tests") as session:
+        session.execute(sa.update(Snapshot).values(state="ready", ready_at=NOW, size_gib=10))
+        for kind, role, cloud_id in parts:
+            session.add(Resource(member_id=brevaux, service_id=service, kind=kind, role=role, cloud_id=cloud_id))
+    with member_session(web, brevaux, "agent") as session:
+        seen = restoring.preview(session, service, one, NOW, most=2)
+        assert (seen.volumes, seen.advised, seen.monthly) == (("main",), False, None), "it has no price"
+    with territory_session(owner, "tests") as session:
+        meter = session.scalars(sa.select(Meter).where(Meter.code == "snapshot")).one()
+        always = Range(datetime(2026, 1, 1, tzinfo=UTC), None)
+        session.add(Price(meter_id=meter.id, during=always, hourly=Decimal("0.0001"), book="2026"))
+    with member_session(web, brevaux, "agent") as session:
+        seen = restoring.preview(session, service, one, NOW, most=2)
+        assert (seen.advised, seen.refused) == (True, None)
+        assert seen.monthly == prices.monthly(session, {"snapshot": Decimal(10)}, NOW).monthly
+        flow = operations.restore(session, service, one, volumes=True, safety=" au cas où ", most=2)
+        safety = session.get_one(Snapshot, flow.parameters["safety_id"])
+        assert (safety.name, safety.state, safety.service_id) == ("au cas où", "making", service)
+        assert flow.parameters == {"snapshot_id": one, "volumes": ["main"], "safety_id": safety.id}
+        refusal = restoring.preview(session, service, one, NOW, most=2).refused
+        assert refusal and refusal.code == "snapshot_quota"
+    # A restore that never began has kept nothing.
+    with territory_session(owner, "tests") as session:
+        snapshots.give_up(session, session.get_one(Flow, flow.id))
+    with territory_session(owner, "tests") as session:
+        assert session.get_one(Snapshot, safety.id).state == "failed"
+        snapshots.give_up(session, session.get_one(Flow, flow.id))  # once is enough
+        assert session.get_one(Snapshot, one).state == "ready"
 
 
 def test_wrong_wishes_are_refused(owner: sa.Engine, web: sa.Engine) -> None:
