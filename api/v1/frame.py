@@ -59,15 +59,23 @@ def _framed(view: View) -> View:
         _check_forms()
         if request.method in SAFE:
             return _validated(make_response(view(**values)))
-        with auth.scope() as session:
-            g.unit = session
+        door = hasattr(view, "at_the_door")
+        with auth.door() if door else auth.scope() as session:
+            name = "door_unit" if door else "unit"
+            setattr(g, name, session)
             try:
                 return _change(session, view, values)
             finally:
-                g.unit = None
+                setattr(g, name, None)
 
     serve.framed = True  # type: ignore[attr-defined]
     return serve
+
+
+def at_the_door(view: View) -> View:
+    """Mark a view that changes people or what proves them (`auth.door`): that is the transaction of its key, too."""
+    view.at_the_door = True  # type: ignore[attr-defined]
+    return view
 
 
 def _check_forms() -> None:

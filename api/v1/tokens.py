@@ -39,6 +39,7 @@ def _page(rows: list[dict[str, Any]], query_data: TokenQuery) -> dict[str, Any]:
 @blueprint.post("")
 @blueprint.input(TokenIn, location="json")
 @blueprint.output(TokenMade, status_code=201)
+@frame.at_the_door
 def make(json_data: TokenIn) -> dict[str, Any]:
     """A token of one's own, for the house that the caller acts for, within the scopes of the token that asks."""
     caller = frame.caller()
@@ -81,6 +82,7 @@ def list_own(query_data: TokenQuery) -> dict[str, Any]:
 
 @own.delete("/<int:token_id>", endpoint="revoke")
 @own.output({}, status_code=204)
+@frame.at_the_door
 def revoke_own(token_id: int) -> str:
     """End one of one's own tokens at once."""
     with auth.door() as opened:

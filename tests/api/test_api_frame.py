@@ -33,6 +33,17 @@ def test_the_same_key_is_the_same_answer(brevaux: Caller, orgelune: Caller, owne
     assert all(made.json["secret"].encode() not in answer for answer in kept)
 
 
+def test_a_token_and_the_answer_that_holds_its_secret_are_one(brevaux: Caller, owner: sa.Engine) -> None:
+    """Where the answer can't be kept there is no token either, whose secret nobody would know."""
+    count = sa.text("SELECT count(*) FROM tokens")
+    with owner.begin() as connection:
+        before = connection.scalar(count)
+        connection.execute(sa.text("ALTER TABLE request_answers ADD CHECK (status = 0)"))
+    assert brevaux("POST", "/tokens", json=TOKEN, headers=KEY).status_code == 500
+    with owner.connect() as connection:
+        assert connection.scalar(count) == before
+
+
 def test_a_refusal_is_not_remembered(brevaux: Caller) -> None:
     problem(brevaux("POST", "/tokens", json={**TOKEN, "days": 900}, headers=KEY), 422, "invalid_request")
     assert brevaux("POST", "/tokens", json=TOKEN, headers=KEY).status_code == 201
