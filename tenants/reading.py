@@ -185,9 +185,16 @@ def tasks(session: Session, flow_id: int, *, after: int = 0, limit: int = 500) -
 
 def statement(session: Session, statement_id: int) -> dict[str, Any]:
     """A statement's whole document, with its id and its own hash; errors as `show`."""
-    row = show(session, Statement, statement_id)
-    [document] = statements.documents(session, session.get_one(Period, row["period_id"]), row["member"])
-    return {**document, "id": row["id"], "hash": row["hash"]}
+    found = session.execute(
+        sa.select(Statement, Period, Member)
+        .join(Period, Period.id == Statement.period_id)
+        .join(Member, Member.id == Statement.member_id)
+        .where(Statement.id == min(statement_id, BEYOND))
+    ).one_or_none()
+    if found is None:
+        raise _unknown()
+    row, period, whose = found
+    return {**statements.document(session, row, period, whose), "id": row.id, "hash": row.hash}
 
 
 def audit_entries(

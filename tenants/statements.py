@@ -61,6 +61,15 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
     ]
 
 
+def document(session: Session, statement: Statement, period: Period, member: Member) -> Document:
+    """One statement: as it was closed, or as it is now."""
+    if statement.document:
+        closed: Document = json.loads(statement.document)
+        return closed
+    lines = {} if period.state == "closed" else _lines(session, period, member.slug)
+    return _document(period, statement, member, lines.get(statement.id, []))
+
+
 def _document(period: Period, statement: Statement, member: Member, lines: list[Document]) -> Document:
     return {
         "period": period.label,
@@ -199,23 +208,43 @@ def first_break(session: Session) -> int | None:
     return None
 
 
-def listed(session: Session, period: str | None = None, member: str | None = None) -> list[dict[str, Any]]:
-    """Statements in brief, newest period first, then by SIRET; a member's session sees its own."""
+def listed(
+    session: Session, period: str | None = None, member: str | None = None, *, start: int = 0, most: int | None = None
+) -> list[dict[str, Any]]:
+    """Statements in brief, newest period first, then by SIRET; a member's session sees its own.
+
+    start, most: only so many, after so many.
+    """
+    # Not the documents: those of a big member are a megabyte each.
     query = (
-        sa.select(Period, Member.slug, Member.name, Statement)
-        .join(Statement, Statement.period_id == Period.id)
+        sa.select(
+            Statement.id, Period.label.label("period"), Period.state, Period.sample, Member.slug.label("member"),
+            Member.name, Statement.total, Statement.hash,
+        )
+        .join(Period, Period.id == Statement.period_id)
         .join(Member, Member.id == Statement.member_id)
+        .where(*_chosen(period, member))
         .order_by(Period.label.desc(), Member.siret.collate("C"))
+        .offset(start)
+        .limit(most)
+    )  # fmt: skip
+    return [dict(row) for row in session.execute(query).mappings()]
+
+
+def count(session: Session, period: str | None = None, member: str | None = None) -> int:
+    """How many `listed` gives."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(Statement)
+        .join(Period, Period.id == Statement.period_id)
+        .join(Member, Member.id == Statement.member_id)
     )
-    if period is not None:
-        query = query.where(Period.label == period)
-    if member is not None:
-        query = query.where(Member.slug == member)
-    return [
-        {"id": statement.id, "period": p.label, "state": p.state, "sample": p.sample, "member": slug, "name": name,
-         "total": statement.total, "hash": statement.hash}
-        for p, slug, name, statement in session.execute(query)
-    ]  # fmt: skip
+    return session.execute(query.where(*_chosen(period, member))).scalar_one()
+
+
+def _chosen(period: str | None, member: str | None) -> list[sa.ColumnElement[bool]]:
+    wanted = ((Period.label, period), (Member.slug, member))
+    return [column == value for column, value in wanted if value is not None]
 
 
 def line(session: Session, statement_id: int, position: int) -> StatementLine:

@@ -8,17 +8,21 @@ from apiflask import APIBlueprint
 from flask import render_template
 from werkzeug.wrappers import Response
 
-from api import auth, exporting
+from api import auth, exporting, paging
 from tenants import exports, reading, statements
 
 blueprint = APIBlueprint("statement_pages", __name__, enable_openapi=False, url_prefix="/statements")
+SERVICES = 50  # of a statement, on a page
+ROWS = 100  # of the list, on a page
 
 
 @blueprint.get("")
 def listed() -> str:
     """The accounts, newest month first."""
     with auth.scope() as session:
-        return render_template("statements/list.html", statements=statements.listed(session))
+        part = paging.part(statements.count(session), ROWS)
+        rows = statements.listed(session, start=part.start, most=part.stop - part.start)
+    return render_template("statements/list.html", statements=rows, part=part)
 
 
 @blueprint.get("/<int:statement_id>")
@@ -26,10 +30,17 @@ def one(statement_id: int) -> str:
     """One account: what each service used at which price, then the share of the common costs."""
     with auth.scope() as session:
         document = reading.statement(session, statement_id)
+    return render_template("statements/one.html", document=document, **by_service(document))
+
+
+def by_service(document: dict[str, Any]) -> dict[str, Any]:
+    """`services`: a statement's lines by service, a part of them; `shares`: those of common costs; `part`: which."""
     services: dict[str, list[dict[str, Any]]] = {}
     for line in document["lines"]:
         services.setdefault(line.get("service") or "", []).append(line)
-    return render_template("statements/one.html", document=document, services=services)
+    shares = services.pop("", [])
+    part = paging.part(len(services), SERVICES)
+    return {"services": part.of(list(services.items())), "shares": shares, "part": part}
 
 
 @blueprint.get("/<int:statement_id>/lines/<int:position>")

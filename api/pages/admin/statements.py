@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from flask import Response, render_template, request
 
-from api import auth
+from api import auth, paging
 from api.exporting import download
 from api.forms import Form
 from api.pages.admin.guard import territory
+from api.pages.statements import ROWS, by_service
 from orchestrator.errors import InvalidInput, NotFound
 from tenants import exports, periods, reading, statements
 from tenants.tables import StatementLine
@@ -23,9 +22,11 @@ def list_() -> str:
     """Statements in brief, newest month first."""
     period, member = (request.args.get(name, "").strip() for name in ("period", "member"))
     with auth.scope() as session:
-        rows = statements.listed(session, period or None, member or None)
+        chosen = (period or None, member or None)
+        part = paging.part(statements.count(session, *chosen), ROWS)
+        rows = statements.listed(session, *chosen, start=part.start, most=part.stop - part.start)
         months = [row["period"] for row in periods.listed(session)]
-    shown = {"rows": rows, "form": Form.asked(), "months": months, "filtered": bool(period or member)}
+    shown = {"rows": rows, "part": part, "form": Form.asked(), "months": months, "filtered": bool(period or member)}
     return render_template("admin/finance/statements.html", **shown)
 
 
@@ -50,10 +51,7 @@ def one(statement_id: int) -> str:
     """One account: its lines by service, then the shared costs."""
     with auth.scope() as session:
         document = reading.statement(session, statement_id)
-    services: dict[str, list[dict[str, Any]]] = {}
-    for line in document["lines"]:
-        services.setdefault(line.get("service") or "", []).append(line)
-    return render_template("admin/finance/statement.html", document=document, services=services)
+    return render_template("admin/finance/statement.html", document=document, **by_service(document))
 
 
 @blueprint.get("/<int:statement_id>/lines/<int:position>")
