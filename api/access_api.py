@@ -8,10 +8,16 @@ RULES: dict[str, str] = {
     "reference_pages.subject": "PUBLIC",
     # who asks
     "me.show": "SIGNED_IN",
+    "me.show_account": "SIGNED_IN",
+    "me.change_account": "account.own",
+    "me.change_password": "account.own",
+    "me.show_notices": "SIGNED_IN",
+    "me.choose_notices": "account.own",
     # lists as files
     "files.orders": "order.read",
     "files.members": "member.read",
     "files.price_book": "price.read",
+    "files.audit": "trail.read",
     # catalogue
     "catalogue.list_offers": "catalogue.read",
     "catalogue.show": "catalogue.read",
@@ -39,6 +45,8 @@ RULES: dict[str, str] = {
     "services.rename": "service.operate",
     "services.protect": "service.operate",
     "services.unprotect": "service.operate",
+    "consoles.show": "service.operate",
+    "consoles.ask": "service.operate",
     "changes.preview": "order.place",
     "changes.place": "order.place",
     "snapshots.list_snapshots": "service.read",
@@ -101,6 +109,7 @@ RULES: dict[str, str] = {
     "webhooks.remove": "webhook.manage",
     "webhooks.rotate": "webhook.manage",
     "webhooks.enable": "webhook.manage",
+    "webhooks.disable": "webhook.manage",
     "webhooks.test": "webhook.manage",
     "webhooks.list_deliveries": "webhook.manage",
     "webhooks.replay_since": "webhook.manage",

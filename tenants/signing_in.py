@@ -59,14 +59,16 @@ def by_code(door: sa.Engine, settings: Settings, account_id: int, code: str, add
         failures.forgive(session, person, source)
 
 
-def change_password(door: sa.Engine, hasher: Hasher, known: Known, present: str, wanted: str, at: datetime) -> str:
-    """Replace a password by whoever knows it; every other session ends; the present one's new secret.
+def change_password(
+    door: sa.Engine, hasher: Hasher, account_id: int, session_id: int | None, present: str, wanted: str, at: datetime
+) -> str:
+    """Replace a password by whoever knows it; every session but `session_id` ends; that one's new secret, or nothing.
 
     Who has none yet (a provider vouches for him) needs a mailed link. Raises wrong_password, weak_password,
     too_many_tries.
     """
     with door_session(door, ACTOR) as session:
-        account = accounts.find(session, known.account_id)
+        account = accounts.find(session, account_id)
         failures.count(session, {failures.of_person(account.email): PERSON}, at)
         credential = session.get(Credential, account.id)
     if not hasher.matches(credential.password_hash if credential else None, present):
@@ -76,5 +78,5 @@ def change_password(door: sa.Engine, hasher: Hasher, known: Known, present: str,
     with door_session(door, f"account {account.id} ({account.name})") as session:
         failures.forgive_person(session, failures.of_person(account.email))
         passwords.keep(session, account.id, hashed, at)
-        sessions.end_others(session, account.id, known.session_id)
-        return sessions.renew(session, known.session_id)
+        sessions.end_others(session, account.id, session_id)
+        return sessions.renew(session, session_id) if session_id else ""

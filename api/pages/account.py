@@ -65,8 +65,8 @@ def change_password() -> Response | tuple[str, int]:
     """Replace the password; all other sessions end."""
     try:
         secret = signing_in.change_password(
-            auth.engines().door, current_app.extensions["hasher"], g.known, request.form.get("present", ""),
-            request.form.get("wanted", ""), auth.now(),
+            auth.engines().door, current_app.extensions["hasher"], g.caller.account_id, g.caller.session_id,
+            request.form.get("present", ""), request.form.get("wanted", ""), auth.now(),
         )  # fmt: skip
     except (Unauthenticated, TooMany, InvalidInput) as error:
         field = "wanted" if isinstance(error, InvalidInput) else "present"

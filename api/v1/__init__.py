@@ -6,6 +6,7 @@ from api.v1 import (
     capacity,
     catalogue,
     changes,
+    consoles,
     costs,
     deputies,
     files,
@@ -27,8 +28,8 @@ from api.v1 import (
 )
 from api.v1.frame import install
 
-NOUNS = (me, catalogue, orders, services, changes, snapshots, flows, costs, statements, people, tokens, deputies,
-         webhooks, members, capacity, offers, policy, prices, periods, announcements, audit, member_changes,
+NOUNS = (me, catalogue, orders, services, consoles, changes, snapshots, flows, costs, statements, people, tokens,
+         deputies, webhooks, members, capacity, offers, policy, prices, periods, announcements, audit, member_changes,
          files)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 

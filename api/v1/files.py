@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from apiflask import APIBlueprint
 from flask import Response
 
@@ -9,7 +11,9 @@ from api import auth
 from api.v1 import frame
 from api.v1.schemas import OrderQuery
 from api.v1.schemas_admin import MemberFilter
-from tenants import desk, members_list, prices
+from api.v1.schemas_trail import AuditFilter
+from orchestrator.database import territory_session
+from tenants import desk, members_list, prices, trail
 
 blueprint = APIBlueprint("files", __name__, url_prefix="/api/v1")
 
@@ -33,6 +37,23 @@ def members(query_data: MemberFilter) -> Response:
     """The members as a file."""
     with auth.scope() as session:
         return frame.file(members_list.as_csv(members_list.listed(session, query_data.filters())), "membres.csv")
+
+
+@blueprint.get("/audit.<any(csv, jsonl):kind>")
+@blueprint.input(AuditFilter, location="query")
+@blueprint.doc(tags=["Audit"], responses={200: "A text/csv or application/x-ndjson file"})
+def audit(kind: str, query_data: AuditFilter) -> Response:
+    """All entries that are sought, as a file, newest first."""
+    search, zone = query_data.search(), auth.settings().timezone
+    engine, actor = auth.engines().staff, frame.caller().actor
+    write = trail.as_csv if kind == "csv" else trail.as_lines
+
+    def pieces() -> Iterator[str]:
+        # The file leaves after the request is over: it has a transaction of its own.
+        with territory_session(engine, actor) as session:
+            yield from write(trail.every(session, search, zone))
+
+    return frame.file(pieces(), f"journal.{kind}")
 
 
 @blueprint.get("/prices.csv")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from functools import wraps
@@ -211,7 +211,7 @@ def follow(rows: Sequence[dict[str, Any]], query: Any, key: Callable[[Any], Any]
     return page(shown, keys[start + query.limit - 1] if len(rows) > start + query.limit else None)
 
 
-def file(content: bytes, name: str) -> Response:
+def file(content: bytes | Iterator[str], name: str) -> Response:
     """A file to keep; its kind is that of its ending."""
     return exporting.download(content, name, FILES[name.rpartition(".")[2]])
 

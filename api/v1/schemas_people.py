@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.v1.schemas import Cut, Given, Id, Instant, PageQuery, PlainText, Slug, Taken, one_of, words
 from tenants.tables_identity import ACCOUNT_STATES, LANGUAGES, MEMBER_ROLES, SCOPES, TERRITORY_ROLES
-from tenants.tables_notices import DELIVERY_STATES, ENDPOINT_STATES
+from tenants.tables_notices import CHOICES, DELIVERY_STATES, ENDPOINT_STATES
 from tenants.webhooks import EVENTS
 
 ROLES = (*MEMBER_ROLES, *TERRITORY_ROLES)
@@ -36,6 +36,45 @@ class HeldRole(Given):
 
     role: Role
     member: Slug | None
+
+
+class AccountOut(Given):
+    """One's own account; second_factor: whether a code is asked for as well when one signs in."""
+
+    id: Id
+    email: str
+    name: str
+    language: Language
+    created_at: datetime
+    signed_in_at: datetime | None
+    second_factor: bool
+    roles: list[HeldRole]
+
+
+class AccountIn(Taken):
+    """How one is called, and in which language one is spoken to."""
+
+    name: Annotated[PlainText, Field(min_length=1, max_length=100, examples=["Camille Faure"])]
+    language: Language
+
+
+class PasswordIn(Taken):
+    """The present password, and the one that replaces it."""
+
+    present: Annotated[str, Field(min_length=1, max_length=256, examples=["quatre girafes bleues dansent"])]
+    wanted: Annotated[str, Field(min_length=1, max_length=256, examples=["cinq hérissons gris chantent"])]
+
+
+class NoticesOut(Given):
+    """all: what happens in the house; mine: what one asked for; none: only what waits for one's decision."""
+
+    choice: Annotated[str, words(CHOICES)]
+
+
+class NoticesIn(Taken):
+    """As it is given."""
+
+    choice: Annotated[str, one_of(*CHOICES), words(CHOICES)]
 
 
 class PersonOut(Given):

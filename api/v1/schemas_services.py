@@ -22,7 +22,9 @@ from api.v1.schemas import (
     SnapshotState,
     Step,
     Taken,
+    words,
 )
+from tenants.tables_consoles import CONSOLE_STATES
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", examples=["site-mairie"])]
 PublicKey = Annotated[PlainText, Field(min_length=1, max_length=2000, examples=["ssh-ed25519 AAAA… agent@mairie"])]
@@ -220,6 +222,27 @@ class ScheduleShown(Given):
     """The schedule of a service; null: it has none."""
 
     schedule: ScheduleOut | None
+
+
+class ConsoleOut(Given):
+    """log: the last lines; screen: an address that opens the screen in a browser, where the cloud has one; fault: why
+    it could not be read.
+    """
+
+    service_id: Id
+    state: Annotated[str, words(CONSOLE_STATES)]
+    asked_by: str
+    asked_at: datetime
+    read_at: datetime | None
+    log: str | None
+    screen: str | None
+    fault: str | None
+
+
+class ConsoleShown(Given):
+    """The last reading of a service's console; null: there is none."""
+
+    console: ConsoleOut | None
 
 
 class HandOverIn(Taken):

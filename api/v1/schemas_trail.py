@@ -14,7 +14,7 @@ from tenants.trail import Search
 LocalDay = Annotated[str, Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$", examples=["2026-11-23"])]
 
 
-class AuditQuery(Cut):
+class AuditFilter(Taken):
     """actor: has this in it; action, subject: begin with this; since, until: local days, both counted."""
 
     actor: Annotated[PlainText, Field(max_length=200)] = ""
@@ -28,6 +28,10 @@ class AuditQuery(Cut):
         """As the trail is searched. Raises InvalidInput invalid_day."""
         days = {name: _day(getattr(self, name)) for name in ("since", "until")}
         return Search(self.actor, self.action, self.subject, self.member or "", **days)
+
+
+class AuditQuery(AuditFilter, Cut):
+    """The same, page by page."""
 
 
 def _day(text: str | None) -> date | None:

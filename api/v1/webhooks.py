@@ -114,6 +114,16 @@ def enable(endpoint_id: int) -> dict[str, Any]:
         return _one(session, webhooks.enable(session, endpoint_id))
 
 
+@blueprint.post(f"{ONE}/disable")
+@blueprint.output(EndpointOut)
+def disable(endpoint_id: int) -> dict[str, Any]:
+    """Tell an endpoint nothing more until it is enabled again; what waits for it has failed."""
+    with auth.scope() as session:
+        endpoint = webhooks.find(session, endpoint_id)
+        webhooks.disable(session, endpoint, auth.now(), webhooks.ASKED)
+        return _one(session, endpoint)
+
+
 @blueprint.post(f"{ONE}/test")
 @blueprint.output(DeliveryOut, status_code=202)
 def test(endpoint_id: int) -> Any:

@@ -169,4 +169,4 @@ def test_numbers_in_routes_are_known(app: APIFlask) -> None:
 
 def test_the_auditor_changes_nothing() -> None:
     acts = {name for name, act in roles.acts().items() if "auditor" in act.roles and act.scope != "read"}
-    assert acts == {"token.own"}
+    assert acts == {"account.own", "token.own"}

@@ -11,7 +11,8 @@ from apiflask import APIFlask
 
 from api.app import create
 from orchestrator.settings import Settings
-from tests.api.conftest import Caller
+from tests.api.conftest import Caller, Run, told
+from tests.api.people import PASSWORD
 from tests.api.test_api import problem
 from tests.tenants.ordering import wish
 
@@ -42,6 +43,73 @@ def test_a_token_and_the_answer_that_holds_its_secret_are_one(brevaux: Caller, o
     assert brevaux("POST", "/tokens", json=TOKEN, headers=KEY).status_code == 500
     with owner.connect() as connection:
         assert connection.scalar(count) == before
+
+
+def test_ones_own_account(brevaux: Caller, app: APIFlask, owner: sa.Engine) -> None:
+    shown = brevaux("GET", "/me/account").json
+    assert brevaux.person and shown["email"] == brevaux.person.email
+    assert (shown["second_factor"], {role["member"] for role in shown["roles"]}) == (False, {"brevaux"})
+    changed = brevaux("PUT", "/me/account", json={"name": "Camille", "language": "en"})
+    assert (changed.status_code, changed.json["name"], changed.json["language"]) == (200, "Camille", "en")
+    problem(brevaux("PUT", "/me/account", json={"name": "Camille", "language": "xx"}), 422, "invalid_request")
+    assert brevaux("GET", "/me/notices").json == {"choice": "mine"}
+    assert brevaux("PUT", "/me/notices", json={"choice": "none"}).json == {"choice": "none"}
+    assert brevaux("GET", "/me/notices").json == {"choice": "none"}
+    narrow = brevaux("POST", "/tokens", json={**TOKEN, "scopes": ["read"]}).json["secret"]
+    reader = Caller(app, narrow)
+    assert reader("GET", "/me/account").json["name"] == "Camille"
+    problem(reader("PUT", "/me/notices", json={"choice": "all"}), 403, "role_missing")
+
+
+def test_ones_own_password(brevaux: Caller, owner: sa.Engine) -> None:
+    assert brevaux.person
+    browser = brevaux.person.client()
+    wanted = {"present": "wrong", "wanted": "huit tortues rouges nagent"}
+    problem(brevaux("PUT", "/me/password", json=wanted), 422, "wrong_password")
+    wanted["present"] = PASSWORD
+    problem(brevaux("PUT", "/me/password", json={**wanted, "wanted": "court"}), 422, "weak_password")
+    assert brevaux("PUT", "/me/password", json=wanted).status_code == 204
+    assert browser.get("/account").status_code == 302, "its sessions have ended"
+    assert brevaux("GET", "/me").status_code == 200, "its tokens have not"
+
+
+def test_a_machine_has_no_account(settings: Settings, app: APIFlask, run: Run, brevaux: Caller) -> None:
+    secret = told(run("tokens", "make", "--label", "robot", "--member", "brevaux", "--scope", "admin",
+                      "--scope", "read", "--json"))["secret"]  # fmt: skip
+    problem(Caller(app, secret)("GET", "/me/account"), 422, "no_account")
+
+
+def test_a_console_is_asked_for_and_read(brevaux: Caller, orgelune: Caller, owner: sa.Engine) -> None:
+    brevaux.place(wish())
+    with owner.begin() as connection:
+        connection.execute(sa.text("UPDATE services SET state = 'active'"))
+    assert brevaux("GET", "/services/1/console").json == {"console": None}
+    asked = brevaux("POST", "/services/1/console")
+    assert (asked.status_code, asked.json["state"], asked.json["log"]) == (202, "waiting", None)
+    with owner.begin() as connection:
+        connection.execute(sa.text("UPDATE console_readings SET state = 'ready', read_at = now(), log = 'login:'"))
+    assert brevaux("GET", "/services/1/console").json["console"]["log"] == "login:"
+    for method in ("GET", "POST"):
+        problem(orgelune(method, "/services/1/console"), 404, "not_found")
+
+
+def test_a_webhook_rests_and_wakes(brevaux: Caller) -> None:
+    made = brevaux("POST", "/webhooks", json={"label": "x", "url": "https://example.org/hook"}).json
+    path = f"/webhooks/{made['id']}"
+    assert brevaux("POST", f"{path}/disable").json["state"] == "disabled"
+    problem(brevaux("POST", f"{path}/test"), 409, "endpoint_disabled")
+    assert brevaux("POST", f"{path}/enable").json["state"] == "active"
+
+
+def test_the_trail_is_a_file(brevaux: Caller, dsi: Caller) -> None:
+    brevaux.place(wish())
+    found = dsi("GET", "/audit.csv?action=order.place")
+    assert (found.status_code, found.mimetype) == (200, "text/csv")
+    assert found.text.startswith("\ufeff") and found.text.count("order.place") == 1
+    lines = dsi("GET", "/audit.jsonl").text.splitlines()
+    assert len(lines) == len(dsi("GET", "/audit?limit=200").json["items"]) > 1
+    problem(dsi("GET", "/audit.xml"), 404, "not_found")
+    problem(brevaux("GET", "/audit.csv"), 403, "role_missing")
 
 
 def test_a_refusal_is_not_remembered(brevaux: Caller) -> None:
