@@ -170,19 +170,24 @@ def _grant(walk: Walk) -> bool:
     return walk.act or walk.project_id == PLANNED
 
 
-def cloud_quotas(quotas: Mapping[str, int], kept: int) -> dict[str, int]:
-    """A member's quota as the cloud's own: a second wall behind ours, with room for what the place itself needs.
+def spare(kept: int) -> dict[str, int]:
+    """How many times a member's quota the cloud's own is, where it is more than once.
 
     kept: snapshots that a service may have; Cinder counts the copies of volumes among the gigabytes. A volume that was
     replaced by a restored one is there until its last snapshot is gone, and a restored one is made before that.
     """
+    return {"volumes": 2 + kept, "disk_gib": 2 + 2 * kept}
+
+
+def cloud_quotas(quotas: Mapping[str, int], kept: int) -> dict[str, int]:
+    """A member's quota as the cloud's own: a second wall behind ours, with room for what the place itself needs."""
     return {
         "instances": quotas["servers"],
         "cores": quotas["vcpus"],
         "ram": quotas["ram_mib"],
-        "volumes": quotas["volumes"] * (2 + kept),
+        "volumes": quotas["volumes"] * spare(kept)["volumes"],
         "snapshots": quotas["volumes"] * kept,
-        "gigabytes": quotas["disk_gib"] * (2 + 2 * kept),
+        "gigabytes": quotas["disk_gib"] * spare(kept)["disk_gib"],
         "floating_ips": quotas["public_addresses"],
         # One port a server; the router's interface, DHCP's and a few that are being replaced.
         "ports": quotas["servers"] + 5,

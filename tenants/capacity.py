@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from orchestrator import cloud_capacity
+from orchestrator import cloud_capacity, places
 from orchestrator.cloud_capacity import Stock
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError
@@ -109,14 +109,26 @@ def hypervisors(session: Session) -> list[Hypervisor]:
     return list(session.scalars(sa.select(Hypervisor).order_by(Hypervisor.name)))
 
 
-# Every member's holdings in one query: the same rule as one member's. copies: GiB of snapshots of volumes that live.
+# Every member's holdings in one query: the same rule as one member's. copies: GiB of snapshots of volumes that live;
+# replaced, replaced_gib: volumes whose place a restored one took, which stay until no snapshot is of them.
 HELD = f"""
-SELECT m.id AS member_id, coalesce(c.gib, 0) AS copies, h.*
+SELECT m.id AS member_id, coalesce(c.gib, 0) AS copies, coalesce(old.count, 0) AS replaced,
+    coalesce(old.gib, 0) AS replaced_gib, h.*
 FROM members m CROSS JOIN LATERAL ({quotas.HELD.replace(":member", "m.id")}) h
 LEFT JOIN (
     SELECT r.member_id, sum(e.disk_gib) AS gib FROM resources r JOIN resource_events e ON e.resource_id = r.id
     WHERE r.kind = 'volume_snapshot' AND r.deleted_at IS NULL AND e.kind = 'created' GROUP BY r.member_id
 ) c ON c.member_id = m.id
+LEFT JOIN (
+    SELECT v.member_id, count(*) AS count, sum(size.disk_gib) AS gib FROM resources v
+    CROSS JOIN LATERAL (SELECT e.disk_gib FROM resource_events e
+        WHERE e.resource_id = v.id AND e.disk_gib IS NOT NULL ORDER BY e.at DESC LIMIT 1) size
+    WHERE v.kind = 'volume' AND starts_with(v.role, 'replaced-') AND EXISTS (SELECT FROM resources copy
+        WHERE copy.service_id = v.service_id AND copy.kind = 'volume_snapshot' AND copy.deleted_at IS NULL
+            AND split_part(copy.role, '/', 2) = split_part(v.role, '/', 2)
+            AND copy.created_at BETWEEN v.created_at AND v.deleted_at)
+    GROUP BY v.member_id
+) old ON old.member_id = m.id
 WHERE m.state = 'active'
 """  # noqa: S608  (no input in it)
 
@@ -126,7 +138,7 @@ def quota_use(session: Session, kept: int) -> list[dict[str, Any]]:
 
     `used` and `cloud_limit` are None where the cloud was not read. odd: what the cloud says differs from what orders
     hold, or its limit from ours. kept: snapshots that a service may have; Cinder counts copies among a volume's GiB,
-    which are no part of what a member ordered and of its limit (`orchestrator.places.cloud_quotas`).
+    and volumes that were replaced: no member ordered those, its limit leaves them out (`orchestrator.places.spare`).
     """
     held = {row.member_id: row for row in session.execute(sa.text(HELD))}
     query = (
@@ -152,8 +164,8 @@ def _count(name: str, quota: Quota | None, held: Any, usage: CloudUsage | None, 
     if usage is None:
         return {"limit": limit, "held": ours, "used": None, "cloud_limit": None, "odd": False}
     used, cloud_limit = getattr(usage, name), int(usage.limits[name])
-    if name == "disk_gib":
-        used -= held.copies
-        cloud_limit -= limit * kept if cloud_limit >= 0 else 0
-    odd = used != ours or cloud_limit != limit
-    return {"limit": limit, "held": ours, "used": used, "cloud_limit": cloud_limit, "odd": odd}
+    times = places.spare(kept).get(name, 1)
+    used -= {"disk_gib": held.copies + held.replaced_gib, "volumes": held.replaced}.get(name, 0)
+    odd = used != ours or cloud_limit != limit * times
+    told = cloud_limit // times if cloud_limit >= 0 else cloud_limit
+    return {"limit": limit, "held": ours, "used": used, "cloud_limit": told, "odd": odd}

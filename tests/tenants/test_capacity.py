@@ -84,9 +84,10 @@ def test_use_is_compared_with_what_is_held(owner: sa.Engine, staff: sa.Engine) -
     read, unread = member(owner), member(owner, "orgelune")
     with territory_session(owner, "test") as session:
         used = dict.fromkeys(QUOTA, 0) | {"servers": 2}
-        limits = QUOTA | {"vcpus": 7, "disk_gib": QUOTA["disk_gib"] * 3}
-        session.add(CloudUsage(member_id=read, read_at=NOW, limits=limits, **used | {"disk_gib": 7}))
-        _copy(session, read, gib=7)  # of a volume: Cinder counts it, no order holds it
+        limits = QUOTA | {"vcpus": 7, "disk_gib": QUOTA["disk_gib"] * 6, "volumes": QUOTA["volumes"] * 4}
+        session.add(CloudUsage(member_id=read, read_at=NOW, limits=limits, **used | {"disk_gib": 12, "volumes": 1}))
+        # A copy of a volume, and that volume, whose place a restored one took: the cloud counts them, no order does.
+        _copy(session, read, gib=7)
     with territory_session(staff, "test") as session:
         first, second = capacity.quota_use(session, 2)
     assert (first["slug"], second["slug"], unread > 0) == ("brevaux", "orgelune", True)
@@ -102,9 +103,15 @@ def _copy(session: Session, member_id: int, gib: int) -> None:
     service = Service(member_id=member_id, name="web", specification={}, state="active")
     session.add(service)
     session.flush()
-    copy = Resource(member_id=member_id, service_id=service.id, kind="volume_snapshot", cloud_id="c")
-    session.add(copy)
+    more = {"member_id": member_id, "service_id": service.id}
+    copy = Resource(kind="volume_snapshot", role="snapshot-1/main", cloud_id="c", created_at=NOW, **more)
+    times = {"created_at": NOW - timedelta(hours=1), "deleted_at": NOW + timedelta(hours=1)}
+    old = Resource(kind="volume", role="replaced-9/main", cloud_id="v", **times, **more)
+    free = Resource(kind="volume", role="replaced-9/photos", cloud_id="w", **times, **more)  # nothing is of that one
+    session.add_all((copy, old, free))
     session.flush()
+    for volume in (old, free):
+        session.add(ResourceEvent(resource_id=volume.id, member_id=member_id, kind="created", at=NOW, disk_gib=5))
     session.add(ResourceEvent(resource_id=copy.id, member_id=member_id, kind="created", at=NOW, disk_gib=gib))
 
 
@@ -127,7 +134,8 @@ def test_the_real_cloud_is_read_once_an_hour(
     capacity.watch(runtime)
     with territory_session(owner, "test") as session:
         usage = session.get_one(CloudUsage, member_id)
-        assert usage.limits == QUOTAS | {"disk_gib": QUOTAS["disk_gib"] * (1 + settings.snapshots_per_service)}
+        times = places.spare(settings.snapshots_per_service)
+        assert usage.limits == QUOTAS | {name: QUOTAS[name] * factor for name, factor in times.items()}
         assert usage.servers == 0
         [shown] = capacity.quota_use(session, settings.snapshots_per_service)
         assert not any(count["odd"] for count in shown["counts"].values())
