@@ -117,10 +117,16 @@ def delete(service_id: int, now: bool, yes: bool, as_json: bool) -> None:
 
 @command.command()
 @service_argument
-def undelete(service_id: int) -> None:
+@json_option
+def undelete(service_id: int, as_json: bool) -> None:
     """Take a deletion back during its time of grace."""
     with staff_session() as session:
         flow = deletions.restore_deleted(session, service_id)
+        told = reading.show(session, Flow, flow.id) if flow else None
+        service = reading.show(session, Service, service_id)
+    if as_json:
+        print_json({**service, "ref": str(service["ref"]), "flow": told})
+        return
     click.echo("La suppression est annulée." + (" Le service redémarre." if flow else ""))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -61,10 +62,14 @@ def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key:
     with staff_session() as session:
         now = datetime.now(UTC)
         if dry_run:
-            _tell_preview(changes.preview(session, service_id, wanted, now), as_json)
+            tell_preview(preview_document(changes.preview(session, service_id, wanted, now)), as_json)
             return
         placed = changes.place(session, service_id, wanted, request_key or secrets.token_urlsafe(16), now)
-        order = reading.show(session, Order, placed.id)
+        tell_change(reading.show(session, Order, placed.id), as_json)
+
+
+def tell_change(order: dict[str, Any], as_json: bool) -> None:
+    """Say what was ordered."""
     if as_json:
         print_json(order)
         return
@@ -73,19 +78,25 @@ def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key:
         click.echo(f"Suivez-la : clocher flows watch {order['flow_id']}")
 
 
-def _tell_preview(seen: changes.Preview, as_json: bool) -> None:
+def tell_preview(seen: dict[str, Any], as_json: bool) -> None:
+    """Say what a change would be: a preview in JSON's types."""
     if as_json:
-        print_json(preview_document(seen))
+        print_json(seen)
         return
-    click.echo(f"{amount(seen.now.monthly)} → {amount(seen.after.monthly)} par mois ({delta(seen.difference)})")
-    for effect in seen.effects:
+    now, after, difference = (
+        Decimal(x) for x in (seen["now"]["monthly"], seen["after"]["monthly"], seen["difference"])
+    )
+    click.echo(f"{amount(now)} → {amount(after)} par mois ({delta(difference)})")
+    for effect in seen["effects"]:
         click.echo(f"- {effect}")
-    for limit in seen.limits:
-        click.echo(f"- {limit.label} : {limit.held:f} → {limit.after:f} sur {limit.limit:f}")
-    if seen.steps:
-        click.echo(f"Attendra l’accord de : {', '.join(seen.steps)}")
-    if seen.refused:
-        click.echo(f"Refusé pour l’instant : {seen.refused}  [{seen.refused.code}]")
+    for limit in seen["limits"]:
+        click.echo(f"- {limit['label']} : {limit['held']} → {limit['after']} sur {limit['limit']}")
+    if seen["steps"]:
+        click.echo(f"Attendra l’accord de : {', '.join(seen['steps'])}")
+    if refused := seen["refused"]:
+        click.echo(
+            f"Refusé pour l’instant : {refused['sentence']} {refused['action']}".strip() + f"  [{refused['code']}]"
+        )
 
 
 def preview_document(seen: changes.Preview) -> dict[str, Any]:
@@ -95,15 +106,17 @@ def preview_document(seen: changes.Preview) -> dict[str, Any]:
         "now": seen.now.document(),
         "after": seen.after.document(),
         "difference": seen.difference,
-        "limits": [
-            {"name": limit.name, "held": limit.held, "after": limit.after, "limit": limit.limit}
-            for limit in seen.limits
-        ],
+        "limits": [{"name": limit.name, "label": str(limit.label), **_figures(limit)} for limit in seen.limits],
         "effects": list(map(str, seen.effects)),
         "harmful": seen.harmful,
         "steps": list(seen.steps),
-        "refused": seen.refused and {"code": seen.refused.code, "sentence": str(seen.refused)},
+        "refused": seen.refused
+        and {"code": seen.refused.code, "sentence": str(seen.refused.sentence), "action": str(seen.refused.action)},
     }
+
+
+def _figures(limit: changes.Limit) -> dict[str, str]:
+    return {name: f"{getattr(limit, name):f}" for name in ("held", "after", "limit")}
 
 
 @click.command()
@@ -136,7 +149,11 @@ def protect(service_id: int, off: bool, as_json: bool) -> None:
     """Protect a service from deletion, restoration and whatever makes it smaller."""
     with staff_session() as session:
         operations.protect(session, service_id, not off)
-        service = reading.show(session, Service, service_id)
+        tell_protected(reading.show(session, Service, service_id), off, as_json)
+
+
+def tell_protected(service: dict[str, Any], off: bool, as_json: bool) -> None:
+    """Say whether a service is protected."""
     if as_json:
         print_json(service)
     else:
@@ -151,6 +168,11 @@ def snapshots(service_id: int, as_json: bool) -> None:
     with staff_session() as session:
         reading.find(session, Service, service_id)
         rows = reading.snapshots(session, service_id)
+    print_snapshots(service_id, rows, as_json)
+
+
+def print_snapshots(service_id: int, rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Snapshots as a table."""
     print_rows(
         rows,
         [("id", "N°"), ("name", "Nom"), ("state", "État"), ("size_gib", "Gio"), ("created_at", "Fait le"),
@@ -202,14 +224,22 @@ def delete_snapshot(service_id: int, snapshot_id: int, as_json: bool) -> None:
         tell_flow(reading.show(session, Flow, flow.id), as_json)
 
 
+def schedule_options(act: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that says when snapshots are made by themselves, and how many are kept."""
+    act = json_option(act)
+    act = click.option("--off", is_flag=True, help="Make no more.")(act)
+    for name, usual in (("monthly", 0), ("weekly", 4), ("daily", 7)):
+        act = click.option(f"--{name}", type=click.IntRange(0, 100), default=usual, show_default=True)(act)
+    hour = click.option("--hour", type=click.IntRange(0, 23), default=2, show_default=True, help="Local hour.")
+    return hour(act)
+
+
 @click.command()
 @service_argument
-@click.option("--hour", type=click.IntRange(0, 23), default=2, show_default=True, help="Local hour.")
-@click.option("--daily", type=click.IntRange(0, 100), default=7, show_default=True)
-@click.option("--weekly", type=click.IntRange(0, 100), default=4, show_default=True)
-@click.option("--monthly", type=click.IntRange(0, 100), default=0, show_default=True)
-@click.option("--off", is_flag=True, help="Make no more.")
-def schedule(service_id: int, hour: int, daily: int, weekly: int, monthly: int, off: bool) -> None:
+@schedule_options
+def schedule(
+    service_id: int, hour: int, daily: int, weekly: int, monthly: int, off: bool, as_json: bool
+) -> None:  # fmt: skip
     """Snapshot a service every night, and keep so many."""
     with staff_session() as session:
         if off:
@@ -218,7 +248,16 @@ def schedule(service_id: int, hour: int, daily: int, weekly: int, monthly: int, 
             most = settings.load().snapshots_per_service
             now = datetime.now(UTC)
             schedules.put(session, service_id, now, hour=hour, daily=daily, weekly=weekly, monthly=monthly, most=most)
-    click.echo("Plus d’instantané planifié." if off else f"Un instantané chaque jour à {hour} h.")
+    kept = {"service_id": service_id, "hour": hour, "daily": daily, "weekly": weekly, "monthly": monthly}
+    tell_schedule(None if off else kept, as_json)
+
+
+def tell_schedule(made: dict[str, Any] | None, as_json: bool) -> None:
+    """Say when snapshots are made; None: no more."""
+    if as_json:
+        print_json({"schedule": made})
+    else:
+        click.echo(f"Un instantané chaque jour à {made['hour']} h." if made else "Plus d’instantané planifié.")
 
 
 def tell_flow(flow: dict[str, Any], as_json: bool) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from api.client import Client, connect
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, Conflict, InvalidInput
-from orchestrator.tables import Flow, FlowStep, Service
+from orchestrator.tables import Flow, FlowStep, Service, Snapshot
 from tests.api.conftest import Caller, Run, told
 from tests.tenants.ordering import KEY, NOW
 
@@ -47,6 +47,49 @@ def test_a_life_by_another_installations_api(far: Run, owner: sa.Engine) -> None
     assert "vm-small" in far("catalogue", "list").stdout
     assert told(far("flows", "list", "--json"))[0]["kind"] == "stop_server"
     assert told(far("statements", "list", "--json")) == []
+
+
+def test_a_service_is_changed_from_afar(far: Run, owner: sa.Engine) -> None:
+    order = told(far("orders", "place", "vm-small", "--name", "web", "--ssh-key", KEY, "--json"))
+    service = str(order["service_id"])
+
+    def settle() -> None:
+        with territory_session(owner, "worker") as session:
+            session.execute(sa.update(Flow).where(Flow.ended_at.is_(None)).values(state="done", ended_at=NOW))
+            session.execute(sa.update(Service).values(state="active"))
+            session.execute(sa.update(Snapshot).values(state="ready", ready_at=NOW, size_gib=3))
+
+    settle()
+    looked = far("services", "resize", service, "vm-medium", "--dry-run")
+    assert (looked.exit_code, "10,95" in looked.stdout, "processeurs : 1 → 2" in looked.stdout) == (0, True, True)
+    assert told(far("services", "resize", service, "vm-medium", "--dry-run", "--json"))["kind"] == "resize"
+    assert len(told(far("orders", "list", "--json"))) == 1, "nothing was ordered"
+    bigger = ("services", "resize", service, "vm-medium", "--request-key", "k", "--json")
+    assert told(far(*bigger))["kind"] == told(far(*bigger))["kind"] == "resize"
+    settle()
+    assert told(far("services", "grow", service, "20", "--volume", "photos", "--json"))["kind"] == "volume"
+    settle()
+    assert told(far("services", "address", service, "on", "--json"))["kind"] == "address"
+    settle()
+    assert told(far("services", "snapshot", service, "avant", "--json"))["kind"] == "snapshot_server"
+    settle()
+    [kept] = told(far("services", "snapshots", service, "--json"))
+    assert (kept["name"], kept["size_gib"]) == ("avant", 3)
+    assert "avant" in far("services", "snapshots", service).stdout
+    back = far("services", "restore", service, str(kept["id"]), "--safety", "au cas où", "--yes", "--json")
+    assert told(back)["kind"] == "restore_server"
+    settle()
+    assert len(told(far("services", "snapshots", service, "--json"))) == 2
+    assert told(far("services", "delete-snapshot", service, str(kept["id"]), "--json"))["kind"] == "delete_snapshot"
+    settle()
+    assert told(far("services", "schedule", service, "--hour", "3", "--json"))["schedule"]["hour"] == 3
+    assert told(far("services", "schedule", service, "--off", "--json")) == {"schedule": None}
+    assert told(far("services", "rename", service, "site", "--json"))["kind"] == "rename_server"
+    settle()
+    assert told(far("services", "protect", service, "--json"))["protected"] is True
+    refused = far("services", "delete", service, "--yes", "--json")
+    assert json.loads(refused.stderr)["error"]["code"] == "service_protected"
+    assert told(far("services", "protect", service, "--off", "--json"))["protected"] is False
 
 
 def test_what_works_here_only(far: Run) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from api.commands.remote import client, pages, read
+from api.commands.remote.services_day2 import COMMANDS
 from api.commands.services import print_services, service_argument, tell
 from api.commands.services_day2 import tell_flow
 from api.formats import cell
@@ -97,3 +98,7 @@ def undelete(service_id: int, as_json: bool) -> None:
         print_json(back)
     else:
         click.echo("La suppression est annulée." + (" Le service redémarre." if back["flow"] else ""))
+
+
+for one in COMMANDS:
+    command.add_command(one)

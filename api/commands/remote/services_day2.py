@@ -1,0 +1,146 @@
+"""`clocher --url … services` for what is done to a service that runs; as `api.commands.services_day2` does it here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from api.commands.remote import client, pages, read
+from api.commands.services_day2 import (
+    change_options,
+    print_snapshots,
+    schedule_options,
+    service_argument,
+    snapshot_argument,
+    tell_change,
+    tell_flow,
+    tell_preview,
+    tell_protected,
+    tell_schedule,
+)
+from api.output import json_option
+from api.v1.schemas import FlowOut, OrderOut, ServiceOut
+from api.v1.schemas_services import SnapshotOut
+
+
+@click.command()
+@service_argument
+@click.argument("offer")
+@change_options
+def resize(service_id: int, offer: str, **more: Any) -> None:
+    """Order another size: that of OFFER."""
+    _change(service_id, {"offer": offer}, **more)
+
+
+@click.command()
+@service_argument
+@click.argument("disk_gib", type=click.IntRange(0, 2000))
+@click.option("--volume", help="Which volume; one that does not exist is added.")
+@change_options
+def grow(service_id: int, disk_gib: int, volume: str | None, **more: Any) -> None:
+    """Order a volume of DISK_GIB: bigger, new, or none for 0."""
+    _change(service_id, {"disk_gib": disk_gib, **({"volume": volume} if volume else {})}, **more)
+
+
+@click.command()
+@service_argument
+@click.argument("wanted", type=click.Choice(["on", "off"]))
+@change_options
+def address(service_id: int, wanted: str, **more: Any) -> None:
+    """Order a public address, or give it back."""
+    _change(service_id, {"public_address": wanted == "on"}, **more)
+
+
+def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key: str | None, as_json: bool) -> None:
+    path = f"/services/{service_id}/changes"
+    if dry_run:
+        tell_preview(client().call("POST", f"{path}/preview", wanted), as_json)
+    else:
+        tell_change(read(OrderOut, client().call("POST", path, wanted, request_key=request_key)), as_json)
+
+
+@click.command()
+@service_argument
+@click.argument("name")
+@json_option
+def rename(service_id: int, name: str, as_json: bool) -> None:
+    """Ask for a server to get another NAME."""
+    _queue(f"/services/{service_id}/rename", {"name": name}, as_json)
+
+
+def _queue(path: str, body: dict[str, Any], as_json: bool) -> None:
+    tell_flow(read(FlowOut, client().call("POST", path, body)), as_json)
+
+
+@click.command()
+@service_argument
+@click.option("--off", is_flag=True, help="Lift the protection.")
+@json_option
+def protect(service_id: int, off: bool, as_json: bool) -> None:
+    """Protect a service from deletion, restoration and whatever makes it smaller."""
+    answer = client().call("POST", f"/services/{service_id}/{'unprotect' if off else 'protect'}")
+    tell_protected(read(ServiceOut, answer), off, as_json)
+
+
+@click.command()
+@service_argument
+@json_option
+def snapshots(service_id: int, as_json: bool) -> None:
+    """The snapshots of a service, newest first."""
+    found = pages(client(), f"/services/{service_id}/snapshots", 1000)
+    print_snapshots(service_id, [read(SnapshotOut, row) for row in found], as_json)
+
+
+@click.command()
+@service_argument
+@click.argument("name")
+@json_option
+def snapshot(service_id: int, name: str, as_json: bool) -> None:
+    """Keep a service as it is now, under a NAME."""
+    made = client().call("POST", f"/services/{service_id}/snapshots", {"name": name})
+    tell_flow(read(FlowOut, made["flow"]), as_json)
+
+
+@click.command()
+@service_argument
+@snapshot_argument
+@click.option("--volumes", is_flag=True, help="Its data volumes too.")
+@click.option("--safety", metavar="NAME", help="First keep what is there today, as a snapshot of this NAME.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def restore(service_id: int, snapshot_id: int, volumes: bool, safety: str | None, yes: bool, as_json: bool) -> None:
+    """Bring a service back to a snapshot; what was written since is lost."""
+    if not yes:
+        click.confirm("Tout ce qui a été écrit depuis cet instantané est perdu. Restaurer ?", abort=True, err=True)
+    body = {"volumes": volumes, **({"safety": safety} if safety else {})}
+    _queue(f"/services/{service_id}/snapshots/{snapshot_id}/restore", body, as_json)
+
+
+@click.command("delete-snapshot")
+@service_argument
+@snapshot_argument
+@json_option
+def delete_snapshot(service_id: int, snapshot_id: int, as_json: bool) -> None:
+    """Delete a snapshot for good."""
+    gone = client().call("DELETE", f"/services/{service_id}/snapshots/{snapshot_id}")
+    tell_flow(read(FlowOut, gone), as_json)
+
+
+@click.command()
+@service_argument
+@schedule_options
+def schedule(service_id: int, off: bool, as_json: bool, **chosen: int) -> None:
+    """Snapshot a service every night, and keep so many."""
+    path = f"/services/{service_id}/snapshot-schedule"
+    if off:
+        client().call("DELETE", path)
+        tell_schedule(None, as_json)
+    else:
+        client().call("PUT", path, chosen)
+        tell_schedule({"service_id": service_id, **chosen}, as_json)
+
+
+COMMANDS = (
+    resize, grow, address, rename, protect, snapshot, snapshots, restore, delete_snapshot, schedule,
+)  # fmt: skip
