@@ -39,6 +39,22 @@ def apply_keys(session: Session, declared: Sharing) -> list[Key]:
     return new
 
 
+def listed_keys(session: Session) -> list[dict[str, Any]]:
+    """Every version of every key: code, version, weights, deliberation, from, until (None: in force until another)."""
+    rows = session.scalars(sa.select(AllocationKey).order_by(AllocationKey.code, AllocationKey.version))
+    return [
+        {
+            "code": row.code,
+            "version": row.version,
+            "weights": row.weights,
+            "deliberation": row.deliberation,
+            "from": row.during.lower,
+            "until": row.during.upper,
+        }
+        for row in rows
+    ]
+
+
 def _texts(key: Key) -> dict[str, Any]:
     return {criterion: str(weight) for criterion, weight in sorted(key.weights.items())}
 

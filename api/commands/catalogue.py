@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
+from sqlalchemy.orm import Session
 
-from api.output import json_option, print_rows
+from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
-from tenants import catalogue
+from tenants import catalogue, catalogue_versions
+from tenants.tables import Offer
+
+version_argument = click.argument("version_id", type=click.IntRange(1, 2**63 - 1))
 
 
-@click.group("catalogue", short_help="The offers: list, publish, withdraw.")
+@click.group("catalogue", short_help="The offers: list, apply, draft, publish, withdraw.")
 def command() -> None:
     """The offers, declared in YAML and published as versions."""
 
@@ -53,3 +58,71 @@ def apply(directory: Path, as_json: bool) -> None:
         as_json=as_json,
         empty="Rien à faire : le catalogue publié est celui qui est déclaré.",
     )
+
+
+@command.command()
+@click.option("--offer", default="", help="Of this offer only.")
+@json_option
+def versions(offer: str, as_json: bool) -> None:
+    """Every version of the offers, newest first: drafts, what is published, what was withdrawn."""
+    with staff_session() as session:
+        rows = [_version(row, orders) for row, orders in catalogue_versions.listed(session, slug=offer)]
+    _print_versions(rows, as_json, "Le catalogue est vide. Publiez-le : clocher catalogue apply")
+
+
+def _version(offer: Offer, orders: int | None = None) -> dict[str, Any]:
+    names = ("id", "slug", "version", "state", "origin", "flavor", "vcpus", "ram_mib", "approval")
+    return {**{name: getattr(offer, name) for name in names}, "orders": orders}
+
+
+def _print_versions(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
+    print_rows(
+        rows,
+        [("id", "N°"), ("slug", "Offre"), ("version", "Version"), ("state", "État"), ("origin", "Origine"),
+         ("orders", "Commandes")],
+        as_json=as_json,
+        empty=empty,
+    )  # fmt: skip
+
+
+@command.command()
+@click.argument("file", type=click.File(encoding="utf-8"))
+@json_option
+def draft(file: IO[str], as_json: bool) -> None:
+    """Drafts of what FILE (YAML, `-` for standard input) declares; what is published as it is needs none."""
+    with staff_session() as session:
+        rows = [_version(offer) for offer in catalogue_versions.read(session, file.read())]
+    _print_versions(rows, as_json, "Rien à faire : tout cela est publié ainsi.")
+
+
+@command.command()
+@version_argument
+@json_option
+def copy(version_id: int, as_json: bool) -> None:
+    """A draft that begins as another version; its number is in `catalogue versions`."""
+    _do(catalogue_versions.copy, version_id, as_json)
+
+
+@command.command()
+@version_argument
+@json_option
+def publish(version_id: int, as_json: bool) -> None:
+    """Let members order a draft; the version published before is withdrawn."""
+    _do(catalogue_versions.publish, version_id, as_json)
+
+
+@command.command()
+@version_argument
+@json_option
+def withdraw(version_id: int, as_json: bool) -> None:
+    """Take a version out of the catalogue, or give a draft up; orders and services keep it."""
+    _do(catalogue_versions.withdraw, version_id, as_json)
+
+
+def _do(act: Callable[[Session, int], Offer], version_id: int, as_json: bool) -> None:
+    with staff_session() as session:
+        row = _version(act(session, version_id))
+    if as_json:
+        print_json(row)
+    else:
+        click.echo(f"{row['slug']} v{row['version']} (n° {row['id']}) : {row['state']}.")

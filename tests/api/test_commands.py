@@ -7,6 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from orchestrator.settings import Settings
 from tests.api.conftest import Run, told
 from tests.tenants.ordering import KEY, member, seed
 from tests.tenants.test_changes import create, end
@@ -80,6 +81,76 @@ def test_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
     offers = told(run("catalogue", "list", "--json"))
     assert len(offers) == 4
     assert offers[0]["monthly"] is None  # no price yet, and still worth reading
+
+
+DRAFT = """
+kind: vm
+parameters: []
+offers:
+  - {slug: vm-essai, title: {fr: Essai, en: Trial}, summary: {fr: Essai, en: Trial}, flavor: s1.small, vcpus: 1,
+     ram_mib: 1024}
+"""
+
+
+def test_versions_of_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
+    told(run("catalogue", "apply", "--json"))
+    [small] = [row for row in told(run("catalogue", "versions", "--json")) if row["slug"] == "vm-small"]
+    copied = told(run("catalogue", "copy", str(small["id"]), "--json"))
+    assert (copied["version"], copied["state"]) == (small["version"] + 1, "draft")
+    assert told(run("catalogue", "publish", str(copied["id"]), "--json"))["state"] == "published"
+    assert json.loads(run("catalogue", "publish", "1", "--json").stderr)["error"]["code"] == "not_draft"
+    [made] = told(run("catalogue", "draft", "-", "--json", input=DRAFT))
+    assert (made["slug"], made["state"], made["origin"]) == ("vm-essai", "draft", "made")
+    assert "withdrawn" in run("catalogue", "withdraw", str(made["id"])).stdout
+    assert "vm-essai" in run("catalogue", "versions", "--offer", "vm-essai").stdout
+    assert run("catalogue", "draft", "-", "--json", input="kind: nothing").exit_code == 2
+
+
+def test_announcements_by_command(run: Run, owner: sa.Engine) -> None:
+    member(owner)
+    assert "Aucune annonce" in run("announcements", "list").stdout
+    words = ("--title", "Coupure", "Outage", "--body", "Samedi.", "Saturday.")
+    made = told(run("announcements", "make", *words, "--member", "brevaux", "--from", "2026-01-01 08:00", "--json"))
+    assert (made["member"], made["title"], made["starts_at"][:16]) == (
+        "brevaux", {"fr": "Coupure", "en": "Outage"}, "2026-01-01T08:00")  # fmt: skip
+    assert [row["id"] for row in told(run("announcements", "list", "--current", "--json"))] == [made["id"]]
+    assert "Coupure" in run("announcements", "list").stdout
+    assert told(run("announcements", "withdraw", str(made["id"]), "--json"))["withdrawn_at"]
+    assert told(run("announcements", "list", "--current", "--json")) == []
+    wrong = run("announcements", "make", *words, "--from", "2026-01-02", "--until", "2026-01-01", "--json")
+    assert json.loads(wrong.stderr)["error"]["code"] == "invalid_announcement"
+
+
+def test_the_trail_is_searched_by_command(run: Run, owner: sa.Engine) -> None:
+    told(run("catalogue", "apply", "--json"))
+    found = told(run("audit", "search", "--action", "offer.", "--subject", "offer vm-small", "--json"))
+    assert [entry["subject"] for entry in found] == ["offer vm-small v1"]
+    assert told(run("audit", "search", "--until", "2020-01-01", "--json")) == []
+    assert "Rien de tel" in run("audit", "search", "--actor", "nobody").stdout
+    lines = run("audit", "export", "--action", "offer.").stdout.splitlines()
+    assert len(lines) == 4 and json.loads(lines[0])["action"].startswith("offer.")
+    assert run("audit", "export", "--csv").stdout.startswith("\ufeff")
+
+
+def test_capacity_costs_and_keys_by_command(run: Run, owner: sa.Engine, settings: Settings) -> None:
+    seed(owner)
+    member(owner)
+    for words in (("capacity", "list"), ("capacity", "hosts"), ("capacity", "workers")):
+        assert told(run(*words, "--json")) == []
+        assert run(*words).stdout.startswith("Aucun")
+    [use] = told(run("capacity", "quotas", "--json"))
+    assert (use["slug"], use["counts"]["vcpus"]["held"]) == ("brevaux", 0)
+    assert "brevaux" in run("capacity", "quotas").stdout
+    shown = told(run("costs", "show", "2026-11", "--member", "brevaux", "--json"))
+    assert (shown["amount"], shown["forecast"]) == ("0.00", "0.00")
+    assert "2026-11 : 0,00" in run("costs", "show", "2026-11").stdout
+    assert json.loads(run("costs", "show", "zzz", "--json").stderr)["error"]["code"] == "invalid_period"
+    assert told(run("costs", "budget", "--member", "brevaux", "--json"))["used"] == "0.00"
+    assert told(run("keys", "list", "--json")) == []
+    declared = told(run("keys", "apply", "--json"))
+    assert declared and told(run("keys", "list", "--json")) == declared
+    assert "Rien à faire" in run("keys", "apply").stdout
+    assert declared[0]["code"] in run("keys", "list").stdout
 
 
 PLACE = ("orders", "place", "vm-small", "--name", "a", "--ssh-key")
