@@ -156,8 +156,10 @@ def _word(code: str, table: str, language: str) -> str:
 
 
 def subject(text: str) -> str:
-    """What the audit trail calls `order 42`, in words: commande 42."""
-    noun, _, rest = text.partition(" ")
+    """What the audit trail calls `order 42`, in words: commande 42. A noun may have two words: `price draft 3`."""
+    noun, _, rest = text.rpartition(" ")
+    if noun not in words.NOUNS:
+        noun, _, rest = text.partition(" ")
     return f"{word(noun, 'noun')} {rest}".strip()
 
 

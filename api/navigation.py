@@ -71,6 +71,8 @@ MENU = (
         ),
     ),
 )
+# Pages that are below another one, though their address does not say so.
+BELOW = {"/admin/quotas": "/admin/capacity", "/admin/workers": "/admin/capacity"}
 # The menu under one's own name.
 OWN = (
     Entry("/account", N_("Mon compte")),
@@ -113,8 +115,9 @@ def side() -> Group | None:
 
 
 def here(path: str) -> bool:
-    """Whether the present page is `path` or below it."""
-    return request.path == path or (path != "/" and request.path.startswith(f"{path}/"))
+    """Whether the present page is `path`, or below it."""
+    present = BELOW.get(request.path, request.path)
+    return present == path or (path != "/" and present.startswith(f"{path}/"))
 
 
 def in_language(language: str) -> str:

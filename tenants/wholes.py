@@ -217,8 +217,11 @@ def _volume_effects(before: Mapping[str, int], after: Mapping[str, int]) -> list
             ]
     [(name, gib)] = [(name, gib) for name, gib in after.items() if before.get(name) != gib]
     if name in before:
+        sizes = {"before": before[name], "after": gib}
         return [
-            Text("Le volume « {name} » passe de {before} à {after} Gio.", name=name, before=before[name], after=gib),
+            Text("Le disque de données passe de {before} à {after} Gio.", **sizes)
+            if name == "main"
+            else Text("Le volume « {name} » passe de {before} à {after} Gio.", name=name, **sizes),
             Text("Les données sont gardées. Un volume ne rétrécit pas ensuite."),
         ]
     return [

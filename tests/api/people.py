@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from unicodedata import normalize
 
 from apiflask import APIFlask
 from flask.testing import FlaskClient
@@ -58,7 +59,8 @@ def csrf(client: FlaskClient) -> str:
 def invite(app: APIFlask, name: str, member: str | None, roles: Iterable[str]) -> Person:
     """A person who holds `roles` in a member (a slug), or in the territory; the e-mail is made from `name`."""
     engines, at = app.extensions["engines"], datetime.now(UTC)
-    email = f"{name.lower().replace(' ', '.')}@{member or 'agglo'}.fr"
+    plain = normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+    email = f"{plain.replace(' ', '.')}@{member or 'agglo'}.fr"
     with territory_session(engines.staff, "tests") as session:
         member_id = reading.member(session, member).id if member else None
         invited = invitations.invite(session, email, name, "fr", member_id, set(roles), at)

@@ -14,7 +14,7 @@ from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator import repair
 from orchestrator.errors import InvalidInput
-from orchestrator.tables import FLOW_KINDS, FLOW_LIVE, FLOW_STATES, Flow, Service
+from orchestrator.tables import FLOW_KINDS, FLOW_LIVE, FLOW_STATES, Flow, Member, Service
 from tenants import desk, operations, reading
 
 blueprint = territory("admin_flows", "/admin/flows")
@@ -56,6 +56,7 @@ def _shown(flow_id: int) -> dict[str, Any]:
         return {
             "flow": flow,
             "service": reading.show(session, Service, flow.service_id),
+            "member": session.get_one(Member, flow.member_id),
             "steps": reading.steps(session, [flow_id]),
             "tasks": [task for task in told if task.task and (task.outcome != "started" or task is told[-1])],
             "why": desk.why(session, flow, auth.settings(), auth.now()),

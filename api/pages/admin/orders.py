@@ -13,6 +13,7 @@ from api.exporting import download
 from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator.errors import ClocherError
+from orchestrator.tables import Member
 from tenants import approvals, desk, orders, reading
 from tenants.tables import ORDER_STATES, Offer, Order
 from tenants.tables_approvals import STEPS
@@ -54,10 +55,11 @@ def one(order_id: int) -> str:
 def _page(order_id: int, form: Form) -> str:
     with auth.scope() as session:
         order = reading.show(session, Order, order_id)
-        offer = session.get_one(Offer, order["offer_id"])
+        offer, member = session.get_one(Offer, order["offer_id"]), session.get_one(Member, order["member_id"])
         chain = approvals.chain(session, order_id)
     turn = next((step for step in chain if step.state == "waiting" and step.opened_at), None)
-    return render_template("admin/orders/one.html", order=order, offer=offer, chain=chain, turn=turn, form=form)
+    shown = {"order": order, "offer": offer, "member": member, "chain": chain, "turn": turn}
+    return render_template("admin/orders/one.html", **shown, form=form)
 
 
 @blueprint.post("/<int:order_id>/approve")

@@ -75,6 +75,38 @@ CHECKS = {
 }
 HOSTS = {"up": N_("en marche"), "down": N_("arrêté"), "enabled": N_("ouvert"), "disabled": N_("fermé")}
 WORKERS = {"alive": N_("vivant"), "silent": N_("muet")}
+# What the audit trail calls what the DSI and workers did, and to what; they join those of `api.words`.
+ACTIONS = {
+    "announcement.withdraw": N_("Annonce retirée"),
+    "announcement.write": N_("Annonce écrite"),
+    "audit.retention": N_("Durée du journal changée"),
+    "flow.cancelled": N_("Opération annulée"),
+    "flow.done": N_("Opération terminée"),
+    "flow.failed": N_("Opération échouée"),
+    "flow.hand_over": N_("Opération prise en main"),
+    "flow.retry": N_("Opération réessayée"),
+    "flow.undo": N_("Opération à défaire"),
+    "flow.undone": N_("Opération défaite"),
+    "member.confirm": N_("Changement de membre confirmé"),
+    "member.create": N_("Membre créé"),
+    "member.discard": N_("Changement de membre abandonné"),
+    "member.plan": N_("Changement de membre demandé"),
+    "member.update": N_("Membre modifié"),
+    "offer.discard": N_("Brouillon d’offre abandonné"),
+    "offer.draft": N_("Brouillon d’offre"),
+    "place.apply": N_("Espace du membre mis à jour"),
+    "price.adopt": N_("Tarif adopté"),
+    "price.discard": N_("Tarif en préparation abandonné"),
+    "price.draft": N_("Tarif en préparation"),
+    "service.specification": N_("Caractéristiques du service changées"),
+    "service.state": N_("État du service changé"),
+    "snapshot.state": N_("État de l’instantané changé"),
+}
+NOUNS = {
+    "announcement": N_("annonce"),
+    "audit": N_("journal"),
+    "price draft": N_("tarif en préparation"),
+}
 TABLES = {
     "member_kind": MEMBER_KINDS,
     "member_state": MEMBER_STATES,
@@ -98,6 +130,8 @@ TABLES = {
 def install() -> None:
     """Let `word` and the badges know these too."""
     words.WORDS.update({name: table for name, table in TABLES.items() if name not in words.WORDS})
+    words.ACTIONS.update(ACTIONS)
+    words.NOUNS.update(NOUNS)
     words.WAITING.update({"planned", "coming"})
     words.BUSY.update({"planning", "applying"})
     words.GOOD.update({"adopted", "up", "alive", "shown", "enabled"})
