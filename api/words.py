@@ -230,6 +230,8 @@ def mood(code: str) -> str:
 
 def split(code: str, table: str) -> tuple[str, list[str]]:
     """A code and what of it is a name, not a word: the step `volume photos` is the step `volume` for `photos`."""
+    if code in WORDS[table]:
+        return code, []
     noun, *rest = code.split(" ", 1)
     return (noun, [f"({name})" for name in rest]) if noun in WORDS[table] else (code, [])
 

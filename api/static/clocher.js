@@ -39,6 +39,10 @@
     show(document);
     var errors = document.getElementById("errors");
     if (errors) { errors.focus(); }
+    // On a phone the menu at the side is one line: show where in it one is.
+    var place = document.querySelector(".side [aria-current]");
+    var line = place && place.closest(".side");
+    if (line) { line.scrollLeft = place.offsetLeft - (line.clientWidth - place.offsetWidth) / 2; }
   });
   document.addEventListener("htmx:load", function (event) { show(event.target); });
 })();

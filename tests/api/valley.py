@@ -15,7 +15,7 @@ from apiflask import APIFlask
 from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
-from orchestrator.places import Ids
+from orchestrator.places import Ids, spare
 from orchestrator.settings import Settings
 from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Member, Resource, ResourceEvent, Service, Snapshot, Worker
 from tenants import (
@@ -201,7 +201,8 @@ def _measure(session: Session, ids: dict[str, int], settings: Settings, now: dat
     for member_id in ids.values():
         limits = dict(session.execute(sa.text(query), {"id": member_id}).mappings().one())
         used = dict(session.execute(sa.text(USED), {"id": member_id}).mappings().one())
-        limits["disk_gib"] *= 1 + settings.snapshots_per_service  # the cloud counts copies among them
+        for name, times in spare(settings.snapshots_per_service).items():
+            limits[name] *= times
         session.add(CloudUsage(member_id=member_id, read_at=now, limits=limits, **used))
     session.add_all(
         [Worker(id="worker-1", host="control-1", pid=4242), Worker(id="worker-2", host="control-2", pid=977)]
