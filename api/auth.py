@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -86,6 +86,7 @@ def install(app: Flask, settings: Settings) -> None:
     app.before_request(_identify)
     app.before_request(_check_form)
     app.before_request(_admit)
+    app.teardown_request(_look_no_more)
     app.jinja_env.globals.update(csrf=csrf, may=may, homes=homes)
 
 
@@ -206,20 +207,67 @@ def homes() -> list[House]:
     ]
 
 
+@dataclass
+class Look:
+    """The transaction of a page that is looked at, what ends it, and how many blocks use it now."""
+
+    session: Session
+    kept: ExitStack
+    depth: int = 0
+
+
 @contextmanager
 def scope() -> Iterator[Session]:
-    """One transaction that sees what the caller may see; inside the API's own one, that one."""
+    """One transaction that sees what the caller may see; inside the API's own one, that one.
+
+    A page that is only looked at has one for all that it reads, with which nothing can be written.
+    """
     if g.get("unit") is not None:
         yield g.unit
-        return
+    elif request.method in ("GET", "HEAD") and not _is_api():
+        with _look() as opened:
+            yield opened
+    else:
+        with _transaction() as opened:
+            yield opened
+
+
+@contextmanager
+def _look() -> Iterator[Session]:
+    """What is opened first is kept until the page is made: parts of it, such as the frame, read too."""
+    if g.get("look") is None:
+        kept = ExitStack()
+        g.look = Look(kept.enter_context(_transaction(reads=True)), kept)
+    look: Look = g.look
+    look.depth += 1
+    try:
+        yield look.session
+    except BaseException as error:
+        if look.depth == 1:
+            g.look = None  # the page that tells of it reads in another transaction
+            look.kept.__exit__(type(error), error, error.__traceback__)
+        raise
+    finally:
+        look.depth -= 1
+
+
+def _look_no_more(_error: BaseException | None) -> None:
+    look: Look | None = g.get("look")
+    if look is not None:
+        g.look = None
+        look.kept.close()
+
+
+@contextmanager
+def _transaction(*, reads: bool = False) -> Iterator[Session]:
     asking: Caller = g.caller
     if not asking.roles:
         raise Forbidden("role_missing", "Vous n’avez aucun rôle ici.", "Demandez-en un à la DSI.")
     if asking.member_id is None:
-        with territory_session(engines().staff, asking.actor) as opened:
+        with territory_session(engines().staff, asking.actor, reads=reads) as opened:
             yield opened
     else:
-        with member_session(engines().web, asking.member_id, asking.actor) as opened:
+        with member_session(engines().web, asking.member_id, asking.actor, reads=reads) as opened:
             yield opened
 
 

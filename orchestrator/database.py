@@ -89,17 +89,18 @@ def connect(settings: Settings, role: Role, *, pool_size: int = 5) -> sa.Engine:
     )
 
 
+NAME_SCOPE = sa.text(
+    "SELECT set_config('clocher.scope', :scope, true), set_config('clocher.member', :member, true),"
+    " set_config('clocher.actor', :actor, true), set_config('transaction_read_only', :reads, true)"
+)
+
+
 @event.listens_for(Session, "after_begin")
 def _name_the_scope(session: Session, _transaction: object, connection: sa.Connection) -> None:
-    scope = session.info.get("scope")
-    if scope is not None:
-        connection.execute(
-            sa.text(
-                "SELECT set_config('clocher.scope', :scope, true), set_config('clocher.member', :member, true),"
-                " set_config('clocher.actor', :actor, true)"
-            ),
-            {"scope": scope, "member": str(session.info.get("member_id") or ""), "actor": session.info["actor"]},
-        )
+    info = session.info
+    if info.get("scope") is not None:
+        named = {"scope": info["scope"], "member": str(info.get("member_id") or ""), "actor": info["actor"]}
+        connection.execute(NAME_SCOPE, named | {"reads": "on" if info.get("reads") else "off"})
 
 
 @contextmanager
@@ -124,16 +125,16 @@ def _session(engine: sa.Engine, info: dict[str, Any]) -> Iterator[Session]:
 
 
 @contextmanager
-def member_session(engine: sa.Engine, member_id: int, actor: str) -> Iterator[Session]:
-    """One transaction that sees only `member_id`'s rows; `actor` goes to the audit trail."""
-    with _session(engine, {"scope": "member", "member_id": member_id, "actor": actor}) as session:
+def member_session(engine: sa.Engine, member_id: int, actor: str, *, reads: bool = False) -> Iterator[Session]:
+    """One transaction that sees only `member_id`'s rows; `actor` goes to the audit trail. reads: it can't write."""
+    with _session(engine, {"scope": "member", "member_id": member_id, "actor": actor, "reads": reads}) as session:
         yield session
 
 
 @contextmanager
-def territory_session(engine: sa.Engine, actor: str) -> Iterator[Session]:
-    """One transaction that sees every member's rows; only the staff, worker and owner roles can."""
-    with _session(engine, {"scope": "territory", "actor": actor}) as session:
+def territory_session(engine: sa.Engine, actor: str, *, reads: bool = False) -> Iterator[Session]:
+    """One transaction that sees every member's rows; only the staff, worker and owner roles can. reads: no writing."""
+    with _session(engine, {"scope": "territory", "actor": actor, "reads": reads}) as session:
         yield session
 
 

@@ -144,9 +144,9 @@ def _record(session: Session, action: str, endpoint: Endpoint, **more: Any) -> N
     audit.record(session, action, f"webhook {endpoint.id}", member_id=endpoint.member_id, detail=detail)
 
 
-def find(session: Session, endpoint_id: int) -> Endpoint:
-    """One living endpoint that the session may see, locked. Raises not_found."""
-    found = session.get(Endpoint, min(endpoint_id, 2**63 - 1), with_for_update=True, populate_existing=True)
+def find(session: Session, endpoint_id: int, *, lock: bool = True) -> Endpoint:
+    """One living endpoint that the session may see, locked unless it is only looked at. Raises not_found."""
+    found = session.get(Endpoint, min(endpoint_id, 2**63 - 1), with_for_update=lock, populate_existing=lock)
     if found is None or found.state == "removed":
         raise NotFound("not_found", "Cet abonnement n’existe pas, ou n’est pas à vous.", "Revenez à la liste.")
     return found

@@ -69,7 +69,7 @@ def _one(endpoint_id: int, form: Form, secret: str | None = None, replaying: For
     after, asked = request.args.get("after", type=int), Form.asked()
     chosen = {name: value for name in ("state", "event") if (value := asked.values.get(name))}
     with auth.scope() as session:
-        endpoint = webhooks.find(session, endpoint_id)
+        endpoint = webhooks.find(session, endpoint_id, lock=False)
         rows, following = webhooks.deliveries(session, endpoint.id, after=after, **chosen)
         values: dict[str, Any] = {"label": endpoint.label, "url": endpoint.url}
         values |= {f"event-{name}": "1" for name in endpoint.events}
@@ -189,7 +189,8 @@ def _send(endpoint_id: int | None, act: Any) -> Response:
 def ask_remove(endpoint_id: int) -> str:
     """What removing one means."""
     with auth.scope() as session:
-        return render_template("webhooks/remove.html", endpoint=webhooks.find(session, endpoint_id), form=Form())
+        endpoint = webhooks.find(session, endpoint_id, lock=False)
+        return render_template("webhooks/remove.html", endpoint=endpoint, form=Form())
 
 
 @blueprint.post("/<int:endpoint_id>/remove")

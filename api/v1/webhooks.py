@@ -76,7 +76,7 @@ def add(json_data: EndpointIn) -> dict[str, Any]:
 def show(endpoint_id: int) -> dict[str, Any]:
     """One endpoint."""
     with auth.scope() as session:
-        return _one(session, webhooks.find(session, endpoint_id))
+        return _one(session, webhooks.find(session, endpoint_id, lock=False))
 
 
 @blueprint.put(ONE)
