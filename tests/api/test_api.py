@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema_rs
@@ -36,6 +37,24 @@ def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
 def test_a_wrong_token_is_nobody(app: APIFlask, given: str) -> None:
     answer = app.test_client().get("/api/v1/orders", headers={"Authorization": given})
     problem(answer, 401, "invalid_token")
+
+
+def test_a_service_is_deleted_as_in_the_pages(brevaux: Caller, owner: sa.Engine) -> None:
+    brevaux.place(wish())
+    with territory_session(owner, "worker") as session:
+        session.execute(sa.update(Flow).values(state="done", ended_at=NOW))
+        session.execute(sa.update(Service).values(state="active"))
+    assert brevaux("POST", "/services/1/protect").json["protected"] is True
+    problem(brevaux("DELETE", "/services/1"), 409, "service_protected")
+    problem(brevaux("POST", "/services/1/delete", json={"now": True}), 409, "service_protected")
+    brevaux("POST", "/services/1/unprotect")
+    asked = datetime.now(UTC)
+    gone = brevaux("DELETE", "/services/1")
+    assert (gone.status_code, gone.json["state"], gone.json["flow"]["kind"]) == (202, "active", "stop_server")
+    hours = (datetime.fromisoformat(gone.json["delete_after"]) - asked).total_seconds() / 3600
+    assert 71.9 < hours < 72.1
+    problem(brevaux("DELETE", "/services/1"), 409, "deletion_planned")
+    assert brevaux("POST", "/services/1/undelete").json["delete_after"] is None
 
 
 def test_an_order_from_outside(brevaux: Caller, owner: sa.Engine) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from orchestrator import repair
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import ClocherError, Conflict, InvalidInput, NotFound
 from orchestrator.tables import Flow, Service
@@ -74,6 +75,30 @@ def refused(code: str, kind: type[ClocherError], act: Any, *words: Any, **more: 
         act(*words, **more)
     assert error.value.code == code
     return error.value
+
+
+def test_only_what_is_held_goes_on_and_nothing_comes_between(
+    owner: sa.Engine, staff: sa.Engine, web: sa.Engine
+) -> None:
+    """A held change is still the service's one live operation and holds its quota; an ended one never runs again."""
+    brevaux = member(owner, vcpus=2)
+    service = create(owner, web, brevaux)
+    first = change(web, brevaux, service, offer="vm-medium")
+    end(owner, first.flow_id, "held", "resizing")
+    refused("not_allowed_now", Conflict, change, web, brevaux, service, disk_gib=10)
+    end(owner, first.flow_id, "held", "active")
+    refused("flow_running", Conflict, change, web, brevaux, service, disk_gib=10)
+    with member_session(web, brevaux, "agent") as session:
+        assert quotas.held(session, brevaux)[0]["vcpus"] == 2
+        refused("quota_exceeded", Conflict, quotas.check, session, brevaux, {"vcpus": 1}, Decimal(0), NOW)
+    assert first.flow_id
+    for state in ("failed", "cancelled", "done"):
+        with territory_session(owner, "worker") as session:
+            row = {"state": state, "ended_at": NOW, "held_at": None}
+            session.execute(sa.update(Flow).where(Flow.id == first.flow_id).values(**row))
+        for act in (repair.retry, repair.undo):
+            with territory_session(staff, "dsi") as session:
+                refused("flow_not_held", Conflict, act, session, first.flow_id)
 
 
 def test_a_resize_is_seen_before_it_is_ordered(owner: sa.Engine, web: sa.Engine) -> None:
