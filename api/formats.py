@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,7 +53,14 @@ def number(value: Decimal | int | None, language: str = "fr") -> str:
 
 def percent(share: Decimal | None, language: str = "fr") -> str:
     """0.256 → 26 % or 26%"""
-    return NOTHING if share is None else str(format_percent(share, locale=LOCALES[language]))
+    if share is None:
+        return NOTHING
+    return _hundredths(int((share * 100).quantize(Decimal(1), ROUND_HALF_EVEN)), language)
+
+
+@REMEMBERED
+def _hundredths(count: int, language: str) -> str:
+    return str(format_percent(Decimal(count) / 100, locale=LOCALES[language]))
 
 
 @REMEMBERED

@@ -9,7 +9,7 @@ from flask import g, render_template, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from api import auth
+from api import auth, paging
 from api.exporting import download
 from orchestrator.errors import InvalidInput
 from orchestrator.tables import Member
@@ -17,6 +17,7 @@ from tenants import costs, costs_days, costs_export, costs_year, periods, readin
 from tenants.costs import Costs
 
 blueprint = APIBlueprint("cost_pages", __name__, enable_openapi=False, url_prefix="/costs")
+ROWS = 100  # services, or members, on a page
 
 
 @blueprint.get("")
@@ -26,7 +27,10 @@ def show() -> str:
         label, present = _label(), _present()
         member_id = _member_id(session)
         found = _costs(session, member_id, label)
+        rows = found.members or found.services
+        part = paging.part(len(rows), ROWS)
         shown: dict[str, Any] = {"costs": found, "label": label, "months": periods.labels_until(present, 13)}
+        shown |= {"rows": part.of(rows), "part": part, "most": max((row.amount for row in rows), default=None)}
         shown["budget"] = _budget(session, member_id, found) if member_id and label == present else None
         shown["member"] = session.get(Member, member_id) if member_id else None
         shown["members"] = reading_orders.active_members(session) if g.caller.member_id is None else []
