@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -64,11 +64,18 @@ def _hundredths(count: int, language: str) -> str:
 
 
 @REMEMBERED
-def size(count: Decimal | int | None, unit: str = "GiB", language: str = "fr") -> str:
-    """A quantity of memory or disk, given in `unit`, in the biggest unit that leaves it whole: 2048 MiB → 2 Gio"""
+def size(count: Decimal | int | None, unit: str = "GiB", language: str = "fr", into: str | None = None) -> str:
+    """A quantity of memory or disk, given in `unit`, in the biggest unit that leaves it whole: 2048 MiB → 2 Gio
+
+    into: always in this one, with one decimal at most, for what is compared: 400000 MiB → 390,6 Gio.
+    """
     if count is None:
         return NOTHING
     exact, power = Decimal(count), POWERS[unit]
+    if into is not None:
+        exact, power = exact * Decimal(1024) ** (power - POWERS[into]), POWERS[into]
+        told = number(exact.quantize(Decimal("0.1"), ROUND_HALF_UP), language)
+        return f"{told}\xa0{PREFIXES[language][power]}"
     while exact >= 1024 and exact % 1024 == 0 and power < 4:
         exact, power = exact / 1024, power + 1
     return f"{number(exact, language)}\xa0{PREFIXES[language][power]}"

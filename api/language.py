@@ -210,9 +210,9 @@ def percent(share: Decimal | None) -> str:
     return formats.percent(share, current())
 
 
-def size(count: Decimal | int | None, unit: str = "GiB") -> str:
+def size(count: Decimal | int | None, unit: str = "GiB", into: str | None = None) -> str:
     """`{{ ram_mib | size('MiB') }}` → 2 Gio"""
-    return formats.size(count, unit, current())
+    return formats.size(count, unit, current(), into)
 
 
 def instant(at: datetime | None, seconds: bool = False) -> str:

@@ -137,6 +137,11 @@ def test_values_are_written_each_in_its_form() -> None:
     assert formats.number(1234) == f"1{NNB}234"
     assert formats.percent(Decimal("0.256")) == f"26{NB}%"
     assert formats.size(2048, "MiB") == f"2{NB}Gio"
+    held, limit = (formats.size(value, "MiB", into="GiB") for value in (112 * 1024, 400_000))
+    assert (held, limit) == (f"112{NB}Gio", f"390,6{NB}Gio"), "what is compared is in one unit"
+    assert formats.size(3072, "GiB", "en", "GiB") == f"3,072{NB}GiB"
+    assert formats.size(Decimal("1.25"), "GiB", into="GiB") == f"1,3{NB}Gio"
+    assert formats.size(0, "MiB", into="GiB") == f"0{NB}Gio"
     assert formats.size(1536, "MiB", "en") == f"1,536{NB}MiB"
     winter = datetime(2026, 11, 23, 13, 5, 9, tzinfo=UTC)
     assert formats.instant(winter) == formats.instant(winter, "en") == "23/11/2026 14:05"
