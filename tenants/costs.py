@@ -3,7 +3,8 @@
 A line of a statement is a service's use of a meter at one price, rounded once. A day's part of it is what the rounded
 line was at the day's end less what it was at its beginning: the days sum to the line to the cent, and a day that is
 over never changes again (with the largest remainder, a later day could move a cent of an earlier one).
-The forecast lets what exists now go on, at its present size, to the month's end, at the prices known for that time.
+The forecast lets what exists now go on, at its present size, to the month's end, at the prices known for that time;
+what waits to be deleted, to that instant.
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ WITH marks AS (
     SELECT m.day, m.at FROM unnest(CAST(:days AS date[]), CAST(:ats AS timestamptz[])) m (day, at)
 ), used AS (
     SELECT d.service_id, d.member_id, d.meter_id, p.id AS price_id, p.hourly, d.quantity,
-        greatest(lower(d.during), lower(p.during)) AS since, least(upper(d.during), upper(p.during)) AS until
+        greatest(lower(d.during), lower(p.during)) AS since,
+        least(upper(d.during), upper(p.during), CASE WHEN v.delete_after IS NOT NULL AND NOT v.protected
+            THEN greatest(v.delete_after, CAST(:now AS timestamptz)) END) AS until
     FROM ({source}) d JOIN prices p ON p.meter_id = d.meter_id AND p.during && d.during
+    LEFT JOIN services v ON v.id = d.service_id
     WHERE CAST(:service AS bigint) IS NULL OR d.service_id = :service
 ), counted AS (
     SELECT member_id, service_id, meter_id, price_id, hourly, day, at,
         sum(quantity * extract(epoch FROM least(until, at) - since)) AS unit_seconds
-    FROM used JOIN marks ON since < at
+    FROM used JOIN marks ON since < at AND since < until
     GROUP BY member_id, service_id, meter_id, price_id, hourly, day, at
 ), rounded AS (
     SELECT *, div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01 AS amount,

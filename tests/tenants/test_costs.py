@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator.database import member_session, territory_session
-from orchestrator.tables import Member
+from orchestrator.tables import Member, Service
 from tenants import costs, costs_days, costs_year, periods
 from tenants.tables import Budget, StatementLine
 from tenants.tables_costs import CostDay
@@ -97,6 +97,31 @@ def test_a_forecast_comes_true_when_nothing_changes(staff: sa.Engine) -> None:
     assert month(staff, "cidre", at("2026-03-31 20:59")).forecast == 0  # what does not exist yet is not foreseen
     assert month(staff, "aubrac", at("2026-04-10 00:00"), "2026-04").amount > 0
     assert month(staff, "desert", LATER).days[0] == costs.Day(date(2026, 3, 1), Decimal("0.00"))
+
+
+def test_a_forecast_ends_at_a_planned_deletion(owner: sa.Engine, staff: sa.Engine, worker: sa.Engine) -> None:
+    """A service whose deletion is planned costs until then; what is over or protected is not touched by the plan."""
+    now, plan, end = at("2026-03-15 12:00"), at("2026-03-18 12:00"), at("2026-04-01 00:00")
+    before = month(staff, "aubrac", now)
+
+    def planned(when: datetime | None, protected: bool = False) -> costs.Costs:
+        with territory_session(owner, "test") as session:
+            session.execute(sa.update(Service).values(delete_after=when, protected=protected))
+        return month(staff, "aubrac", now)
+
+    found = planned(plan)
+    assert (found.amount, found.days) == (before.amount, before.days)
+    lasts = Decimal((plan - now) / (end - now))
+    assert abs(found.ahead - before.ahead * lasts) < Decimal("0.05")
+    assert 0 < found.ahead < before.ahead
+    assert planned(now - timedelta(hours=1)).ahead == 0, "it is due: a worker is about to"
+    assert planned(plan, protected=True).ahead == before.ahead, "it stays"
+    planned(plan)
+    with territory_session(worker, "test") as session:
+        costs_days.count(session, now, PARIS)
+    with territory_session(staff, "test") as session:
+        territory = {part.name: part for part in costs_days.territory(session, "2026-03", now, PARIS).members}
+    assert territory["Aubrac"].ahead == found.ahead
 
 
 def test_kept_days_are_the_live_ones(staff: sa.Engine, worker: sa.Engine) -> None:
