@@ -54,6 +54,8 @@ MENU = (
         (
             Entry("/admin/members", N_("Membres"), "member.read", territory=True),
             Entry("/admin/capacity", N_("Capacité"), "capacity.read", territory=True),
+            Entry("/admin/quotas", N_("Quotas"), "capacity.read", territory=True),
+            Entry("/admin/workers", N_("Workers"), "capacity.read", territory=True),
             Entry("/admin/orders", N_("Commandes"), "order.read", territory=True),
             Entry("/admin/flows", N_("Opérations"), "flow.read", territory=True),
             Entry("/admin/catalogue", N_("Catalogue"), "catalogue.manage", territory=True),
@@ -71,8 +73,6 @@ MENU = (
         ),
     ),
 )
-# Pages that are below another one, though their address does not say so.
-BELOW = {"/admin/quotas": "/admin/capacity", "/admin/workers": "/admin/capacity"}
 # The menu under one's own name.
 OWN = (
     Entry("/account", N_("Mon compte")),
@@ -116,8 +116,7 @@ def side() -> Group | None:
 
 def here(path: str) -> bool:
     """Whether the present page is `path`, or below it."""
-    present = BELOW.get(request.path, request.path)
-    return present == path or (path != "/" and present.startswith(f"{path}/"))
+    return request.path == path or (path != "/" and request.path.startswith(f"{path}/"))
 
 
 def in_language(language: str) -> str:
@@ -138,7 +137,12 @@ def _open(entries: tuple[Entry, ...]) -> Iterator[Entry]:
 
 
 def _exists(entries: tuple[Entry, ...]) -> Iterator[Entry]:
-    return (entry for entry in entries if exists(entry.path))
+    known: dict[str, bool] = current_app.extensions.setdefault("menu paths", {})  # routes don't change once it serves
+    for entry in entries:
+        if entry.path not in known:
+            known[entry.path] = exists(entry.path)
+        if known[entry.path]:
+            yield entry
 
 
 def exists(path: str) -> bool:

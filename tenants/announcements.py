@@ -17,19 +17,25 @@ from tenants.tables_administration import LEVELS, Announcement
 LONGEST = 300  # characters of a title; a body has four times as many
 
 
+# Built once: every page asks.
+AT = sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True))
+CURRENT = (
+    sa.select(Announcement)
+    .where(
+        Announcement.withdrawn_at.is_(None),
+        Announcement.starts_at <= AT,
+        Announcement.ends_at.is_(None) | (Announcement.ends_at > AT),
+    )
+    .order_by(
+        sa.case({level: number for number, level in enumerate(LEVELS)}, value=Announcement.level).desc(),
+        Announcement.starts_at.desc(),
+    )
+)
+
+
 def current(session: Session, at: datetime) -> list[Announcement]:
     """What the session may see and should read now, the gravest first."""
-    grave = sa.case({level: number for number, level in enumerate(LEVELS)}, value=Announcement.level)
-    query = (
-        sa.select(Announcement)
-        .where(
-            Announcement.withdrawn_at.is_(None),
-            Announcement.starts_at <= at,
-            Announcement.ends_at.is_(None) | (Announcement.ends_at > at),
-        )
-        .order_by(grave.desc(), Announcement.starts_at.desc())
-    )
-    return list(session.scalars(query))
+    return list(session.scalars(CURRENT, {"at": at}))
 
 
 def listed(session: Session, limit: int = 200) -> list[tuple[Announcement, str | None]]:

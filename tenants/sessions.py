@@ -78,30 +78,20 @@ def find(session: Session, secret: str, at: datetime, idle: timedelta, *, active
 
     active: the request was a person's, not a page's that polls by itself; only a person keeps a session alive.
     """
-    row = session.execute(
-        sa.select(SignedIn, Account.name, Account.language, _held().label("held"))
-        .join(Account, Account.id == SignedIn.account_id)
-        .where(
-            SignedIn.digest == digest(secret),
-            SignedIn.expires_at > at,
-            SignedIn.seen_at > at - idle,
-            Account.state.in_(("active", "pending")),
-        )
-    ).one_or_none()
+    row = session.execute(FIND, {"digest": digest(secret), "at": at, "awake": at - idle}).one_or_none()
     if row is None:
         return None
-    kept: SignedIn = row.SignedIn
-    if active and kept.seen_at < at - NOTED:
-        kept.seen_at = at
+    if active and row.seen_at < at - NOTED:
+        session.execute(sa.update(SignedIn).where(SignedIn.id == row.id).values(seen_at=at))
     held = row.held or []
     return Known(
-        session_id=kept.id,
-        account_id=kept.account_id,
+        session_id=row.id,
+        account_id=row.account_id,
         name=row.name,
         language=row.language,
-        csrf=kept.csrf,
-        member_id=kept.member_id,
-        roles=frozenset(role for role, member_id, _ in held if member_id == kept.member_id),
+        csrf=row.csrf,
+        member_id=row.member_id,
+        roles=frozenset(role for role, member_id, _ in held if member_id == row.member_id),
         houses=tuple(dict.fromkeys((member_id, name) for _, member_id, name in held)),
     )
 
@@ -122,6 +112,23 @@ def _held() -> sa.ScalarSelect[Any]:
         .where(AccountRole.account_id == SignedIn.account_id, sa.func.coalesce(Member.state, "active") == "active")
         .scalar_subquery()
     )
+
+
+# Built once: every page asks.
+AT = sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True))
+FIND = (
+    sa.select(
+        SignedIn.id, SignedIn.account_id, SignedIn.member_id, SignedIn.csrf, SignedIn.seen_at, Account.name,
+        Account.language, _held().label("held"),
+    )
+    .join(Account, Account.id == SignedIn.account_id)
+    .where(
+        SignedIn.digest == sa.bindparam("digest"),
+        SignedIn.expires_at > AT,
+        SignedIn.seen_at > sa.bindparam("awake", type_=sa.TIMESTAMP(timezone=True)),
+        Account.state.in_(("active", "pending")),
+    )
+)  # fmt: skip
 
 
 def act_for(session: Session, known: Known, member_id: int | None) -> str:
