@@ -70,6 +70,16 @@ def test_pages_without_anything_say_what_to_do_first(app: APIFlask) -> None:
         assert 'class="empty"' in client.get(path).text, path
 
 
+def test_quotas_and_workers_are_in_the_menu(app: APIFlask) -> None:
+    client = invite(app, "Hélène", None, ["dsi_admin"]).client()
+    for path in ("/admin/capacity", "/admin/quotas", "/admin/workers"):
+        page = client.get(path).text
+        side = page[page.index('<nav class="side"') :].split("</nav>")[0]
+        assert re.findall(r'href="([^"]+)" aria-current="page"', side) == [path]
+        assert side.count("aria-current") == 1
+        assert 'href="/admin/quotas"' in side and 'href="/admin/workers"' in side
+
+
 def test_a_member_opens_none_of_them(app: APIFlask, made: Administered) -> None:
     agent: Person = invite(app, "Agent", "brevaux", ["requester", "approver", "finance"])
     client = agent.client()
