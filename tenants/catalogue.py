@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import sqlalchemy as sa
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
@@ -21,6 +22,10 @@ from tenants.parameters import Words as Both
 from tenants.tables import Offer
 
 OFFERS = Path(__file__).parent / "offers"
+# The parameters that make a service, each with its type; others are kept with the order.
+NEEDED = {
+    "name": "name", "image": "choice", "disk_gib": "integer", "public_address": "boolean", "ssh_keys": "ssh_keys",
+}  # fmt: skip
 
 
 class DeclaredOffer(BaseModel):
@@ -43,6 +48,16 @@ class Family(BaseModel):
     kind: Literal["vm", "stack"]
     parameters: list[Rule]
     offers: list[DeclaredOffer]
+
+    @model_validator(mode="after")
+    def _ask_what_is_needed(self) -> Self:
+        """An order reads these answers: an offer that does not ask for them could not be carried out."""
+        asked = {rule.name: rule.type for rule in self.parameters}
+        missing = [f"{name} ({kind})" for name, kind in NEEDED.items() if self.offers and asked.get(name) != kind]
+        if missing or len(asked) < len(self.parameters):
+            why = "il manque {names}" if missing else "un nom sert deux fois"
+            raise PydanticCustomError("invalid_offers", f"parameters : {why}", {"names": ", ".join(missing)})
+        return self
 
 
 def read(directory: Path = OFFERS) -> list[dict[str, Any]]:
@@ -155,19 +170,20 @@ def components(offer: Offer, disk_gib: int = 0, public_address: bool = False) ->
 
 def priced(session: Session, at: datetime) -> list[dict[str, Any]]:
     """The published offers with `monthly`, euros a month without options at the prices of `at` (None: no price)."""
+    book = prices.in_force(session, at)
     return [
         {
             **{name: getattr(offer, name) for name in ("slug", "version", "kind", "title", "summary", "approval")},
             **{name: getattr(offer, name) for name in ("flavor", "vcpus", "ram_mib")},
             "parameters": offer.parameters["rules"],
-            "monthly": _monthly(session, offer, at),
+            "monthly": _monthly(book, offer),
         }
         for offer in published(session)
     ]
 
 
-def _monthly(session: Session, offer: Offer, at: datetime) -> Decimal | None:
+def _monthly(book: prices.InForce, offer: Offer) -> Decimal | None:
     try:
-        return prices.monthly(session, components(offer), at).monthly
+        return book.monthly(components(offer)).monthly
     except Conflict:  # missing_price: the catalogue is still worth reading
         return None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+import yaml
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
@@ -44,6 +45,14 @@ def copy(session: Session, offer_id: int) -> Offer:
     """A draft that begins as this version. Raises Conflict draft_exists (facts: offer, the draft's id)."""
     source = find(session, offer_id)
     return _draft(session, {name: getattr(source, name) for name in COPIED})
+
+
+def as_yaml(offer: Offer) -> str:
+    """A version as a file of the catalogue declares it: what `read` takes."""
+    names = ("slug", "title", "summary", "flavor", "vcpus", "ram_mib", "approval")
+    declared = {"kind": offer.kind, "parameters": offer.parameters["rules"]}
+    document = {**declared, "offers": [{name: getattr(offer, name) for name in names}]}
+    return str(yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=120))
 
 
 def read(session: Session, text: str) -> list[Offer]:
@@ -122,7 +131,10 @@ def _check_bounds(rules: list[dict[str, Any]]) -> None:
 
 
 def _fault(path: tuple[int | str, ...]) -> dict[str, Any]:
-    # ("offers", 0, "title", "fr") → title.fr; ("parameters", 2, "integer", "minimum") → (2, minimum)
+    # ("offers", 0, "title", "fr") → title.fr; ("parameters", 2, "integer", "minimum") → (2, minimum); () → the whole
+    if not path:
+        sentence = Text("les champs du formulaire de commande ne suffisent pas : déclarez l’offre en YAML")
+        return {"parameter": "parameters", "code": "invalid_offers", "sentence": sentence}
     field = ".".join(map(str, path[2:])) if path[0] == "offers" else (path[1], path[-1])
     return {"parameter": field, "code": "invalid_offers", "sentence": Text("valeur manquante ou mal formée")}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import N_, InvalidInput, Text, joined
 from tenants import ssh_keys
@@ -42,6 +43,12 @@ class ChoiceRule(_Rule):
     type: Literal["choice"]
     choices: list[str] = Field(min_length=1)
     default: str
+
+    @model_validator(mode="after")
+    def _choose(self) -> Self:
+        if self.default not in self.choices:
+            raise PydanticCustomError("invalid_offers", "default doit être parmi choices")
+        return self
 
 
 class IntegerRule(_Rule):

@@ -12,7 +12,6 @@ from orchestrator.errors import Unauthenticated
 from orchestrator.settings import Settings
 from tenants import accounts, failures, passwords, second_factor, sessions
 from tenants.passwords import Hasher
-from tenants.sessions import Known
 from tenants.tables_identity import Credential
 
 ACTOR = "door"

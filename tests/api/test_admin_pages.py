@@ -184,6 +184,9 @@ def test_versions_are_published(dsi: FlaskClient, made: Administered, owner: sa.
         offer = session.get_one(Offer, made.draft)
         assert (offer.state, offer.title["fr"]) == ("published", "Petite")
     assert send(dsi, "/admin/catalogue/yaml", yaml="kind: [").status_code == 422
+    shown = dsi.get(f"/admin/catalogue/yaml?offer={made.draft}").text
+    assert "kind: vm" in shown and "name: ssh_keys" in shown
+    assert f"/admin/catalogue/yaml?offer={made.draft}" in dsi.get(path).text
     assert send(dsi, f"{path}/withdraw").status_code == 302
 
 

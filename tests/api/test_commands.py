@@ -8,6 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from orchestrator.settings import Settings
+from tenants import catalogue
 from tests.api.conftest import Run, told
 from tests.tenants.ordering import KEY, member, seed
 from tests.tenants.test_changes import create, end
@@ -83,15 +84,6 @@ def test_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
     assert offers[0]["monthly"] is None  # no price yet, and still worth reading
 
 
-DRAFT = """
-kind: vm
-parameters: []
-offers:
-  - {slug: vm-essai, title: {fr: Essai, en: Trial}, summary: {fr: Essai, en: Trial}, flavor: s1.small, vcpus: 1,
-     ram_mib: 1024}
-"""
-
-
 def test_versions_of_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
     told(run("catalogue", "apply", "--json"))
     [small] = [row for row in told(run("catalogue", "versions", "--json")) if row["slug"] == "vm-small"]
@@ -99,7 +91,9 @@ def test_versions_of_the_catalogue_by_command(run: Run, owner: sa.Engine) -> Non
     assert (copied["version"], copied["state"]) == (small["version"] + 1, "draft")
     assert told(run("catalogue", "publish", str(copied["id"]), "--json"))["state"] == "published"
     assert json.loads(run("catalogue", "publish", "1", "--json").stderr)["error"]["code"] == "not_draft"
-    [made] = told(run("catalogue", "draft", "-", "--json", input=DRAFT))
+    declared = (catalogue.OFFERS / "vm.yaml").read_text()
+    text = declared.replace("slug: vm-small", "slug: vm-essai")
+    [made] = told(run("catalogue", "draft", "-", "--json", input=text))
     assert (made["slug"], made["state"], made["origin"]) == ("vm-essai", "draft", "made")
     assert "withdrawn" in run("catalogue", "withdraw", str(made["id"])).stdout
     assert "vm-essai" in run("catalogue", "versions", "--offer", "vm-essai").stdout

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
+import yaml
 from sqlalchemy.orm import Session
 
 from orchestrator.database import member_session, territory_session
@@ -15,7 +16,7 @@ from orchestrator.tables import AuditEntry, Service
 from tenants import announcements, catalogue, catalogue_versions, finance, periods, prices, prices_drafts, register
 from tenants.tables import Offer, Price
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
-from tests.tenants.ordering import NOW, member, seed
+from tests.tenants.ordering import KEY, NOW, member, seed
 
 DAY = timedelta(days=1)
 
@@ -71,6 +72,34 @@ def test_faults_of_a_version_are_told_by_field(owner: sa.Engine, staff: sa.Engin
         with pytest.raises(InvalidInput) as bounds:
             catalogue_versions.edit(session, draft.id, _typed(draft, limits={"disk_gib": {"minimum": "9999"}}))
         assert bounds.value.facts["errors"][0]["parameter"] == "disk_gib.default"
+
+
+def test_a_version_is_declared_with_other_fields(owner: sa.Engine, staff: sa.Engine) -> None:
+    seed(owner)
+    with territory_session(staff, "dsi") as session:
+        offer = catalogue.find(session, "vm-small")
+        text = catalogue_versions.as_yaml(offer)
+        assert catalogue_versions.read(session, text) == [], "as it is published"
+        asked = {"name": "motif", "type": "choice", "choices": ["essai", "service"], "default": "essai",
+                 "label": {"fr": "Motif", "en": "Reason"}, "help": {"fr": "Pourquoi", "en": "Why"}}  # fmt: skip
+        wanted = yaml.safe_load(text)
+        wanted["parameters"].append(asked)
+        [draft] = catalogue_versions.read(session, yaml.safe_dump(wanted))
+        assert draft.parameters["rules"][-1] == asked
+        catalogue_versions.publish(session, draft.id)
+        given = {"name": "web", "ssh_keys": [KEY], "motif": "service"}
+        assert catalogue.validate(catalogue.find(session, "vm-small"), given)["motif"] == "service"
+
+
+@pytest.mark.parametrize("without", ["name", "image", "disk_gib", "public_address", "ssh_keys"])
+def test_an_offer_that_nobody_could_order_is_refused(owner: sa.Engine, staff: sa.Engine, without: str) -> None:
+    seed(owner)
+    with territory_session(staff, "dsi") as session:
+        wanted = yaml.safe_load(catalogue_versions.as_yaml(catalogue.find(session, "vm-small")))
+        wanted["parameters"] = [rule for rule in wanted["parameters"] if rule["name"] != without]
+        with pytest.raises(InvalidInput, match=without) as refused:
+            catalogue_versions.read(session, yaml.safe_dump(wanted))
+        assert refused.value.code == "invalid_offers"
 
 
 def test_yaml_makes_drafts_of_what_differs(owner: sa.Engine, staff: sa.Engine) -> None:

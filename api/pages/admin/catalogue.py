@@ -57,8 +57,13 @@ def copy(offer_id: int) -> Answer:
 
 @blueprint.get("/yaml")
 def yaml_form() -> str:
-    """Paste a file of the catalogue."""
-    return render_template("admin/catalogue/yaml.html", form=Form())
+    """Paste a file of the catalogue; `?offer=` begins with the file of that version."""
+    offer_id = request.args.get("offer", type=int)
+    if offer_id is None:
+        return render_template("admin/catalogue/yaml.html", form=Form())
+    with auth.scope() as session:
+        form = Form({"yaml": catalogue_versions.as_yaml(catalogue_versions.find(session, offer_id))})
+    return render_template("admin/catalogue/yaml.html", form=form)
 
 
 @blueprint.post("/yaml")
