@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import ClocherError, Conflict, Text
 from orchestrator.tables import FLOW_LIVE, Flow, Service, Snapshot
-from tenants import prices, starting, wholes
+from tenants import starting, wholes
+from tenants.prices import InForce
 from tenants.tables import Order
 from tenants.wholes import Whole
 
@@ -69,9 +70,14 @@ class _Facts:
     most: int
 
 
-def possible(session: Session, service: Service, at: datetime, *, grace: timedelta, most: int) -> list[Act]:
-    """Every act, in the order of NEEDS, at the prices of `at`. `grace`, `most`: as the installation sets them."""
-    facts = _facts(session, service, at, grace, most)
+def possible(
+    session: Session, service: Service, book: InForce, *, grace: timedelta, most: int, whole: Whole | None = None
+) -> list[Act]:
+    """Every act, in the order of NEEDS, at the prices of `book`. `grace`, `most`: as the installation sets them.
+
+    whole: what the service is made of, where that was read already.
+    """
+    facts = _facts(session, service, book, whole or _whole(session, service), grace, most)
     return [_act(name, facts) for name in NEEDS if _shown(name, facts)]
 
 
@@ -87,7 +93,9 @@ def _shown(name: str, facts: _Facts) -> bool:
     return not hidden.get(name, False)
 
 
-def _facts(session: Session, service: Service, at: datetime, grace: timedelta, most: int) -> _Facts:
+def _facts(
+    session: Session, service: Service, book: InForce, whole: Whole | None, grace: timedelta, most: int
+) -> _Facts:
     counted = session.execute(
         sa.select(
             sa.func.count(Snapshot.id).filter(Snapshot.state.not_in(("deleted", "failed"))),
@@ -99,19 +107,17 @@ def _facts(session: Session, service: Service, at: datetime, grace: timedelta, m
         ).where(Snapshot.service_id == service.id)
     ).one()  # fmt: skip
     made, ready, live, waiting = counted
-    active, stopped = _months(session, service, at)
+    active, stopped = (_monthly(book, whole.components), _monthly(book, _stopped(whole))) if whole else (None, None)
     busy = starting.flow_running(service, live) if live is not None else None
-    per_gib = _monthly(session, {"snapshot": Decimal(1)}, at)
+    per_gib = _monthly(book, {"snapshot": Decimal(1)})
     return _Facts(service, busy, waiting > 0, made, ready, active, stopped, per_gib, grace, most)
 
 
-def _months(session: Session, service: Service, at: datetime) -> tuple[Decimal | None, Decimal | None]:
-    """What the service costs a month while it serves, and while it is stopped."""
+def _whole(session: Session, service: Service) -> Whole | None:
     try:
-        whole = wholes.of(session, wholes.settled(session, service))
+        return wholes.of(session, wholes.settled(session, service))
     except ClocherError:
-        return None, None
-    return _monthly(session, whole.components, at), _monthly(session, _stopped(whole), at)
+        return None
 
 
 def _stopped(whole: Whole) -> dict[str, Decimal]:
@@ -119,9 +125,9 @@ def _stopped(whole: Whole) -> dict[str, Decimal]:
     return {meters.get(meter, meter): quantity for meter, quantity in whole.components.items()}
 
 
-def _monthly(session: Session, components: dict[str, Decimal], at: datetime) -> Decimal | None:
+def _monthly(book: InForce, components: dict[str, Decimal]) -> Decimal | None:
     try:
-        return prices.monthly(session, components, at).monthly
+        return book.monthly(components).monthly
     except ClocherError:  # no price: the acts are possible all the same
         return None
 

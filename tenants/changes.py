@@ -92,7 +92,8 @@ def _work_out(session: Session, service: Service, wanted: Wanted, at: datetime) 
     base = wholes.settled(session, service)
     before = wholes.of(session, base)
     after = wholes.change(session, before, wanted)
-    now, then = (prices.monthly(session, whole.components, at) for whole in (before, after))
+    book = prices.in_force(session, at)
+    now, then = (book.monthly(whole.components) for whole in (before, after))
     return _Change(wanted, base, before, after, now, then)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from orchestrator.errors import Conflict, Text
 from tenants import catalogue, orders, parameters, policy, prices, quotas
 from tenants.changes import Limit
-from tenants.prices import Estimate
+from tenants.prices import Estimate, InForce
 from tenants.tables import Offer
 from tenants.wholes import MAIN, Whole
 
@@ -76,11 +76,11 @@ def _limits(
     return (*taken, Limit("monthly", Text("budget mensuel"), committed, committed + monthly, month))
 
 
-def of_whole(session: Session, whole: Whole | None, at: datetime) -> Estimate | None:
+def of_whole(book: InForce, whole: Whole | None) -> Estimate | None:
     """What a service made of `whole` costs a month while it serves; None when that is not known or has no price."""
     if whole is None:
         return None
     try:
-        return prices.monthly(session, whole.components, at)
+        return book.monthly(whole.components)
     except Conflict:  # missing_price: the rest of the page is still worth reading
         return None

@@ -63,30 +63,51 @@ class NewPrice:
     book: str
 
 
-def monthly(session: Session, components: Mapping[str, Decimal], at: datetime) -> Estimate:
-    """The cost of holding `components` (quantity by meter code) for a month at the prices of `at`.
+@dataclass(frozen=True)
+class InForce:
+    """The prices of an instant, read once. rows, by meter's code: id, label, unit, and (or None) price_id, hourly."""
 
-    Each line is rounded half-up to the cent once. Raises Conflict missing_price, InvalidInput unknown_meter.
-    """
-    found = {
-        meter.code: (meter, price)
-        for meter, price in session.execute(
-            sa.select(Meter, Price)
-            .outerjoin(Price, (Price.meter_id == Meter.id) & Price.during.contains(at))
-            .where(Meter.code.in_(components), Meter.sku.is_not(None))
-        )
-    }
-    lines = []
-    for code in sorted(components, key=lambda code: found[code][0].id if code in found else 0):
-        if code not in found:
-            raise _unknown_meter(code)
-        meter, price = found[code]
-        if price is None:
-            raise missing_price(code, at)
-        amount = (components[code] * price.hourly * HOURS).quantize(CENT, ROUND_HALF_UP)
-        quantity, hourly = components[code], price.hourly
-        lines.append(EstimateLine(code, meter.label["fr"], meter.unit, quantity, hourly, price.id, amount))
-    return Estimate(tuple(lines), sum((line.amount for line in lines), Decimal("0.00")))
+    at: datetime
+    rows: Mapping[str, sa.Row[Any]]
+
+    def monthly(self, components: Mapping[str, Decimal]) -> Estimate:
+        """The cost of holding `components` (quantity by meter code) for a month.
+
+        Each line is rounded half-up to the cent once. Raises Conflict missing_price, InvalidInput unknown_meter.
+        """
+        for code in components:
+            if code not in self.rows:
+                raise _unknown_meter(code)
+        lines = tuple(self._line(code, components[code]) for code in sorted(components, key=lambda c: self.rows[c].id))
+        return Estimate(lines, sum((line.amount for line in lines), Decimal("0.00")))
+
+    def _line(self, code: str, quantity: Decimal) -> EstimateLine:
+        row = self.rows[code]
+        if row.price_id is None:
+            raise missing_price(code, self.at)
+        amount = (quantity * row.hourly * HOURS).quantize(CENT, ROUND_HALF_UP)
+        return EstimateLine(code, row.label["fr"], row.unit, quantity, row.hourly, row.price_id, amount)
+
+
+# Built once: pages ask often.
+IN_FORCE = (
+    sa.select(Meter.id, Meter.code, Meter.label, Meter.unit, Price.id.label("price_id"), Price.hourly)
+    .outerjoin(
+        Price,
+        (Price.meter_id == Meter.id) & Price.during.contains(sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True))),
+    )
+    .where(Meter.sku.is_not(None))
+)
+
+
+def in_force(session: Session, at: datetime) -> InForce:
+    """The prices at `at`, of every meter that is billed."""
+    return InForce(at, {row.code: row for row in session.execute(IN_FORCE, {"at": at})})
+
+
+def monthly(session: Session, components: Mapping[str, Decimal], at: datetime) -> Estimate:
+    """`InForce.monthly` at the prices of `at`."""
+    return in_force(session, at).monthly(components)
 
 
 def missing_price(meter: str, at: datetime) -> Conflict:

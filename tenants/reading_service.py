@@ -20,11 +20,13 @@ MOST = 50  # of each list: the newest; the lists themselves have the rest
 
 @dataclass(frozen=True)
 class ServiceView:
-    """row: as `reading.show` gives it; whole: what it is made of, None when no order says; newest first: events, flows,
-    snapshots (without those that are gone), orders; resources: living ones; change: the order of a change that waits.
+    """row: as `reading.show` gives it, service: the same to work with; whole: what it is made of, None when no order
+    says; newest first: events, flows, snapshots (without those that are gone), orders; resources: living ones; change:
+    the order of a change that waits.
     """
 
     row: dict[str, Any]
+    service: Service
     whole: wholes.Whole | None
     resources: list[Resource]
     events: list[dict[str, Any]]
@@ -39,10 +41,12 @@ class ServiceView:
 def service_page(session: Session, service_id: int, at: datetime, timezone: str) -> ServiceView:
     """Everything about a service. Raises not_found."""
     row = reading.show(session, Service, service_id)
-    service_id = row["id"]
+    service = reading.find(session, Service, row["id"])
+    service_id = service.id
     orders = list(session.scalars(_newest(Order, service_id)))
     return ServiceView(
         row=row,
+        service=service,
         whole=whole(session, service_id),
         resources=list(
             session.scalars(

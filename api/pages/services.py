@@ -16,8 +16,10 @@ from api import auth
 from api.forms import Form
 from orchestrator.errors import N_, ClocherError, InvalidInput, NotFound
 from orchestrator.tables import FLOW_LIVE, SERVICE_STATES, Service
-from tenants import acts, deletions, estimates, operations, reading, reading_orders, reading_service
+from tenants import acts, deletions, estimates, operations, prices, reading, reading_orders, reading_service
 from tenants.acts import Act
+from tenants.prices import InForce
+from tenants.wholes import Whole
 
 blueprint = APIBlueprint("service_pages", __name__, enable_openapi=False, url_prefix="/services")
 FILTERS = ("state", "text", "member")
@@ -78,23 +80,22 @@ def _live(session: Session, service_id: int) -> dict[str, Any]:
 def _shown(session: Session, service_id: int) -> dict[str, Any]:
     zone = current_app.config["TIMEZONE"]
     view = reading_service.service_page(session, service_id, auth.now(), zone)
-    newest = view.flows[0] if view.flows else None
-    service = reading.find(session, Service, view.row["id"])
+    newest, book = view.flows[0] if view.flows else None, prices.in_force(session, auth.now())
     return {
         "view": view,
         "row": view.row,
         "flow": newest,
         "steps": reading.steps(session, [newest.id]) if newest else [],
         "live": newest is not None and newest.state in FLOW_LIVE,
-        "acts": {act.name: act for act in _possible(session, service)},
-        "estimate": estimates.of_whole(session, view.whole, auth.now()),
+        "acts": {act.name: act for act in _possible(session, view.service, book, view.whole)},
+        "estimate": estimates.of_whole(book, view.whole),
     }
 
 
-def _possible(session: Session, service: Service) -> list[Act]:
+def _possible(session: Session, service: Service, book: InForce, whole: Whole | None = None) -> list[Act]:
     chosen = auth.settings()
     grace = timedelta(hours=chosen.delete_grace_hours)
-    return acts.possible(session, service, auth.now(), grace=grace, most=chosen.snapshots_per_service)
+    return acts.possible(session, service, book, grace=grace, most=chosen.snapshots_per_service, whole=whole)
 
 
 Do = Callable[[Session, int], object]
@@ -155,7 +156,8 @@ def ask(service_id: int, act: str) -> str:
 def _asked(service_id: int, name: str, form: Form) -> str:
     with auth.scope() as session:
         service = reading.find(session, Service, service_id)
-        found = next((act for act in _possible(session, service) if act.name == name), None)
+        known = _possible(session, service, prices.in_force(session, auth.now()))
+        found = next((act for act in known if act.name == name), None)
         if name not in DOES:
             raise InvalidInput("unknown_act", "Cette action n’existe pas.", "Revenez à la page du service.")
         if found is None:

@@ -12,7 +12,7 @@ from api.v1 import frame
 from api.v1.schemas import EventOut, FlowOut, ListOf, ServiceOut
 from api.v1.schemas_services import ActOut, DeletedOut, DeleteIn, KeysIn, RebootIn, RenameIn, ServiceQuery
 from orchestrator.tables import Flow, Service
-from tenants import acts, deletions, operations, reading
+from tenants import acts, deletions, operations, prices, reading
 
 blueprint = APIBlueprint("services", __name__, url_prefix="/api/v1/services", tag="Services")
 ONE = "/<int:service_id>"
@@ -54,7 +54,8 @@ def list_acts(service_id: int) -> dict[str, Any]:
     grace = timedelta(hours=settings.delete_grace_hours)
     with auth.scope() as session:
         service = reading.find(session, Service, service_id)
-        found = acts.possible(session, service, auth.now(), grace=grace, most=settings.snapshots_per_service)
+        book = prices.in_force(session, auth.now())
+        found = acts.possible(session, service, book, grace=grace, most=settings.snapshots_per_service)
         return {"items": [frame.told(act) for act in found]}
 
 

@@ -33,9 +33,8 @@ def _seeded(owner: sa.Engine) -> None:
 
 def seen(web: sa.Engine, member_id: int, service: int) -> dict[str, acts.Act]:
     with member_session(web, member_id, "agent") as session:
-        found = acts.possible(
-            session, session.get_one(Service, service), NOW, grace=timedelta(hours=72), most=2
-        )  # fmt: skip
+        row, book = session.get_one(Service, service), prices.in_force(session, NOW)
+        found = acts.possible(session, row, book, grace=timedelta(hours=72), most=2)
     return {act.name: act for act in found}
 
 
