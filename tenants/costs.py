@@ -36,13 +36,15 @@ WHERE u.period_id = :period AND (CAST(:member AS bigint) IS NULL OR u.member_id 
 LINES = """
 WITH marks AS (
     SELECT m.day, m.at FROM unnest(CAST(:days AS date[]), CAST(:ats AS timestamptz[])) m (day, at)
+), going AS MATERIALIZED (
+    SELECT id AS service_id, greatest(delete_after, CAST(:now AS timestamptz)) AS at
+    FROM services WHERE delete_after IS NOT NULL AND NOT protected
 ), used AS (
     SELECT d.service_id, d.member_id, d.meter_id, p.id AS price_id, p.hourly, d.quantity,
         greatest(lower(d.during), lower(p.during)) AS since,
-        least(upper(d.during), upper(p.during), CASE WHEN v.delete_after IS NOT NULL AND NOT v.protected
-            THEN greatest(v.delete_after, CAST(:now AS timestamptz)) END) AS until
+        least(upper(d.during), upper(p.during), going.at) AS until
     FROM ({source}) d JOIN prices p ON p.meter_id = d.meter_id AND p.during && d.during
-    LEFT JOIN services v ON v.id = d.service_id
+    LEFT JOIN going ON going.service_id = d.service_id
     WHERE CAST(:service AS bigint) IS NULL OR d.service_id = :service
 ), counted AS (
     SELECT member_id, service_id, meter_id, price_id, hourly, day, at,
