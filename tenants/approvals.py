@@ -209,7 +209,7 @@ def waiting_for(session: Session, order: Order, at: datetime) -> dict[str, Any] 
 
 def mine(session: Session, who: Caller, at: datetime) -> list[dict[str, Any]]:
     """The orders whose present step `who` can decide, oldest first: `order`, `approval`, `instead_of` (a name) and
-    `escalated`. Three queries, however many wait."""
+    `escalated`. Three queries, however many wait; one when none does."""
     waiting = (Approval.state == "waiting") & Approval.opened_at.is_not(None)
     rows = session.execute(
         sa.select(Order, Approval)
@@ -217,6 +217,8 @@ def mine(session: Session, who: Caller, at: datetime) -> list[dict[str, Any]]:
         .where(Order.state == "waiting", waiting, Approval.due_at > at, reading.own(session, Order.member_id))
         .order_by(Order.id)
     ).all()
+    if not rows:
+        return []
     directory = Directory.read(session, {order.member_id for order, _ in rows}, at)
     found = []
     for order, approval in rows:

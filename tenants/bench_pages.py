@@ -32,7 +32,7 @@ COSTS = Sharing.model_validate(
 # 1 service in 20 is deleted, 1 in 50 failed, 1 in 15 stopped; the newer the number, the younger the service.
 FACTS = """
 CREATE TEMPORARY TABLE facts AS
-SELECT n, CASE WHEN n % 23 = 7 THEN 1 ELSE n % :members + 1 END AS member,
+SELECT n, CASE WHEN n % 23 = 7 OR n = 1 THEN 1 ELSE n % :members + 1 END AS member,
     o.id AS offer_id, o.slug, o.version, o.flavor, o.vcpus, o.ram_mib,
     CASE WHEN n % 2 = 0 THEN 10 + n % 90 ELSE 0 END AS disk_gib, n % 4 = 0 AS public,
     CASE WHEN n % 20 = 7 THEN 'deleted' WHEN n % 50 = 11 THEN 'failed' WHEN n % 15 = 4 THEN 'stopped'
@@ -102,6 +102,10 @@ SELECT f.member, 'create', 'waiting-' || f.n, f.offer_id, jsonb_build_object('na
     'waiting', '{{"lines": [], "hours": 730, "monthly": "20.00"}}', 20, 20, 1, f.vcpus, f.ram_mib, 'agent',
     CAST(:at AS timestamptz) - interval '1 day'
 FROM facts f WHERE f.n % 500 = 1;
+
+INSERT INTO approvals (order_id, member_id, position, step, policy_version, rules, opened_at, due_at)
+SELECT id, member_id, 1, 'approver', 1, '{{"own": false, "deputies": true, "engagement": false, "expires_days": 30,
+    "remind_days": [3]}}', placed_at, placed_at + interval '30 days' FROM orders WHERE state = 'waiting';
 
 INSERT INTO resources (member_id, service_id, flow_id, kind, cloud_id, created_at, deleted_at)
 SELECT f.member, f.n, w.id, t.kind, 'bench-' || t.kind || f.n, f.made,

@@ -166,10 +166,10 @@ def _newest_flows(session: Session, service_ids: list[int]) -> dict[int, Flow]:
     return {flow.service_id: flow for flow in session.scalars(sa.select(Flow).where(Flow.id.in_(newest)))}
 
 
-def waiting_orders(session: Session) -> list[dict[str, Any]]:
-    """The orders that wait for a decision, oldest first."""
+def waiting_orders(session: Session, *, limit: int) -> list[dict[str, Any]]:
+    """The orders that wait for a decision, oldest first, so many at most."""
     query = _shown(Order).where(Order.state == "waiting", own(session, Order.member_id)).order_by(Order.id)
-    return [dict(row) for row in session.execute(query).mappings()]
+    return [dict(row) for row in session.execute(query.limit(limit)).mappings()]
 
 
 def steps(session: Session, flow_ids: list[int]) -> list[FlowStep]:

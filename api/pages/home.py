@@ -13,6 +13,7 @@ from orchestrator.tables import FLOW_LIVE, Member
 from tenants import approvals, overview, reading
 
 blueprint = APIBlueprint("home_pages", __name__, enable_openapi=False)
+WAITING = 10  # orders that wait for somebody else; the list of orders has the rest
 
 
 @blueprint.get("/")
@@ -21,8 +22,9 @@ def show() -> str:
     with auth.scope() as session:
         under_way = overview.under_way(session, auth.now())
         live = any(row["flow"].state in FLOW_LIVE for row in under_way)
-        moving = {"under_way": under_way, "waiting": reading.waiting_orders(session), "live": live}
-        moving["mine"] = approvals.mine(session, g.caller, auth.now()) if auth.may("order.decide") else []
+        mine = approvals.mine(session, g.caller, auth.now()) if auth.may("order.decide") else []
+        others = reading.waiting_orders(session, limit=len(mine) + WAITING + 1)
+        moving = {"under_way": under_way, "waiting": others, "most": WAITING, "live": live, "mine": mine}
         if request.args.get("part") == "live":
             return render_template("home/live.html", **moving)
         return render_template("home/home.html", **moving, **_still(session))
