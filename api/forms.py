@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import request
 
+from api.language import tell
 from orchestrator.errors import ClocherError
 
 
@@ -35,7 +36,7 @@ class Form:
         faults = error.facts.get("errors", [])
         named = {fault["parameter"]: fault["sentence"] for fault in faults if "parameter" in fault}
         if not named and only:
-            named = {only: str(error)}
+            named = {only: f"{tell(error.sentence)} {tell(error.action)}".strip()}
         self.errors.update(named)
         self.sentence, self.action = error.sentence, error.action
         return self

@@ -220,9 +220,9 @@ def instant(at: datetime | None, seconds: bool = False) -> str:
     return formats.instant(at, current(), _zone(), seconds=seconds)
 
 
-def clock(at: datetime | None) -> str:
-    """14:05:09"""
-    return formats.clock(at, _zone())
+def clock(at: datetime | str | None) -> str:
+    """14:05:09; of an instant, or of its ISO text in a stored document."""
+    return formats.clock(datetime.fromisoformat(at) if isinstance(at, str) else at, _zone())
 
 
 def day(at: date | datetime | None) -> str:
