@@ -159,17 +159,13 @@ class Office:
 
 
 def show(page: Page, name: str) -> None:
-    """Nothing is wider than the screen; drawn into docs/screens when CLOCHER_SCREENS is set."""
+    """Nothing on the page is wider than the screen."""
     page.wait_for_load_state()
     wide = page.evaluate(
         "[...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
         ".map(e => e.outerHTML.slice(0, 120)).slice(0, 6)"
     )
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} is too wide: {wide}"
-    if os.environ.get("CLOCHER_SCREENS"):
-        DRAWN.mkdir(exist_ok=True)
-        width, language = page.evaluate("[window.innerWidth, document.documentElement.lang]")
-        page.screenshot(path=DRAWN / f"{name}-{language}-{width}.png", full_page=True)
 
 
 def state(page: Page, word: str, *, within: int = BUILT) -> None:

@@ -1,50 +1,35 @@
 """What is looked at in a browser: every page by itself, and here the states of pages that need something to be there.
 
 Every route that answers GET with a page is visited without being listed (its ids come from `owned.py`). Makers of pages
-add to SCREENS what one does not see that way: an empty list, a refused form, a failed operation. `shown` ones are also
-drawn into docs/screens when CLOCHER_SCREENS is set.
+add to SCREENS what one does not see that way: an empty list, a refused form, a failed operation. Their order matters:
+what one makes is there for those after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import sqlalchemy as sa
-from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
-from orchestrator.database import territory_session
+from orchestrator.errors import ClocherError, TooMany, Unavailable
 from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Service
 from tenants.tables import Meter
 from tenants.tables_costs import CostDay
+from tests.api import screens_admin as admin
 from tests.api import screens_portal as portal
-from tests.api.owned import World
+from tests.api.screen import NOBODY, TERRITORY, Screen, inside, typed
 
-NOBODY, MEMBER, TERRITORY = "nobody", "member", "territory"
-
-
-@dataclass(frozen=True)
-class Screen:
-    """A state of a page. prepare: makes what must be there, and may give the path; act: what is done in the browser."""
-
-    name: str
-    path: str
-    who: str = MEMBER
-    prepare: Callable[[World], str | None] | None = None
-    act: Callable[[Page], None] | None = None
-    shown: bool = False
-
-
-def _inside(make: Callable[[Session, int], str | None]) -> Callable[[World], str | None]:
-    def prepare(world: World) -> str | None:
-        with territory_session(world.owner, "tests") as session:
-            return make(session, world.members["brevaux"])
-
-    return prepare
+# Refusals that no page gives when it is told to; the test raises them at /errors/<status>.
+ERRORS: dict[int, ClocherError] = {
+    429: TooMany("too_many_requests", "Ce jeton a fait trop de requêtes en une minute."),
+    500: ClocherError(
+        "internal_error", "Une erreur inattendue s’est produite ; elle est dans le journal.", "Prévenez la DSI."
+    ),
+    503: Unavailable("busy", "Trop de demandes à la fois.", "Réessayez dans un instant."),
+}
 
 
 def _busy(session: Session, member_id: int, name: str = "paie") -> str:
@@ -102,31 +87,32 @@ def _everything(session: Session, member_id: int) -> None:
 
 
 SCREENS: tuple[Screen, ...] = (
-    Screen("sign-in", "/sign-in", NOBODY, shown=True),
+    *admin.EMPTY,
+    Screen("sign-in", "/sign-in", NOBODY),
     Screen("home-empty", "/"),
-    Screen("home", "/", prepare=_inside(_everything), shown=True),
-    Screen("home-territory", "/", TERRITORY, shown=True),
-    Screen("flow-running", "", prepare=_inside(_busy), shown=True),
-    Screen("flow-failed", "", prepare=_inside(_failed)),
+    Screen("home", "/", prepare=inside(_everything)),
+    Screen("home-territory", "/", TERRITORY),
+    Screen("flow-running", "", prepare=inside(_busy)),
+    Screen("flow-failed", "", prepare=inside(_failed)),
     Screen("nowhere", "/nowhere"),
-    Screen("catalogue", "/catalogue", shown=True),
+    Screen("catalogue", "/catalogue"),
     Screen("accessibility", "/accessibilite", NOBODY),
     Screen("menu-open", "/plan-du-site", TERRITORY, act=lambda page: page.locator(".account summary").click()),
-    Screen("order-form", "/catalogue/vm-medium", shown=True),
+    Screen("order-form", "/catalogue/vm-medium"),
     Screen("order-form-refused", "/catalogue/vm-small", act=portal.send),
-    Screen("order-summary", "/catalogue/vm-medium", act=portal.fill, shown=True),
+    Screen("order-summary", "/catalogue/vm-medium", act=portal.fill),
     Screen("order-form-territory", "/catalogue/vm-medium", TERRITORY),
-    Screen("order-waiting", "", prepare=_inside(portal.waiting), shown=True),
-    Screen("order-to-decide", "", TERRITORY, prepare=_inside(portal.waiting)),
-    Screen("orders", "/orders", prepare=_inside(portal.waiting)),
-    Screen("approvals", "/approvals", TERRITORY, prepare=_inside(lambda s, m: portal.waiting(s, m) and None)),
-    Screen("services", "/services", shown=True),
+    Screen("order-waiting", "", prepare=inside(portal.waiting)),
+    Screen("order-to-decide", "", TERRITORY, prepare=inside(portal.waiting)),
+    Screen("orders", "/orders", prepare=inside(portal.waiting)),
+    Screen("approvals", "/approvals", TERRITORY, prepare=inside(lambda s, m: portal.waiting(s, m) and None)),
+    Screen("services", "/services"),
     Screen("services-none", "/services?text=zzz"),
-    Screen("service", "", prepare=_inside(portal.service), shown=True),
-    Screen("service-held", "", prepare=_inside(portal.busy)),
-    Screen("service-leaving", "", prepare=_inside(portal.leaving)),
+    Screen("service", "", prepare=inside(portal.service)),
+    Screen("service-held", "", prepare=inside(portal.busy)),
+    Screen("service-leaving", "", prepare=inside(portal.leaving)),
     *(
-        Screen(f"service-{name}", "", prepare=_inside(portal.beside(path)), shown=name == "resize")
+        Screen(f"service-{name}", "", prepare=inside(portal.beside(path)))
         for name, path in {
             "stop": "/acts/stop",
             "reboot": "/acts/reboot",
@@ -141,5 +127,14 @@ SCREENS: tuple[Screen, ...] = (
             "console": "/console",
         }.items()
     ),
-    Screen("costs", "/costs", shown=True),
+    Screen("costs", "/costs"),
+    Screen("sign-in-refused", "/sign-in", NOBODY, act=typed(email="personne@mairie.fr", password="trois petits pas")),
+    Screen("token-made", "/tokens", act=typed(label="supervision")),
+    Screen("token-refused", "/tokens", act=typed(label="")),
+    Screen("tokens", "/tokens"),
+    Screen("invitation-refused", "/people", act=typed(name="", email="personne")),
+    Screen("webhook-refused", "/webhooks", act=typed(label="", url="http://10.0.0.1/")),
+    Screen("not-for-members", "/admin/members"),
+    *(Screen(f"error-{status}", f"/errors/{status}") for status in ERRORS),
+    *admin.SCREENS,
 )

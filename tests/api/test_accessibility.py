@@ -1,12 +1,9 @@
 """Every page and state, in both languages, on a desk and on a phone: axe finds nothing, nothing overflows, and the
 English page holds no French. What axe can't find needs a human: this proves no conformity.
-
-CLOCHER_SCREENS=1 also draws the main pages into docs/screens.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -29,12 +26,12 @@ from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
 from tests.api.browsing import WIDTHS, Visitor
 from tests.api.owned import IDS, World
 from tests.api.people import Person, invite
-from tests.api.screens import MEMBER, NOBODY, SCREENS, TERRITORY, Screen
+from tests.api.screen import MEMBER, NOBODY, TERRITORY, Screen
+from tests.api.screens import ERRORS, SCREENS
 from tests.tenants.ordering import member, seed
 
 pytestmark = pytest.mark.browser
 GALLERY = Path(__file__).with_name("gallery.html")
-DRAWN = Path(__file__).parent.parent.parent / "docs" / "screens"
 WORD = re.compile(r"[^\W\d_]+(?:[’'][^\W\d_]+)?")
 ACCENTED = re.compile(r"[àâçéèêëîïôùûüœ]", re.IGNORECASE)
 # Endpoints that answer GET with no page of ours: files, and what leads elsewhere at once.
@@ -74,9 +71,6 @@ def judge(visitor: Visitor, name: str, screen: Screen | None = None) -> list[str
         screen.act(visitor.page)
     for width in WIDTHS:
         faults += [f"{name} {visitor.language} {width}: {fault}" for fault in visitor.look(width)]
-        if screen and screen.shown and os.environ.get("CLOCHER_SCREENS"):
-            DRAWN.mkdir(exist_ok=True)
-            visitor.page.screenshot(path=DRAWN / f"{screen.name}-{visitor.language}-{width}.png", full_page=True)
     if visitor.page.locator("html").get_attribute("lang") != visitor.language:
         faults.append(f"{name}: not in {visitor.language}")
     if visitor.language == "en":
@@ -137,13 +131,20 @@ def samples() -> dict[str, object]:
     return {"form": Form(), "wrong": wrong, "steps": steps, "points": points, "now": now}
 
 
-def test_every_state(world: World, visitors: dict[str, Visitor]) -> None:
+def test_every_state(world: World, visitors: dict[str, Visitor], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(access.RULES, "errors", access.PUBLIC)
+    world.app.add_url_rule("/errors/<int:status>", "errors", fail)
     faults = []
     for screen in SCREENS:
         path = (screen.prepare(world) if screen.prepare else None) or screen.path
         visitors[screen.who].open(path)
         faults += judge(visitors[screen.who], screen.name, screen)
     assert not faults, "\n".join(faults)
+
+
+def fail(status: int) -> None:
+    """A page that can only refuse."""
+    raise ERRORS[status]
 
 
 def test_every_page(world: World, people: dict[str, Person | None], visitors: dict[str, Visitor]) -> None:

@@ -5,7 +5,7 @@ What the application can do by itself it does: orders, periods, costs. Only the 
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -31,6 +31,7 @@ from tenants import (
     prices,
     prices_drafts,
 )
+from tenants.tables import Period, Statement
 from tenants.tables_administration import CapacitySample, CloudUsage, Hypervisor
 from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
 from tests.api.people import Person, invite
@@ -68,28 +69,47 @@ SIZES = {
 }
 
 
-def live(app: APIFlask, owner: sa.Engine, settings: Settings) -> dict[str, Person]:
-    """Fill an empty installation; who looks: `member` and `territory`."""
+@dataclass(frozen=True)
+class Valley:
+    """Who looks, `member` or `territory`, and where to: the addresses of what there is one of."""
+
+    people: dict[str, Person]
+    places: dict[str, str]
+
+
+def live(app: APIFlask, owner: sa.Engine, settings: Settings) -> Valley:
+    """Fill an empty installation."""
     now = datetime.now(UTC)
-    with territory_session(owner, "account 1 (Hélène Aubertin)") as session:
+    with territory_session(owner, "account 2 (Hélène Aubertin)") as session:
         ids = _declare(session, settings)
-        for slug, member_id in ids.items():
-            if slug != "noirepine":  # 87 people, who may have one machine and have none
-                _run(session, member_id, RUNS if slug in (TOWN, "marlevent") else OTHERS.get(slug, RUNS[:1]), now)
     people = {
         "member": invite(app, "Inès Caradec", TOWN, MEMBER_ROLES),
         "territory": invite(app, "Hélène Aubertin", None, TERRITORY_ROLES),
     }
-    with territory_session(owner, "account 2 (Inès Caradec)") as session:
-        _build(session, ids[TOWN], now)
-        orders.place(session, ids[TOWN], "vm-xlarge", wish("numerisation", disk_gib=500), "n", now - timedelta(hours=3))
+    with territory_session(owner, "account 2 (Hélène Aubertin)") as session:
+        for slug, member_id in ids.items():
+            if slug != "noirepine":  # 87 people, who may have one machine and have none
+                _run(session, member_id, RUNS if slug in (TOWN, "marlevent") else OTHERS.get(slug, RUNS[:1]), now)
+    wanted = wish("numerisation", disk_gib=500)
+    with territory_session(owner, "account 1 (Inès Caradec)") as session:
+        flow = _build(session, ids[TOWN], now)
+        order = orders.place(session, ids[TOWN], "vm-xlarge", wanted, "n", now - timedelta(hours=3)).id
     with territory_session(owner, "account 3 (Marc Tellier)") as session:
-        _hold(session, ids["marlevent"], now)
-    with territory_session(owner, "account 1 (Hélène Aubertin)") as session:
-        _account(session, settings, now)
+        held = _hold(session, ids["marlevent"], now)
+    with territory_session(owner, "account 2 (Hélène Aubertin)") as session:
+        month, tariff = _account(session, settings, now)
         _measure(session, ids, settings, now)
         _tell(session, now)
-    return people
+        service = session.scalars(
+            sa.select(Service.id).where(Service.name == "etat-civil", Service.member_id == ids[TOWN])
+        ).one()
+        statement = session.scalars(
+            sa.select(Statement.id).join(Period).where(Statement.member_id == ids[TOWN], Period.state == "closed")
+        ).one()
+    places = {"service": f"/services/{service}", "flow": f"/flows/{flow}", "order": f"/orders/{order}"}
+    places |= {"held": f"/admin/flows/{held}", "month": f"/finance/periods/{month}"}
+    places |= {"tariff": f"/admin/prices/drafts/{tariff}", "statement": f"/statements/{statement}"}
+    return Valley(people, places)
 
 
 def _declare(session: Session, settings: Settings) -> dict[str, int]:
@@ -118,11 +138,11 @@ def _run(session: Session, member_id: int, runs: tuple[tuple[str, str, int, bool
             begun = at + timedelta(seconds=number * 10)
             session.add(FlowStep(flow_id=flow.id, member_id=member_id, name=step, state="done", started_at=begun,
                                  ended_at=begun + timedelta(seconds=9)))  # fmt: skip
-        _resource(session, service, "server", at, ("launched", "serving"))
+        resource(session, service, "server", at, ("launched", "serving"))
         if disk_gib:
-            _resource(session, service, "volume", at, ("created",))
+            resource(session, service, "volume", at, ("created",))
         if public:
-            _resource(session, service, "floating_ip", at, ("created",))
+            resource(session, service, "floating_ip", at, ("created",))
         if name == "etat-civil":
             session.add(Snapshot(member_id=member_id, service_id=service.id, name="avant la mise à jour", state="ready",
                                  size_gib=70, requested_by="account 2 (Inès Caradec)", created_at=at,
@@ -141,20 +161,21 @@ def _order(
     return service, flow
 
 
-def _resource(session: Session, service: Service, kind: str, at: datetime, told: tuple[str, ...]) -> None:
-    resource = Resource(member_id=service.member_id, service_id=service.id, kind=kind, cloud_id=str(uuid4()),
+def resource(session: Session, service: Service, kind: str, at: datetime, told: tuple[str, ...]) -> None:
+    """Something of a service in the cloud, with what happened to it: a minute apart, from `at` on."""
+    made = Resource(member_id=service.member_id, service_id=service.id, kind=kind, cloud_id=str(uuid4()),
                         created_at=at)  # fmt: skip
-    session.add(resource)
+    session.add(made)
     session.flush()
     sizes = {"server": ("vcpus", "ram_mib"), "volume": ("disk_gib",)}.get(kind, ())
     for number, event in enumerate(told):
         size = {name: service.specification[name] for name in sizes}
-        session.add(ResourceEvent(resource_id=resource.id, member_id=service.member_id, kind=event,
+        session.add(ResourceEvent(resource_id=made.id, member_id=service.member_id, kind=event,
                                   at=at + timedelta(seconds=60 * number), **size))  # fmt: skip
 
 
-def _build(session: Session, member_id: int, now: datetime) -> None:
-    """A service that is being made."""
+def _build(session: Session, member_id: int, now: datetime) -> int:
+    """A service that is being made; the operation's id."""
     at = now - timedelta(seconds=71)
     _, flow = _order(session, member_id, "archives", "vm-medium", at, disk_gib=100)
     flow.state = "running"
@@ -167,10 +188,11 @@ def _build(session: Session, member_id: int, now: datetime) -> None:
                           ("Install the packages", "started")):  # fmt: skip
         session.add(AnsibleEvent(flow_id=flow.id, member_id=member_id, uuid=uuid4(), event="runner_on_ok", task=task,
                                  outcome=outcome))  # fmt: skip
+    return flow.id
 
 
-def _hold(session: Session, member_id: int, now: datetime) -> None:
-    """An operation that the DSI must look at."""
+def _hold(session: Session, member_id: int, now: datetime) -> int:
+    """An operation that the DSI must look at; its id."""
     at = now - timedelta(minutes=12)
     service, flow = _order(session, member_id, "videoprotection", "vm-medium", at, disk_gib=200)
     service.state = "creating"
@@ -180,10 +202,11 @@ def _hold(session: Session, member_id: int, now: datetime) -> None:
         session.add(FlowStep(flow_id=flow.id, member_id=member_id, name=step, state=state, started_at=at,
                              ended_at=at + timedelta(seconds=20), attempts=3 if state == "failed" else 1,
                              message="Le nuage a refusé la demande." if state == "failed" else None))  # fmt: skip
+    return flow.id
 
 
-def _account(session: Session, settings: Settings, now: datetime) -> None:
-    """Last month drafted, the one before closed; the days of this one counted."""
+def _account(session: Session, settings: Settings, now: datetime) -> tuple[str, int]:
+    """Last month drafted, the one before closed; the days of this one counted; the month and a draft of a tariff."""
     declared = finance.sharing(settings.territory_dir)
     last, before = periods.labels_until(periods.label_of(now, settings.timezone), 3)[1:]
     for label in (before, last):
@@ -192,8 +215,8 @@ def _account(session: Session, settings: Settings, now: datetime) -> None:
             assert periods.check(session, label) == []
             periods.close(session, label, now)
     costs_days.count(session, now, settings.timezone)
-    prices_drafts.write(session, None, "Tarif 2027 (délibération 2026-12-14/03)", f"{now.year + 1}-01-01",
-                        {"vcpu": "0.0068", "ram": "0.0024"})  # fmt: skip
+    book, starts = "Tarif 2027 (délibération 2026-12-14/03)", f"{now.year + 1}-01-01"
+    return last, prices_drafts.write(session, None, book, starts, {"vcpu": "0.0068", "ram": "0.0024"}).id
 
 
 def _measure(session: Session, ids: dict[str, int], settings: Settings, now: datetime) -> None:
