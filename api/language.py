@@ -26,6 +26,7 @@ from orchestrator.errors import Text
 from orchestrator.settings import Settings
 
 COOKIE = "clocher_language"
+PROGRAMS = "/api/v1/"
 NAMED = re.compile(r"(?:account|token) \d+ \((.+)\)")
 YEAR = 365 * 24 * 3600
 
@@ -59,7 +60,7 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def _choose() -> str:
-    if request.path.startswith("/api/"):
+    if request.path.startswith(PROGRAMS):
         return request.accept_languages.best_match(LANGUAGES, SOURCE)
     wishes = (
         request.args.get("lang"),
@@ -72,7 +73,7 @@ def _choose() -> str:
 
 def _remember(answer: Response) -> Response:
     answer.headers["Content-Language"] = current()
-    if request.path.startswith("/api/"):
+    if request.path.startswith(PROGRAMS):
         answer.vary.add("Accept-Language")
     elif request.args.get("lang") in LANGUAGES:
         secure = request.is_secure

@@ -129,6 +129,7 @@ SCREENS: tuple[Screen, ...] = (
     ),
     Screen("costs", "/costs"),
     Screen("sign-in-refused", "/sign-in", NOBODY, act=typed(email="personne@mairie.fr", password="trois petits pas")),
+    Screen("reference", "/api/docs/orders"),
     Screen("token-made", "/tokens", act=typed(label="supervision")),
     Screen("token-refused", "/tokens", act=typed(label="")),
     Screen("tokens", "/tokens"),

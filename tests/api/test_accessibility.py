@@ -165,7 +165,7 @@ def pages(app: Flask) -> list[tuple[Rule, str]]:
     found = []
     for rule in app.url_map.iter_rules():
         act = access.RULES[rule.endpoint]
-        if "GET" not in (rule.methods or ()) or rule.rule.startswith("/api/") or rule.endpoint in NO_PAGES:
+        if "GET" not in (rule.methods or ()) or rule.rule.startswith("/api/v1") or rule.endpoint in NO_PAGES:
             continue
         if act == access.OPEN:
             continue
