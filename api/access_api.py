@@ -17,7 +17,8 @@ RULES: dict[str, str] = {
     "files.orders": "order.read",
     "files.members": "member.read",
     "files.price_book": "price.read",
-    "files.audit": "trail.read",
+    "files.audit_csv": "trail.read",
+    "files.audit_lines": "trail.read",
     # catalogue
     "catalogue.list_offers": "catalogue.read",
     "catalogue.show": "catalogue.read",

@@ -95,7 +95,7 @@ def show(stage: Stage, keep: bool) -> None:
     if keep:
         console.print(f"Le portail tourne : {stage.record['url']}")
         console.print(_people(stage.people))
-        console.print("Un jeton pour l’API : clocher tokens make --label moi --member orgelune")
+        console.print("Un jeton pour l’API : ./clocher tokens make --label moi --member orgelune")
         console.print("Tout arrêter : ./clocher demo --stop")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response
@@ -39,21 +40,32 @@ def members(query_data: MemberFilter) -> Response:
         return frame.file(members_list.as_csv(members_list.listed(session, query_data.filters())), "membres.csv")
 
 
-@blueprint.get("/audit.<any(csv, jsonl):kind>")
+@blueprint.get("/audit.csv")
 @blueprint.input(AuditFilter, location="query")
-@blueprint.doc(tags=["Audit"], responses={200: "A text/csv or application/x-ndjson file"})
-def audit(kind: str, query_data: AuditFilter) -> Response:
-    """All entries that are sought, as a file, newest first."""
-    search, zone = query_data.search(), auth.settings().timezone
+@blueprint.doc(tags=["Audit"], responses={200: "A text/csv file"})
+def audit_csv(query_data: AuditFilter) -> Response:
+    """All entries of the trail that are sought, newest first, for a spreadsheet."""
+    return frame.file(_pieces(query_data, trail.as_csv), "journal.csv")
+
+
+@blueprint.get("/audit.jsonl")
+@blueprint.input(AuditFilter, location="query")
+@blueprint.doc(tags=["Audit"], responses={200: "An application/x-ndjson file"})
+def audit_lines(query_data: AuditFilter) -> Response:
+    """The same, one JSON object a line."""
+    return frame.file(_pieces(query_data, trail.as_lines), "journal.jsonl")
+
+
+def _pieces(query: AuditFilter, write: Callable[[Iterator[dict[str, Any]]], Iterator[str]]) -> Iterator[str]:
+    """The file leaves after the request is over: it has a transaction of its own."""
+    search, zone = query.search(), auth.settings().timezone
     engine, actor = auth.engines().staff, frame.caller().actor
-    write = trail.as_csv if kind == "csv" else trail.as_lines
 
     def pieces() -> Iterator[str]:
-        # The file leaves after the request is over: it has a transaction of its own.
         with territory_session(engine, actor) as session:
             yield from write(trail.every(session, search, zone))
 
-    return frame.file(pieces(), f"journal.{kind}")
+    return pieces()
 
 
 @blueprint.get("/prices.csv")

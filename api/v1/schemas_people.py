@@ -61,7 +61,7 @@ class AccountIn(Taken):
 class PasswordIn(Taken):
     """The present password, and the one that replaces it."""
 
-    present: Annotated[str, Field(min_length=1, max_length=256, examples=["quatre girafes bleues dansent"])]
+    present: Annotated[str, Field(min_length=1, max_length=256, examples=["trois renards roux courent"])]
     wanted: Annotated[str, Field(min_length=1, max_length=256, examples=["cinq hérissons gris chantent"])]
 
 
