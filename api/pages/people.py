@@ -54,7 +54,7 @@ def invite() -> Response | tuple[str, int]:
                 member_id, _chosen(member_id), auth.now(),
             )  # fmt: skip
     except InvalidInput as error:
-        return _list(form.refused(error, only="email" if error.code == "invalid_email" else "")), error.status
+        return _list(form.refused(error, only="email" if "email" in error.code else "")), error.status
     flash(gettext("L’invitation part à %(email)s.", email=request.form["email"]), "success")
     return redirect(url_for("people_pages.listed"))
 

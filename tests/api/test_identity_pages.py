@@ -163,6 +163,8 @@ def test_a_token_is_shown_once_and_never_more_than_its_owner(app: APIFlask, cami
 def test_an_approver_keeps_the_team(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
     client = camille.client()
     form = {"name": "Sacha Petit", "email": "sacha@brevaux.fr", "language": "fr", "role-requester": "1"}
+    refused = post(client, "/people", **{**form, "email": "aurélie@brevaux.fr"})
+    assert (refused.status_code, 'id="error-email"' in refused.text) == (422, True)
     assert post(client, "/people", **form).headers["Location"] == "/people"
     assert "Sacha Petit" in client.get("/people").text
     invited = mailed(owner, "invitation")
