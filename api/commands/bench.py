@@ -65,19 +65,23 @@ def pages(members: int, services: int, rate: float, seconds: float, as_json: boo
     chosen = settings.load()
     log.configure(chosen)
     result = bench_pages.run(chosen, members, services, rate, seconds)
+    promised = result["promised_ms"]
     columns = ("p50_ms", "p95_ms", "max_ms", "cpu_ms", "queries")
     _tell(
         result,
         as_json,
         f"{members} membres, {services} services, {rate:g} requêtes/s pendant {seconds:g} s ;"
         f" base remplie en {_seconds(result['fill_seconds'])} ; réponses en échec : {result['failed']}",
-        f"{'page':<14}" + "".join(f"{name:>9}" for name in columns),
+        f"{'page':<14}" + "".join(f"{name:>9}" for name in columns) + "   promis",
         *(
             f"{page:<14}" + "".join(f"{result[name][page]:>9}".replace(".", ",") for name in columns)
+            + (f"   p95 < {promised[page]:.0f}" if page in promised else "")
             for page in result["queries"]
         ),
-        f"processeur du portail par requête : {result['portal_cpu_ms']:.1f} ms".replace(".", ","),
-    )
+        f"processeur du portail par requête : {result['portal_cpu_ms']:.1f} ms ;"
+        f" charge de la machine : {result['load']:.1f} pour {result['cores']} cœurs".replace(".", ","),
+        "promesses tenues" if result["kept"] else "promesses non tenues",
+    )  # fmt: skip
 
 
 def _seconds(value: float) -> str:

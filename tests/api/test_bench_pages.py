@@ -40,6 +40,7 @@ def test_the_bench_measures_every_page_and_leaves_nothing(run: Run, owner: sa.En
     assert found["failed"] == 0 and found["requests"] == 40
     assert set(found["queries"]) == set(found["p95_ms"]) == set(found["cpu_ms"])
     assert all(0 < found["p50_ms"][page] <= found["p95_ms"][page] <= found["max_ms"][page] for page in found["p95_ms"])
+    assert found["promised_ms"].keys() <= found["p95_ms"].keys() and found["kept"] in (True, False)
     with owner.connect() as connection:
         left = sa.text("SELECT count(*) FROM pg_database WHERE datname LIKE 'clocher_scratch_%'")
         assert connection.scalar(left) == 0
