@@ -212,7 +212,7 @@ def _restore_volumes(run: Run, roles: list[str]) -> None:
         run.step(f"attach {role}", attach, undo=detach)
     run.step("replace", partial(restoring.change_places, roles=roles), undo=partial(restoring.change_back, roles=roles))
     run.step("rebuild", partial(snapshots.rebuild_server, status="SHUTOFF"))
-    run.step("start", cloud.start_server)
+    run.step("start", cloud.start_server, undo=cloud.stop_server)
 
 
 def _specify(run: Run, session: Session, **changes: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import cloud, snapshots, sweep
+from orchestrator import cloud, repair, snapshots, sweep
 from orchestrator import cloud_images as images
 from orchestrator import cloud_servers as servers
 from orchestrator import cloud_volumes as volumes
@@ -230,13 +230,24 @@ def test_data_volumes_are_restored_too(stage: Stage, project: Cloud) -> None:
     )
 
 
-def test_a_restore_that_fails_gives_the_volumes_back(stage: Stage, project: Cloud) -> None:
+@pytest.mark.parametrize("breaks", ["rebuild", "configure"])
+def test_a_restore_that_fails_gives_the_volumes_back(stage: Stage, project: Cloud, breaks: str) -> None:
     service_id = active(stage, disk_gib=1)
     snapshot_id = take_snapshot(stage, service_id)
     old, server = living(stage, "volume"), living(stage, "server")
-    images.delete_image(project, living(stage, "image", f"snapshot-{snapshot_id}").cloud_id)
-    failed = stage.do(service_id, "restore_server", snapshot_id=snapshot_id, volumes=["main"])
-    assert (failed.state, stage.steps(failed.id)["rebuild"]) == ("failed", "failed")
+    if breaks == "rebuild":
+        images.delete_image(project, living(stage, "image", f"snapshot-{snapshot_id}").cloud_id)
+    else:  # as late as can be: server and volumes are new, and the guest runs
+        with territory_session(stage.owner, "tests") as session:
+            service = session.get_one(Service, service_id)
+            service.specification = service.specification | {"play": "of-nothing"}
+    flow = stage.ask(service_id, "restore_server", snapshot_id=snapshot_id, volumes=["main"])
+    if breaks == "configure":
+        stage.held(flow, seconds=400)
+        with territory_session(stage.owner, "tests") as session:
+            repair.undo(session, flow)
+    (failed,) = stage.rest(flow, seconds=300)
+    assert (failed.state, stage.steps(flow)[breaks]) == ("failed", "failed")
     assert (stage.service(service_id).state, living(stage, "volume").id) == ("active", old.id)
     found = servers.get_server(project, server.cloud_id)
     assert (found.status, found.volume_ids) == ("ACTIVE", (old.cloud_id,))

@@ -74,7 +74,8 @@ def test_a_place_is_made_once(site: Site, wanted: Wanted) -> None:
 def test_a_quota_changed_by_hand_is_mended(site: Site, wanted: Wanted, ids: Ids) -> None:
     cloud_projects.write_quotas(site.cloud, ids.project_id, {"cores": 99, "gigabytes": 7, "floating_ips": 9})
     assert set(_mended(site, wanted)) == {
-        Change("quota.cores", "99", "4"), Change("quota.gigabytes", "7", "1240"), Change("quota.floating_ips", "9", "1"),
+        Change("quota.cores", "99", "4"), Change("quota.gigabytes", "7", "1240"),
+        Change("quota.floating_ips", "9", "1"),
     }  # fmt: skip
 
 
