@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +13,8 @@ import pytest
 from apiflask import APIFlask
 from jinja2 import Environment, nodes
 
-from api import formats, language, recognising
+from api import formats, language, recognising, words
+from api.pages.admin.words import install as install_words
 from api.translations import SOURCE, catalogue, extracting, read
 from api.translations.__main__ import faults, targets
 from orchestrator.errors import Conflict, Text, joined
@@ -192,6 +194,19 @@ def test_stored_sentences_are_recognised_by_their_form() -> None:
     assert "La " not in told
     assert "Prévenez" not in told
     assert recognising.recognise("Rien de connu.", "en") == "Rien de connu."
+
+
+def test_every_entry_of_the_trail_has_its_words() -> None:
+    """What is recorded by a literal name; the trail's page shows words, not codes."""
+    install_words()
+    recorded: set[str] = set()
+    for room in ("api", "tenants", "orchestrator"):
+        for path in (extracting.ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "audit.record":
+                    recorded |= {part.value for part in ast.walk(node.args[1]) if isinstance(part, ast.Constant)}
+    assert len(recorded) > 50
+    assert {name for name in recorded if "." in name[:-1]} - words.ACTIONS.keys() == set()
 
 
 def test_the_wheel_holds_the_translations() -> None:
