@@ -124,6 +124,16 @@ def test_a_forecast_ends_at_a_planned_deletion(owner: sa.Engine, staff: sa.Engin
     assert territory["Aubrac"].ahead == found.ahead
 
 
+def test_a_month_is_the_same_whether_its_days_were_counted_or_not(staff: sa.Engine, worker: sa.Engine) -> None:
+    for now in map(at, ("2026-03-12 10:00", "2026-03-15 00:30", "2026-03-24 22:00", "2026-03-31 20:59:59.5")):
+        with territory_session(worker, "worker 1") as session:
+            session.execute(sa.delete(CostDay))
+        live = {slug: month(staff, slug, now) for slug in MEMBERS}
+        with territory_session(worker, "worker 1") as session:
+            costs_days.count(session, now, PARIS)
+        assert {slug: month(staff, slug, now) for slug in MEMBERS} == live
+
+
 def test_kept_days_are_the_live_ones(staff: sa.Engine, worker: sa.Engine) -> None:
     members = ids(staff)
     for now in map(at, ("2026-03-12 10:00", "2026-03-12 18:30", "2026-03-12 22:59:59", "2026-03-27 08:00",
