@@ -1,4 +1,4 @@
-"""The main pages of a valley that lives, on a desk and on a phone: nothing that axe finds, nothing too wide.
+"""The main pages of a valley that lives, on a desk and on a phone: nothing that axe finds; nowhere too wide.
 
 CLOCHER_SCREENS=1 also draws some of them into docs/screens, which docs/tour.md and the README show.
 """
@@ -21,6 +21,7 @@ from tests.api.valley import live
 
 pytestmark = pytest.mark.browser
 DRAWN = Path(__file__).parent.parent.parent / "docs" / "screens"
+TABLET = 768
 TALLEST = {1280: 880, 390: 1150}  # pixels, by width: what is below is not shown
 
 
@@ -63,6 +64,9 @@ def test_the_pictures(app: APIFlask, owner: sa.Engine, settings: Settings, brows
             visitor = Visitor(browser, portal, valley.people[who], language)
             for picture in (one for one in PICTURES if (one.who, one.language) == (who, language)):
                 visitor.open(valley.places.get(picture.place, picture.place))
+                visitor.page.set_viewport_size({"width": TABLET, "height": 1024})
+                if visitor.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                    faults.append(f"{picture.name} {TABLET}: wider than the screen")
                 for width in WIDTHS:
                     faults += [f"{picture.name} {width}: {fault}" for fault in visitor.look(width)]
                     if width in picture.drawn and os.environ.get("CLOCHER_SCREENS"):
