@@ -289,7 +289,7 @@ def test_the_territory_sees_all(two: None, role: str, request: pytest.FixtureReq
 def test_what_is_hidden_from_a_role_is_refused(two: None, role: str, request: pytest.FixtureRequest) -> None:
     """Not empty but refused: the role has no privilege at all on these tables."""
     engine: sa.Engine = request.getfixturevalue(role)
-    at_the_door = {"sessions", "tokens", "account_roles", "members"}
+    at_the_door = {"sessions", "tokens", "account_roles", "members", "request_answers"}
     hidden = {"web": NOT_FOR_WEB, "worker": NOT_FOR_WORKER, "staff": NOT_FOR_STAFF, "door": {*_secured()} - at_the_door}
     for table in hidden[role]:
         with _refused(table), Session(engine) as session:
@@ -307,7 +307,8 @@ def test_a_member_knows_only_its_people(two: None, web: sa.Engine) -> None:
 
 def test_the_door_sees_people_and_nothing_else(two: None, door: sa.Engine) -> None:
     with door_session(door, "test") as session:
-        for table in ("sessions", "tokens", "account_roles", "members"):
+        # Answers to requests are sealed: they are there for the one to a token that was made here.
+        for table in ("sessions", "tokens", "account_roles", "members", "request_answers"):
             assert _members(session, table) == {OWN, OTHER}, table
     with Session(door) as session:
         assert _members(session, "sessions") == set()
