@@ -27,7 +27,6 @@ def listening(app: Any, *, threads: int = 4, **more: int) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        stop.set()
-        server.pull_trigger()
+        server.trigger.pull_trigger(stop.set)  # set by the loop itself: it can't have closed its trigger before
         thread.join(10)
         assert not thread.is_alive()
