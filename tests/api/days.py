@@ -33,7 +33,6 @@ from tests.api.people import PASSWORD
 from tests.orchestrator import flowing
 from tests.orchestrator.conftest import QUOTAS
 
-DRAWN = ROOT / "docs" / "screens"
 SOON, BUILT = 15_000, 150_000  # milliseconds: for a page; for something in the cloud
 
 

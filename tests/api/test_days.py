@@ -373,7 +373,7 @@ def test_finance_reads_the_month(office: Office, month: str, language: str) -> N
     show(page, "day-periods")
     name = "septembre 2026" if language == "fr" else "September 2026"
     page.get_by_role("link", name=name, exact=True).click()
-    page.get_by_role("button", name=words("Établir encore")).click()
+    page.get_by_role("button", name=words("Établir de nouveau")).click()
     expect(page.get_by_text(words("Le mois est établi."))).to_be_visible()
     page.get_by_role("button", name=words("Contrôler")).click()
     expect(page.get_by_text(words("Tout concorde : le mois est contrôlé."))).to_be_visible()
