@@ -62,15 +62,21 @@ WITH marks AS (
     FROM counted WINDOW line AS (PARTITION BY member_id, service_id, meter_id, price_id ORDER BY at)
 )
 """  # noqa: S608  (no input in it)
-# so far and to come, by service, by meter, by day and in all
-GROUPED = """
-SELECT grouping(service_id, meter_id, day) AS of, service_id, meter_id, day,
-    coalesce(sum(amount - before) FILTER (WHERE at <= :now), 0.00) AS amount,
-    coalesce(sum(amount - before) FILTER (WHERE at > :now), 0.00) AS ahead,
-    coalesce(sum(seconds) FILTER (WHERE at <= :now), 0) AS unit_seconds
-FROM rounded GROUP BY GROUPING SETS ((service_id), (meter_id), (day), ())
-ORDER BY 1, 2, 3, 4
+# With the service's name, or the meter's code.
+NAMED = """
+SELECT grouped.*, coalesce(s.name, m.code) AS name
+FROM grouped LEFT JOIN services s ON s.id = grouped.service_id LEFT JOIN meters m ON m.id = grouped.meter_id
+ORDER BY of, grouped.service_id, grouped.meter_id, day
 """
+# so far and to come, by service, by meter, by day and in all
+DAY_BY_DAY = f""", grouped AS (
+    SELECT grouping(service_id, meter_id, day) AS of, service_id, meter_id, day,
+        coalesce(sum(amount - before) FILTER (WHERE at <= :now), 0.00) AS amount,
+        coalesce(sum(amount - before) FILTER (WHERE at > :now), 0.00) AS ahead,
+        coalesce(sum(seconds) FILTER (WHERE at <= :now), 0) AS unit_seconds
+    FROM rounded GROUP BY GROUPING SETS ((service_id), (meter_id), (day), ())
+)
+{NAMED}"""  # noqa: S608  (no input in it)
 # The same of the whole only, where the days are known: half the work, since a line is rounded twice and no more.
 AT_ONCE = f"""
 WITH {USED}, counted AS (
@@ -82,13 +88,13 @@ WITH {USED}, counted AS (
     SELECT service_id, meter_id, so_far, div(so_far * hourly * 100 + 1800, 3600) * 0.01 AS amount,
         div(by_end * hourly * 100 + 1800, 3600) * 0.01 AS forecast
     FROM counted
+), grouped AS (
+    SELECT grouping(service_id, meter_id) * 2 + 1 AS of, service_id, meter_id, CAST(NULL AS date) AS day,
+        coalesce(sum(amount), 0.00) AS amount, coalesce(sum(forecast - amount), 0.00) AS ahead,
+        coalesce(sum(so_far), 0) AS unit_seconds
+    FROM rounded GROUP BY GROUPING SETS ((service_id), (meter_id), ())
 )
-SELECT grouping(service_id, meter_id) * 2 + 1 AS of, service_id, meter_id, NULL AS day,
-    coalesce(sum(amount), 0.00) AS amount, coalesce(sum(forecast - amount), 0.00) AS ahead,
-    coalesce(sum(so_far), 0) AS unit_seconds
-FROM rounded GROUP BY GROUPING SETS ((service_id), (meter_id), ())
-ORDER BY 1, 2, 3
-"""  # noqa: S608  (no input in it)
+{NAMED}"""  # noqa: S608  (no input in it)
 BY_SERVICE, BY_METER, BY_DAY, IN_ALL = 0b011, 0b101, 0b110, 0b111
 
 
@@ -140,7 +146,7 @@ class Costs:
 def month(
     session: Session, member_id: int, label: str, at: datetime, timezone: str, *, service_id: int | None = None
 ) -> Costs:
-    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Four queries at most.
+    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Three queries at most.
 
     Of a month that was drafted, what its statement was made from. The days of the present month that are over are read
     where a worker counted them; today is the rest, so the days sum to the whole. Raises InvalidInput invalid_period.
@@ -155,10 +161,10 @@ def month(
     over = {} if stored or service_id else _counted(session, member_id, days)
     # Up to the month's end: what still exists is thought on; the marks cut at `now`.
     chosen = metering.parameters(period, period.during.upper, member_id=member_id, service_id=service_id)
-    query = (AT_ONCE if over else LINES + GROUPED).format(source=STORED if stored else metering.DERIVED)
+    query = (AT_ONCE if over else LINES + DAY_BY_DAY).format(source=STORED if stored else metering.DERIVED)
     given = chosen | ({} if over else parameters_of(marks)) | {"now": now, "known": now}
     rows = session.execute(sa.text(query), given).all()
-    return _costs(session, label, now, rows, days, over)
+    return _costs(label, now, rows, days, over)
 
 
 def _counted(session: Session, member_id: int, days: list[date]) -> dict[date, Decimal]:
@@ -199,15 +205,12 @@ def parameters_of(marks: Iterable[Mark]) -> dict[str, Any]:
     return {"days": [day for day, _ in listed], "ats": [at.astimezone(UTC) for _, at in listed]}
 
 
-def _costs(
-    session: Session, label: str, now: datetime, rows: Any, days: list[date], over: dict[date, Decimal]
-) -> Costs:
+def _costs(label: str, now: datetime, rows: Any, days: list[date], over: dict[date, Decimal]) -> Costs:
     by: dict[int, list[Any]] = {BY_SERVICE: [], BY_METER: [], BY_DAY: [], IN_ALL: []}
     for row in rows:
         by[row.of].append(row)
-    names = _names(session, [row.service_id for row in by[BY_SERVICE]])
-    services = [Part(r.service_id, names["s", r.service_id], r.amount, r.ahead, r.unit_seconds) for r in by[BY_SERVICE]]
-    meters = [Part(r.meter_id, names["m", r.meter_id], r.amount, r.ahead, r.unit_seconds) for r in by[BY_METER]]
+    services = [Part(row.service_id, row.name, row.amount, row.ahead, row.unit_seconds) for row in by[BY_SERVICE]]
+    meters = [Part(row.meter_id, row.name, row.amount, row.ahead, row.unit_seconds) for row in by[BY_METER]]
     total = by[IN_ALL][0] if by[IN_ALL] else None
     spent = {row.day: row.amount for row in by[BY_DAY]}
     if over and total:
@@ -221,12 +224,3 @@ def _costs(
         meters=tuple(meters),
         days=tuple(Day(day, spent.get(day, NOTHING)) for day in days),
     )
-
-
-def _names(session: Session, service_ids: list[int]) -> dict[tuple[str, int], str]:
-    """Names of services and codes of meters."""
-    rows = session.execute(
-        sa.text("SELECT 's', id, name FROM services WHERE id = ANY(:ids) UNION ALL SELECT 'm', id, code FROM meters"),
-        {"ids": service_ids},
-    )
-    return {(kind, id): name for kind, id, name in rows}
