@@ -20,6 +20,7 @@ INSTANCE = {
     "CLOCHER_MANAGEMENT_NETWORKS": '["198.18.1.1/32"]',
     "CLOCHER_MEMBER_NETWORKS": "10.96.0.0/16",
 }
+UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")  # the cluster is removed: no power cut to survive
 NO_CLOUD = "not cloud and not browser and not slow"
 
 
@@ -59,7 +60,8 @@ def other_postgresql() -> bool:
         export CLOCHER_TEST_DATABASE_URL="postgresql://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/postgres"
         exec "{sys.executable}" -m pytest -q -m '{NO_CLOUD}' tests/orchestrator tests/tenants
     """
-    return run("tests on PostgreSQL 15", "pg_virtualenv", "-v", "15", "sh", "-c", inside)
+    options = [word for unsafe in UNSAFE for word in ("-o", f"{unsafe}=off")]
+    return run("tests on PostgreSQL 15", "pg_virtualenv", "-v", "15", *options, "sh", "-c", inside)
 
 
 def whole() -> bool:
