@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from orchestrator import database, postgres, schema
 from orchestrator.settings import Settings
 
 SECRET = "a secret for the tests only"
+# A shell that runs us in the background has us ignore Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # The default traceback shows every local variable, and takes seconds to write.
 structlog.configure(
     processors=[structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
