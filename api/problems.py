@@ -46,7 +46,7 @@ def tell(error: ClocherError) -> Response:
 def _answer(error: ClocherError, status: int) -> Response:
     if error.detail or status >= 500:
         log.warning("request refused", code=error.code, status=status, detail=error.detail, path=request.path)
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/") and not request.path.startswith("/api/docs"):
         answer = jsonify(
             {
                 **_facts(error.facts),
