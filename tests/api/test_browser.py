@@ -143,3 +143,17 @@ def test_the_keyboard_suffices(browser: Browser, portal: str, brevaux: Caller) -
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=re.compile("Création de «.web.»"))).to_be_visible()
     page.context.close()
+
+
+def test_the_price_hears_what_is_chosen_while_it_is_replaced(browser: Browser, portal: str, brevaux: Caller) -> None:
+    page = open_page(browser, portal, brevaux, 1280)
+    page.goto(f"{portal}/catalogue/vm-small")
+    price = page.get_by_role("region", name="Prix")
+    before = price.locator(".price").inner_text()
+    # In the very moment when an answer takes the place of the one before, the next answer is asked for.
+    page.evaluate("""document.body.addEventListener("htmx:beforeSwap", () =>
+        document.querySelector("[name=public_address]").click(), {once: true})""")
+    page.get_by_label("Disque de données (Gio)", exact=True).fill("10")
+    expect(price).to_contain_text("Adresse publique")
+    expect(price).to_contain_text("10 Gio")
+    expect(price.locator(".price")).not_to_have_text(before)
