@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from devcloud import cloud
 from devcloud.install import install
-from devcloud.place import here
+from devcloud.place import Place, here
 from devcloud.plug import PlugError
 
 COMMANDS = {
@@ -37,13 +40,28 @@ def main() -> int:
     try:
         if asked.command == "status":
             return _show(cloud.status(place), asked.json)
-        {"up": cloud.up, "down": cloud.down, "reset": cloud.reset, "install": install}[asked.command](place, log)
+        with _alone(place, log):
+            {"up": cloud.up, "down": cloud.down, "reset": cloud.reset, "install": install}[asked.command](place, log)
     except (RuntimeError, OSError, PlugError) as problem:
         print(f"devcloud: {problem}", file=sys.stderr)
         return 1
     if asked.json:
         print(json.dumps({"ok": True, "seconds": round(time.monotonic() - start, 2), "clouds": str(place.clouds_file)}))
     return 0
+
+
+@contextmanager
+def _alone(place: Place, log: Callable[[str], None]) -> Iterator[None]:
+    """One command at a time changes an instance; another waits for its end."""
+    path = place.state.with_name(f"{place.state.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log("another command is at work on this cloud: waiting for its end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _show(found: dict[str, Any], as_json: bool) -> int:

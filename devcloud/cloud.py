@@ -26,7 +26,9 @@ class CloudError(RuntimeError):
 def up(place: Place, log: Log) -> None:
     """Bring the cloud up, whatever state a former run left it in. Harmless when it is up."""
     require_root()
-    if all(processes.find(place, service) and processes.answers(place, service) for service in OFFSETS):
+    if place.ready.exists() and all(
+        processes.find(place, service) and processes.answers(place, service) for service in OFFSETS
+    ):
         log(f"already up: {place.clouds_file}")
         return
     install(place, log)
@@ -147,7 +149,7 @@ def reset(place: Place, log: Log) -> None:
 
 
 def status(place: Place) -> dict[str, Any]:
-    """What runs: services with pid, port, memory; `ok` only if all answer."""
+    """What runs: services with pid, port, memory; `ok` only if the cloud was made whole and all answer."""
     services = {}
     for service in OFFSETS:
         pid = processes.find(place, service)
@@ -161,7 +163,7 @@ def status(place: Place) -> dict[str, Any]:
     return {
         "instance": place.number,
         "state": str(place.state),
-        "ok": all(found["answers"] for found in services.values()),
+        "ok": place.ready.exists() and all(found["answers"] for found in services.values()),
         "services": services,
         "networks": plug.namespaces(f"{place.prefix}-net-"),
         "routers": plug.namespaces(f"{place.prefix}-rtr-"),

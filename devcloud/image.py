@@ -17,6 +17,7 @@ from pathlib import Path
 
 from devcloud import squashfs
 from devcloud.place import here
+from devcloud.remains import mounts
 
 Log = Callable[[str], None]
 SUITE = "bookworm"
@@ -34,6 +35,8 @@ PACKAGES = (
     "nftables",
     "ca-certificates",
     "e2fsprogs",
+    "tzdata",
+    "unattended-upgrades",
 )
 # Written into the image. cloud-init knows at once where its data is, and makes only the two quick kinds of host key;
 # addresses are set from outside before the guest boots, so it leaves the network alone.
@@ -56,7 +59,7 @@ cloud_final_modules: [package-update-upgrade-install, write-files-deferred, scri
   scripts-per-boot, scripts-per-instance, scripts-user, ssh-authkey-fingerprints, phone-home, final-message,
   power-state-change]
 """,
-    "etc/apt/apt.conf.d/90devcloud": 'APT::Install-Recommends "false";\n',
+    "etc/apt/apt.conf.d/90devcloud": 'APT::Install-Recommends "false";\nAcquire::Languages "none";\n',
     "etc/hostname": "",
     "etc/machine-id": "",
     "etc/fstab": "",
@@ -84,6 +87,7 @@ def build(target: Path, log: Log) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             log("building the Debian image (about a minute)")
+            _clear(target)
             _build(path)
             for older in set(target.glob("debian-12-*.squashfs")) - {path}:
                 older.unlink()
@@ -96,15 +100,28 @@ def _recipe() -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def _clear(target: Path) -> None:
+    """Remove what a build that was killed has left."""
+    for draft in target.glob("build-*"):
+        for point in mounts(draft):
+            squashfs.run("umount", point)
+        squashfs.run("rm", "--recursive", "--force", "--one-file-system", str(draft))
+
+
 def _build(path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as directory:
         root, draft = Path(directory) / "root", Path(directory) / path.name
         squashfs.run(
+            # It ends with us, and takes its mounts back.
+            "setpriv",
+            "--pdeathsig=TERM",
             "mmdebstrap",
             "--quiet",
             "--mode=root",
             "--variant=minbase",
             f"--include={','.join(PACKAGES)}",
+            # A guest of a new image need not fetch the package lists before it installs its first package.
+            "--skip=cleanup/apt/lists",
             '--aptopt=APT::Install-Recommends "false"',
             *(f"--dpkgopt=path-exclude={name}" for name in EXCLUDED),
             SUITE,

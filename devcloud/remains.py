@@ -11,11 +11,11 @@ from devcloud.plug import PlugError, run
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def mounts(place: Place) -> list[str]:
-    """Mount points below the state, the innermost first."""
+def mounts(directory: Path) -> list[str]:
+    """Mount points below a directory, the innermost first."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
-    return sorted((point for point in points if point.startswith(f"{place.state}/")), key=len, reverse=True)
+    return sorted((point for point in points if point.startswith(f"{directory}/")), key=len, reverse=True)
 
 
 def loops(place: Place) -> list[str]:
@@ -43,7 +43,7 @@ def cgroups(place: Place) -> list[Path]:
 
 def clear(place: Place) -> None:
     """Take them all back. A mount that is still in use is detached, and goes when its last user does."""
-    for point in mounts(place):
+    for point in mounts(place.state):
         try:
             run("umount", point)
         except PlugError:

@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +86,26 @@ def test_a_crash_leaves_nothing_and_loses_nothing(own: Path, key: Key, run_in: R
     assert "already up" in devcloud("up").stderr
 
 
+def test_a_first_start_that_was_cut_is_finished_by_the_next(own: Path) -> None:
+    cut = subprocess.Popen([sys.executable, "-m", "devcloud", "up"], stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        eventually(lambda: services_that_answer() != [], "some service answers")
+    finally:
+        os.killpg(cut.pid, signal.SIGKILL)
+        cut.wait()
+    assert devcloud("status").returncode == 1
+    assert (again := devcloud("up")).returncode == 0, again.stderr
+    assert "already up" not in again.stderr
+    assert devcloud("status").returncode == 0
+    with connected(own) as cloud:
+        assert cloud.compute.find_flavor("s1.small") and cloud.image.find_image("debian-12")
+
+
+def services_that_answer() -> list[str]:
+    told = json.loads(devcloud("status", "--json").stdout)["services"]
+    return [name for name, service in told.items() if service["answers"]]
+
+
 def test_a_taken_port_is_refused_and_nothing_is_changed(own: Path) -> None:
     with socket.create_server(("127.0.0.1", 15900 + 4)):
         refused = devcloud("up")
@@ -93,10 +115,15 @@ def test_a_taken_port_is_refused_and_nothing_is_changed(own: Path) -> None:
     assert remains(own) == {name: [] for name in remains(own)}
 
 
+def connected(state: Path) -> Any:
+    """The cloud as its administrator."""
+    region = openstack.config.OpenStackConfig(config_files=[str(state / "clouds.yaml")]).get_one(cloud="devcloud-admin")
+    return openstack.connection.Connection(config=region)
+
+
 def boot_guest(state: Path, key: Key) -> str:
     """A guest of the administrator's own project; its fixed address."""
-    region = openstack.config.OpenStackConfig(config_files=[str(state / "clouds.yaml")]).get_one(cloud="devcloud-admin")
-    with openstack.connection.Connection(config=region) as cloud:
+    with connected(state) as cloud:
         network = cloud.network.create_network(name="life")
         subnet = cloud.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.249.9.0/24")
         public = cloud.network.find_network("public")
