@@ -53,6 +53,25 @@ def month(servers: int, as_json: bool) -> None:
 
 
 @command.command()
+@click.option("--servers", type=click.IntRange(1, 500_000), default=10_000, show_default=True, help="How many servers.")
+@click.option("--hours", type=click.IntRange(1, 100_000), default=720, show_default=True, help="How long they exist.")
+@json_option
+def rating(servers: int, hours: int, as_json: bool) -> None:
+    """Usage intervals → priced lines, with a total that can be checked by hand."""
+    from tenants import bench_rating
+
+    chosen = settings.load()
+    log.configure(chosen)
+    result = bench_rating.run(chosen, servers, hours)
+    _tell(
+        result,
+        as_json,
+        f"{servers} serveurs pendant {hours} h : {_seconds(result['seconds'])}",
+        f"total : {result['total'].replace('.', ',')} € en {result['lines']} lignes",
+    )
+
+
+@command.command()
 @click.option("--members", type=click.IntRange(1, 5_000), default=300, show_default=True, help="How many members.")
 @click.option("--services", type=click.IntRange(100, 500_000), default=20_000, show_default=True, help="All members’.")
 @click.option("--rate", type=click.FloatRange(0.1, 1_000), default=20, show_default=True, help="Requests a second.")
