@@ -45,4 +45,47 @@
     if (line) { line.scrollLeft = place.offsetLeft - (line.clientWidth - place.offsetWidth) / 2; }
   });
   document.addEventListener("htmx:load", function (event) { show(event.target); });
+
+  function alike(one, other) {
+    return one.nodeType === other.nodeType && one.nodeName === other.nodeName && (one.id || "") === (other.id || "");
+  }
+
+  // Makes `old` say what `fresh` says, in place; what has an id is the same thing, wherever it stands now.
+  function become(old, fresh) {
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.data !== fresh.data) { old.data = fresh.data; }
+      return;
+    }
+    Array.from(old.attributes).forEach(function (one) {
+      if (!fresh.hasAttribute(one.name) && one.name !== "open") { old.removeAttribute(one.name); }
+    });
+    Array.from(fresh.attributes).forEach(function (one) {
+      if (old.getAttribute(one.name) !== one.value) { old.setAttribute(one.name, one.value); }
+    });
+    var at = old.firstChild;
+    function pass() { var one = at; at = at.nextSibling; return one; }
+    Array.from(fresh.childNodes).forEach(function (node) {
+      var known = at;
+      while (node.id && known && !alike(known, node)) { known = known.nextSibling; }
+      while (node.id && known && at !== known) { pass().remove(); }
+      if (at && alike(at, node)) { become(pass(), node); } else { old.insertBefore(node, at); }
+    });
+    while (at) { pass().remove(); }
+  }
+
+  // hx-swap="steady": a part that is polled neither flickers nor loses a click, a selection, an open detail or the keyboard.
+  if (window.htmx) {
+    window.htmx.defineExtension("steady", {
+      handleSwap: function (style, target, fragment) {
+        if (style !== "steady" || !fragment.firstElementChild) { return false; }
+        var held = target.contains(document.activeElement);
+        become(target, fragment.firstElementChild);
+        if (held && !target.contains(document.activeElement)) {
+          target.tabIndex = -1;
+          target.focus({ preventScroll: true });
+        }
+        return [target];
+      }
+    });
+  }
 })();

@@ -157,3 +157,23 @@ def test_the_price_hears_what_is_chosen_while_it_is_replaced(browser: Browser, p
     expect(price).to_contain_text("Adresse publique")
     expect(price).to_contain_text("10 Gio")
     expect(price.locator(".price")).not_to_have_text(before)
+
+
+def test_what_is_polled_stays_in_hand(browser: Browser, portal: str, brevaux: Caller, owner: sa.Engine) -> None:
+    order = brevaux.place(wish("paie")).json
+    assert order
+    worker = Worker(owner, order["flow_id"])
+    worker.begin("port")
+    page = open_page(browser, portal, brevaux, 1280)
+    detail = page.get_by_role("link", name="Détail de l’opération : paie")
+    detail.focus()
+    page.evaluate("() => { window.held = document.activeElement; }")
+    brevaux.place(wish("gros"), offer="vm-xlarge", key="other")  # comes before it on the page
+    worker.begin("server")
+    expect(page.locator("#live")).to_contain_text("gros")
+    expect(page.locator(".step")).to_have_count(2)
+    assert page.evaluate("window.held.isConnected && document.activeElement === window.held")
+    worker.end("done", "active")
+    expect(detail).to_have_count(0)
+    assert page.evaluate("document.activeElement.id") == "live"
+    page.context.close()
