@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict, Forbidden, InvalidInput, NotFound, Text
+from orchestrator.tables import Member
 from tenants import policy, quotas, reading
 from tenants.approvers import Caller, Directory
 from tenants.tables import Offer, Order
@@ -208,26 +209,28 @@ def waiting_for(session: Session, order: Order, at: datetime) -> dict[str, Any] 
 
 
 def mine(session: Session, who: Caller, at: datetime) -> list[dict[str, Any]]:
-    """The orders whose present step `who` can decide, oldest first: `order`, `approval`, `instead_of` (a name) and
-    `escalated`. Three queries, however many wait; one when none does."""
+    """The orders whose present step `who` can decide, oldest first: `order`, `approval`, `member` (its name),
+    `instead_of` (a name) and `escalated`. Three queries, however many wait; one when none does."""
     waiting = (Approval.state == "waiting") & Approval.opened_at.is_not(None)
     rows = session.execute(
-        sa.select(Order, Approval)
+        sa.select(Order, Approval, Member.name)
         .join(Approval, Approval.order_id == Order.id)
+        .join(Member, Member.id == Order.member_id)
         .where(Order.state == "waiting", waiting, Approval.due_at > at, reading.own(session, Order.member_id))
         .order_by(Order.id)
     ).all()
     if not rows:
         return []
-    directory = Directory.read(session, {order.member_id for order, _ in rows}, at)
+    directory = Directory.read(session, {order.member_id for order, _, _ in rows}, at)
     found = []
-    for order, approval in rows:
+    for order, approval, member in rows:
         try:
             right = directory.may(who, approval, order)
         except Forbidden:
             continue
         instead_of = right.instead_of.name if right.instead_of else None
-        found.append({"order": order, "approval": approval, "instead_of": instead_of, "escalated": right.escalated})
+        one = {"order": order, "approval": approval, "member": member}
+        found.append({**one, "instead_of": instead_of, "escalated": right.escalated})
     return found
 
 
