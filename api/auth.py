@@ -100,12 +100,17 @@ def settings() -> Settings:
     return cast(Settings, current_app.extensions["settings"])
 
 
+def _polls() -> bool:
+    """Whether a page that is open keeps itself fresh, by its own address."""
+    return request.args.get("part") == "live"
+
+
 def _is_api() -> bool:
     return request.path.startswith("/api/v1/")
 
 
 def _rule() -> str:
-    return access.RULES[request.endpoint] if request.endpoint else access.OPEN
+    return access.RULES[request.endpoint] if request.endpoint else access.PUBLIC  # nowhere: the menu leads out of it
 
 
 def _identify() -> None:
@@ -132,10 +137,9 @@ def _bearer() -> Caller | None:
 
 
 def _known(secret: str) -> Known | None:
-    polling = request.args.get("part") == "live"
     idle = timedelta(minutes=settings().session_idle_minutes)
     with door_session(engines().door, "door") as door:
-        return sessions.find(door, secret, now(), idle, active=not polling)
+        return sessions.find(door, secret, now(), idle, active=not _polls())
 
 
 def _person(known: Known) -> Caller:
@@ -171,7 +175,7 @@ def _turn_away() -> Response:
     door = url_for("signing_in.form", next=wanted)
     if request.headers.get("HX-Request"):  # a page that polls must leave, not show the sign-in form inside itself
         answer = make_response("")
-        answer.headers["HX-Redirect"] = url_for("signing_in.form")
+        answer.headers["HX-Redirect"] = url_for("signing_in.form", next=request.path if _polls() else None)
         return answer
     return cast(Response, redirect(door))
 

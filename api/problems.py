@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
 
 import structlog
@@ -27,6 +28,13 @@ REFUSALS = {
         N_("Envoyez Content-Type: application/json."),
     ),
 }
+# The same for people, who sent a form or followed a link.
+PAGES = {
+    400: (N_("Ce qui a été envoyé n’a pas la forme attendue."), N_("Revenez à la page d’avant, puis recommencez.")),
+    404: (N_("Cette page n’existe pas, ou n’est pas à vous."), N_("Vérifiez l’adresse, ou repartez de l’accueil.")),
+    405: (N_("Cette adresse ne s’ouvre pas ainsi."), N_("Revenez à la page d’avant, puis recommencez.")),
+    413: (N_("Ce qui a été envoyé est trop gros."), N_("Envoyez moins de 64 Kio.")),
+}
 
 
 def install(app: APIFlask) -> None:
@@ -46,7 +54,7 @@ def tell(error: ClocherError) -> Response:
 def _answer(error: ClocherError, status: int) -> Response:
     if error.detail or status >= 500:
         log.warning("request refused", code=error.code, status=status, detail=error.detail, path=request.path)
-    if request.path.startswith("/api/") and not request.path.startswith("/api/docs"):
+    if _for_programs():
         answer = jsonify(
             {
                 **_facts(error.facts),
@@ -72,6 +80,10 @@ def _answer(error: ClocherError, status: int) -> Response:
     return answer
 
 
+def _for_programs() -> bool:
+    return request.path.startswith("/api/") and not request.path.startswith("/api/docs")
+
+
 def _facts(value: Any) -> Any:
     """What a program needs to act, with the sentences in it in the reader's language."""
     if isinstance(value, Text):
@@ -83,7 +95,9 @@ def _facts(value: Any) -> Any:
 
 def _tell_http(error: HTTPException) -> Response:
     status = error.code or 500
-    code, sentence, action = REFUSALS.get(status, (f"http_{status}", N_("La requête est refusée."), N_("Vérifiez-la.")))
+    code, sentence, action = REFUSALS.get(status, (f"http_{status}", N_("La demande est refusée."), N_("Vérifiez-la.")))
+    if not _for_programs():
+        sentence, action = PAGES.get(status, (sentence, action))
     kind = NotFound if status == 404 else InvalidInput
     answer = _answer(kind(code, sentence, action), status)
     if status == 405:
@@ -117,8 +131,12 @@ def _tell_busy(error: PoolTimeout) -> Response:
 def _tell_unexpected(error: Exception) -> Response:
     if isinstance(error, RecursionError):
         return _answer(InvalidInput(*REFUSALS[400]), 400)  # JSON nested deeper than anybody needs
-    log.error("request failed", path=request.path, exc_info=error)
+    incident = token_hex(4)
+    log.error("request failed", incident=incident, path=request.path, exc_info=error)
     fault = ClocherError(
-        "internal_error", "Une erreur inattendue s’est produite ; elle est dans le journal.", "Prévenez la DSI."
+        "internal_error",
+        "Une erreur inattendue s’est produite ; elle est dans le journal.",
+        "Prévenez la DSI.",
+        facts={"incident": incident},
     )
     return _answer(fault, 500)

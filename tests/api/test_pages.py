@@ -111,6 +111,15 @@ def test_strict_headers_and_nothing_inline(brevaux: Caller) -> None:
         assert not re.search(r"<script>|<style|style=|\son[a-z]+=|https?://", answer.text), path
 
 
+def test_an_address_that_leads_nowhere_keeps_the_menu(brevaux: Caller) -> None:
+    client, _ = sign_in(brevaux)
+    for answer in (client.get("/nowhere"), client.get("/sign-out")):
+        assert 'href="/services"' in answer.text
+        assert "JSON" not in answer.text
+        assert "Camille" in answer.text
+    assert "Camille" not in brevaux.app.test_client().get("/nowhere").text
+
+
 def test_foreign_and_unknown_look_alike(brevaux: Caller, orgelune: Caller) -> None:
     flow_id = brevaux.place(wish()).json["flow_id"]
     client, _ = sign_in(orgelune)
