@@ -88,7 +88,7 @@ def _refuse(session: Session, flow: Flow, service: Service, kind: Kind) -> bool:
 def _wrong_state(service: Service) -> Conflict:
     return Conflict(
         "service_state",
-        Text("« {name} » est dans l’état {state}.", name=service.name, state=service.state),
+        Text("« {name} » n’est plus dans un état qui permet cette action.", name=service.name),
         "Voyez son état, puis recommencez s’il le faut.",
         facts={"state": service.state},
     )

@@ -116,7 +116,7 @@ def give_up(session: Session, flow: Flow) -> None:
 def _wrong(snapshot: Snapshot, wanted: str) -> Conflict:
     return Conflict(
         "snapshot_state",
-        Text("L’instantané « {name} » est dans l’état {state}.", name=snapshot.name, state=snapshot.state),
+        Text("L’instantané « {name} » n’est pas dans un état qui le permet.", name=snapshot.name),
         "Choisissez-en un autre.",
         facts={"state": snapshot.state, "wanted": wanted},
     )

@@ -176,7 +176,8 @@ def _effects(name: str, facts: _Facts) -> tuple[Decimal | None, Text | None, Tex
     if name == "restore":
         return None, Text("La machine redémarre comme elle était."), Text("Ce qui a changé depuis l’instantané.")
     if name == "delete":
-        return saved if running else None, _grace_sentence(facts), None
+        lost = Text("Passé ce délai : la machine, ses volumes et ses instantanés, sans retour possible.")
+        return saved if running else None, _grace_sentence(facts), lost
     if name == "delete_now":
         present = facts.active if running else facts.stopped
         lost = Text("La machine, ses volumes et ses instantanés, sans retour possible.")

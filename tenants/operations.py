@@ -197,7 +197,7 @@ def _ready(session: Session, service: Service, snapshot_id: int) -> Snapshot:
     if found.state != "ready":
         raise Conflict(
             "snapshot_state",
-            Text("L’instantané « {name} » est dans l’état {state}.", name=found.name, state=found.state),
+            Text("L’instantané « {name} » n’est pas prêt.", name=found.name),
             "Choisissez-en un autre.",
             facts={"state": found.state},
         )

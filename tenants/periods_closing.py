@@ -52,7 +52,8 @@ def _obstacles(period: Period, found: list[Difference], now: datetime) -> list[s
     elif period.metered_until != period.during.upper and not period.sample:
         obstacles.append(Text("Elle n’a pas été établie jusqu’à la fin du mois : établissez-la encore."))
     if found:
-        obstacles.append(Text("Les contrôles trouvent {count} différences : établissez-la encore.", count=len(found)))
+        told = Text("Différences trouvées par les contrôles : {count}. Établissez-la encore.", count=len(found))
+        obstacles.append(told)
     elif period.state != "checked":
         obstacles.append(Text("Elle n’est pas contrôlée."))
     return obstacles

@@ -104,13 +104,10 @@ def not_allowed_now(service: Service) -> Conflict:
     """The error that says in which state a service is."""
     return Conflict(
         "not_allowed_now",
-        Text(
-            "« {name} » est dans l’état {state} : l’action demandée n’est pas possible.",
-            name=service.name, state=service.state,
-        ),
+        Text("« {name} » n’est pas dans un état qui permet cette action.", name=service.name),
         "Attendez que son état change, ou choisissez une autre action.",
         facts={"state": service.state},
-    )  # fmt: skip
+    )
 
 
 def queue(session: Session, service: Service, kind: str, parameters: dict[str, Any], *, requested_by: str) -> Flow:

@@ -212,7 +212,9 @@ def _volume_effects(before: Mapping[str, int], after: Mapping[str, int]) -> list
     for name, gib in before.items():
         if name not in after:
             return [
-                Text("Toutes les données du volume « {name} » ({size} Gio) sont perdues.", name=name, size=gib),
+                Text("Toutes les données du disque de données ({size} Gio) sont perdues.", size=gib)
+                if name == "main"
+                else Text("Toutes les données du volume « {name} » ({size} Gio) sont perdues.", name=name, size=gib),
                 Text("Les instantanés de la machine n’en gardent pas de copie."),
             ]
     [(name, gib)] = [(name, gib) for name, gib in after.items() if before.get(name) != gib]

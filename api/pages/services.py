@@ -163,8 +163,16 @@ def _asked(service_id: int, name: str, form: Form) -> str:
         if found is None:
             raise _useless()
         return render_template(
-            "services/act.html", service=service, act=found, form=form, grace=auth.settings().delete_grace_hours
+            "services/act.html", service=service, act=found, form=form, gone=_gone(session, found, service_id)
         )
+
+
+def _gone(session: Session, act: Act, service_id: int) -> dict[str, Any] | None:
+    """What a deletion takes with it, by name."""
+    if not act.allowed or act.name not in ("delete", "delete_now"):
+        return None
+    view = reading_service.service_page(session, service_id, auth.now(), current_app.config["TIMEZONE"])
+    return {"volumes": view.whole.volumes if view.whole else {}, "snapshots": len(view.snapshots)}
 
 
 def _useless() -> InvalidInput:

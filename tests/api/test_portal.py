@@ -86,7 +86,7 @@ def test_the_price_follows_what_is_typed(agent: FlaskClient) -> None:
     assert "10,95\xa0€" in agent.get("/catalogue/vm-small").text
     part = agent.get("/catalogue/vm-small/price?disk_gib=100&name=").text
     assert "18,25\xa0€" in part
-    assert part.lstrip().startswith('<section id="price"')
+    assert part.lstrip().startswith('<h2 class="panel-title">Prix')  # what listens stays on the page
     again = send(agent, "/catalogue/vm-small", disk_gib="100", public_address="1", step="price")
     assert again.status_code == 200
     assert "21,17\xa0€" in again.text
@@ -207,8 +207,12 @@ def test_acts_with_a_field(agent: FlaskClient, service: int, owner: sa.Engine) -
 
 def test_a_deletion_has_its_grace_and_its_undo(agent: FlaskClient, service: int, owner: sa.Engine) -> None:
     assert send(agent, f"/services/{service}/acts/delete_now", confirm="x").status_code == 422
+    for act in ("delete", "delete_now"):
+        assert "Disque de données (20" in main(agent.get(f"/services/{service}/acts/{act}"))
     assert send(agent, f"/services/{service}/acts/delete").status_code == 302
-    assert "Ce service sera supprimé le" in agent.get(f"/services/{service}").text
+    page = agent.get(f"/services/{service}").text
+    assert "Ce service sera supprimé le" in page
+    assert page.count("Une opération est déjà en cours") + page.count("est en instance de suppression") == 1
     with territory_session(owner, "tests") as session:
         session.execute(sa.update(Flow).values(state="done", ended_at=datetime.now(UTC)))
     assert send(agent, f"/services/{service}/acts/restore_deleted").status_code == 302

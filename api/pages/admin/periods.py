@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import flash, redirect, render_template, request, url_for
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 from werkzeug.wrappers import Response as Answer
 
 from api import auth
@@ -88,7 +88,10 @@ def check(month: str) -> Answer | tuple[str, int]:
     except Conflict as error:
         return _refused(month, error)
     if found:
-        flash(gettext("Les contrôles trouvent %(count)s différences.", count=len(found)), "warning")
+        told = ngettext(
+            "Les contrôles trouvent %(num)d différence.", "Les contrôles trouvent %(num)d différences.", len(found)
+        )
+        flash(told, "warning")
     else:
         flash(gettext("Tout concorde : le mois est contrôlé."), "success")
     return redirect(url_for(".one", month=month))
