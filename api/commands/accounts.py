@@ -51,7 +51,9 @@ def _spelled(held: dict[str, Any]) -> str:
 @command.command()
 @click.argument("email")
 @click.option("--name", help="By default what stands before the @.")
-@click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True)
+@click.option(
+    "--language", type=click.Choice(LANGUAGES), default="fr", show_default=True, help="Of its pages and mails."
+)
 @click.option("--admin", is_flag=True, help="An administrator of the DSI: the role dsi_admin.")
 @member_option
 @role_option

@@ -52,9 +52,9 @@ def _row(row: Announcement, names: dict[int, str]) -> dict[str, Any]:
 
 
 @command.command()
-@click.option("--level", type=click.Choice(LEVELS), default=LEVELS[0], show_default=True)
-@click.option("--title", nargs=2, required=True, metavar="FRENCH ENGLISH")
-@click.option("--body", nargs=2, required=True, metavar="FRENCH ENGLISH")
+@click.option("--level", type=click.Choice(LEVELS), default=LEVELS[0], show_default=True, help="How grave it is.")
+@click.option("--title", nargs=2, required=True, metavar="FRENCH ENGLISH", help="A few words, in both languages.")
+@click.option("--body", nargs=2, required=True, metavar="FRENCH ENGLISH", help="What it says, in both languages.")
 @click.option("--from", "starts_at", type=LOCAL, help="Local time; by default now.")
 @click.option("--until", "ends_at", type=LOCAL, help="Local time; by default no end.")
 @click.option("--member", help="For this member only; by default for all.")

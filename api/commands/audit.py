@@ -31,7 +31,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
 @click.option("--after", type=click.IntRange(1, 2**63 - 1), help="Entries older than this one.")
 @click.option("--member", help="Of this member only.")
 @json_option
@@ -60,7 +60,7 @@ def _search(since: datetime | None, until: datetime | None, **texts: str) -> Sea
 
 @command.command()
 @search_options
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
 @click.option("--after", type=click.IntRange(1, 2**63 - 1), help="Entries older than this one.")
 @json_option
 def search(limit: int, after: int | None, as_json: bool, **sought: Any) -> None:

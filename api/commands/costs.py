@@ -60,7 +60,7 @@ def _said(found: Costs) -> str:
 
 
 @command.command()
-@click.option("--member", required=True)
+@click.option("--member", required=True, help="By its short name.")
 @json_option
 def budget(member: str, as_json: bool) -> None:
     """A member's year: its budget and what is used of it."""

@@ -42,7 +42,7 @@ def command() -> None:
 @command.command("list")
 @click.option("--state", type=click.Choice(FLOW_STATES), multiple=True, help="Only these states (repeatable).")
 @click.option("--member", help="Only this member (its slug).")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
 @json_option
 def show_list(state: tuple[str, ...], member: str | None, limit: int, as_json: bool) -> None:
     """List the latest flows."""

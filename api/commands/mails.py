@@ -18,8 +18,8 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", type=click.Choice(MAIL_STATES))
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--state", type=click.Choice(MAIL_STATES), help="Only those in this state.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
 @json_option
 def list_(state: str | None, limit: int, as_json: bool) -> None:
     """The mails, newest first."""

@@ -30,9 +30,9 @@ def command() -> None:
 @click.option("--member", required=True, help="For which member (short name).")
 @click.option("--name", required=True, help="Name of the machine.")
 @click.option("--ssh-key", "keys", multiple=True, required=True, help="A public key, or the path of its .pub file.")
-@click.option("--image")
+@click.option("--image", help="The system, among those of the offer; by default its first.")
 @click.option("--disk", "disk_gib", type=int, help="Data disk in GiB.")
-@click.option("--public-address", is_flag=True, default=None)
+@click.option("--public-address", is_flag=True, default=None, help="Reachable from outside the member's network.")
 @click.option("--request-key", help="The same key again is the same order; by default a new one.")
 @json_option
 def place(
@@ -63,7 +63,7 @@ def read_key(given: str) -> str:
 
 @command.command("list")
 @click.option("--member", help="Of this member only.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
 @click.option("--after", type=click.IntRange(1, 2**63 - 1), help="Orders older than this one.")
 @json_option
 def list_(member: str | None, limit: int, after: int | None, as_json: bool) -> None:

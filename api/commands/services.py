@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--member", help="Of this member only.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
 @click.option("--after", type=click.IntRange(1, 2**63 - 1), help="Services older than this one.")
 @click.option("--all", "everything", is_flag=True, help="Deleted and failed ones too.")
 @json_option

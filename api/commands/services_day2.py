@@ -229,7 +229,8 @@ def schedule_options(act: Callable[..., None]) -> Callable[..., None]:
     act = json_option(act)
     act = click.option("--off", is_flag=True, help="Make no more.")(act)
     for name, usual in (("monthly", 0), ("weekly", 4), ("daily", 7)):
-        act = click.option(f"--{name}", type=click.IntRange(0, 100), default=usual, show_default=True)(act)
+        kept, told = click.IntRange(0, 100), f"How many {name} ones are kept."
+        act = click.option(f"--{name}", type=kept, default=usual, show_default=True, help=told)(act)
     hour = click.option("--hour", type=click.IntRange(0, 23), default=2, show_default=True, help="Local hour.")
     return hour(act)
 

@@ -75,8 +75,17 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
 @command.command()
 @month
 @click.option("--member", help="Of one member only, by its short name.")
-@click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
-@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="Of the file."
+)
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    show_default=True,
+    help="The folder that gets the file.",
+)
 @json_option
 def export(month: str, member: str | None, kind: str, folder: Path, as_json: bool) -> None:
     """Write the month's statements to a file, for the tools that finance has."""

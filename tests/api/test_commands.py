@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import sqlalchemy as sa
 
+from api.cli import main
 from orchestrator.settings import Settings
 from tenants import catalogue
 from tests.api.conftest import Run, told
@@ -202,3 +204,12 @@ def test_a_service_is_changed_by_command(run: Run, owner: sa.Engine, web: sa.Eng
     gone = told(run("services", "delete", service, "--yes", "--json"))
     assert gone["delete_after"] and gone["flow"]["kind"] == "stop_server"
     assert "annulée" in run("services", "undelete", service).stdout
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    def silent(command: click.Command, way: str) -> list[str]:
+        own = [f"{way} {one.opts[0]}" for one in command.params if isinstance(one, click.Option) and not one.help]
+        within = command.commands.items() if isinstance(command, click.Group) else ()
+        return own + [found for name, inner in within for found in silent(inner, f"{way} {name}")]
+
+    assert silent(main, "clocher") == []
