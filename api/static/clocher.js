@@ -44,6 +44,11 @@
     var line = place && place.closest(".side");
     if (line) { line.scrollLeft = place.offsetLeft - (line.clientWidth - place.offsetWidth) / 2; }
   });
+  // Back brings what was typed, but not what followed from it.
+  window.addEventListener("pageshow", function () {
+    if (performance.getEntriesByType("navigation")[0].type !== "back_forward") { return; }
+    document.querySelectorAll("main form").forEach(function (form) { form.dispatchEvent(new Event("change")); });
+  });
   document.addEventListener("htmx:load", function (event) { show(event.target); });
 
   function alike(one, other) {

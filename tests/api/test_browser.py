@@ -13,7 +13,7 @@ from orchestrator.database import territory_session
 from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Service
 from tests.api.conftest import Caller
 from tests.api.people import PASSWORD
-from tests.tenants.ordering import wish
+from tests.tenants.ordering import KEY, wish
 
 pytestmark = pytest.mark.browser
 DEADLINE = 10_000  # milliseconds for the page to show what the database holds
@@ -176,4 +176,19 @@ def test_what_is_polled_stays_in_hand(browser: Browser, portal: str, brevaux: Ca
     worker.end("done", "active")
     expect(detail).to_have_count(0)
     assert page.evaluate("document.activeElement.id") == "live"
+    page.context.close()
+
+
+def test_back_brings_what_was_typed_and_its_price(browser: Browser, portal: str, brevaux: Caller) -> None:
+    page = open_page(browser, portal, brevaux, 1280)
+    page.goto(f"{portal}/catalogue/vm-small")
+    page.get_by_label("Nom", exact=True).fill("paie")
+    page.get_by_label("Disque de données (Gio)", exact=True).fill("30")
+    page.get_by_label("Clés SSH", exact=True).fill(KEY)
+    page.get_by_role("button", name="Continuer", exact=True).click()
+    expect(page.get_by_role("heading", name="Résumé de la commande")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_label("Nom", exact=True)).to_have_value("paie")
+    expect(page.get_by_label("Clés SSH", exact=True)).to_have_value(KEY)
+    expect(page.get_by_role("region", name="Prix")).to_contain_text("30 Gio")
     page.context.close()
