@@ -61,7 +61,7 @@ def _spelled(held: dict[str, Any]) -> str:
 def invite(
     email: str, name: str | None, language: str, admin: bool, member: str | None, roles: tuple[str, ...], as_json: bool
 ) -> None:
-    """Give a person roles, and print the link by which it chooses a password. The mail goes too."""
+    """Give a person roles, and print the first link. By it a password is chosen; the mail goes too."""
     wanted = {*roles, *(("dsi_admin",) if admin else ())}
     with staff_session() as session:
         house = reading.member(session, member).id if member else None
@@ -84,7 +84,7 @@ def invite(
 @role_option
 @json_option
 def set_roles(email: str, member: str | None, roles: tuple[str, ...], as_json: bool) -> None:
-    """Give a person exactly these roles in one house; none: it leaves the house at once."""
+    """Give a person exactly these roles in one house. None: it leaves the house at once."""
     with staff_session() as session:
         account = _find(session, email)
         accounts.set_roles(session, account.id, reading.member(session, member).id if member else None, set(roles))
@@ -99,7 +99,7 @@ def set_roles(email: str, member: str | None, roles: tuple[str, ...], as_json: b
 @click.confirmation_option("--yes", prompt="Tous ses accès prennent fin. Continuer ?", help="Don't ask.")
 @json_option
 def close(email: str, as_json: bool) -> None:
-    """A person leaves: roles, sessions and tokens end at once; what was ordered stays."""
+    """A person leaves. Roles, sessions and tokens end at once; what was ordered stays."""
     with staff_session() as session:
         account = _find(session, email)
         accounts.close(session, account.id, datetime.now(UTC))

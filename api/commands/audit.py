@@ -64,7 +64,7 @@ def _search(since: datetime | None, until: datetime | None, **texts: str) -> Sea
 @click.option("--after", type=click.IntRange(1, 2**63 - 1), help="Entries older than this one.")
 @json_option
 def search(limit: int, after: int | None, as_json: bool, **sought: Any) -> None:
-    """The entries that are sought, newest first, with their details (--json)."""
+    """The entries that are sought, newest first. With their details: --json."""
     with staff_session() as session:
         rows, _ = trail.page(session, _search(**sought), settings.load().timezone, after=after, limit=limit)
     for row in rows:
@@ -86,7 +86,7 @@ def export(as_csv: bool, **sought: Any) -> None:
 @command.command()
 @json_option
 def verify(as_json: bool) -> None:
-    """Recompute the chain; fails with the first entry that does not follow."""
+    """Recompute the chain. Fails with the first entry that does not follow."""
     with staff_session() as session:
         broken = audit.first_break(session)
     if broken is not None:

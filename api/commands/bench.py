@@ -19,7 +19,7 @@ def command() -> None:
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Orders of each side.")
 @json_option
 def order(rounds: int, as_json: bool) -> None:
-    """Order → active (without Ansible) against the same calls with bare openstacksdk."""
+    """Order → active, against bare openstacksdk. The same calls, without Ansible."""
     from tenants import bench_order
 
     chosen = settings.load()
@@ -57,7 +57,7 @@ def month(servers: int, as_json: bool) -> None:
 @click.option("--hours", type=click.IntRange(1, 100_000), default=720, show_default=True, help="How long they exist.")
 @json_option
 def rating(servers: int, hours: int, as_json: bool) -> None:
-    """Usage intervals → priced lines, with a total that can be checked by hand."""
+    """Usage intervals → priced lines. With a total that can be checked by hand."""
     from tenants import bench_rating
 
     chosen = settings.load()
@@ -78,7 +78,7 @@ def rating(servers: int, hours: int, as_json: bool) -> None:
 @click.option("--seconds", type=click.FloatRange(1, 3_600), default=20, show_default=True, help="How long.")
 @json_option
 def pages(members: int, services: int, rate: float, seconds: float, as_json: bool) -> None:
-    """The portal’s pages under a constant rate of requests, in a scratch database."""
+    """The portal’s pages under a constant rate. In a scratch database."""
     from api import bench_pages
 
     chosen = settings.load()

@@ -21,7 +21,7 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """By resource, what the cloud has, has left, and when it will be full."""
+    """What the cloud has, by resource. What is left, and when it will be full."""
     with staff_session() as session:
         found = capacity_trend.summary(session, datetime.now(UTC))
     plain = ("resource", "at", "total", "reserved", "room", "used", "left")
@@ -54,7 +54,7 @@ def hosts(as_json: bool) -> None:
 @click.option("--odd", is_flag=True, help="Only where limit, held and used differ.")
 @json_option
 def quotas_(odd: bool, as_json: bool) -> None:
-    """By member, what it may hold, holds, and what the cloud says that it uses."""
+    """What each member may hold and holds. And what the cloud says that it uses."""
     with staff_session() as session:
         rows = capacity.quota_use(session, settings.load().snapshots_per_service)
     rows = [row for row in rows if not odd or any(count["odd"] for count in row["counts"].values())]

@@ -49,7 +49,7 @@ def print_offers(offers: list[dict[str, Any]], as_json: bool) -> None:
               default=catalogue.OFFERS, help="Folder of the declared offers.")  # fmt: skip
 @json_option
 def apply(directory: Path, as_json: bool) -> None:
-    """Publish what is declared; what changed gets a new version, what is gone is withdrawn; again changes nothing."""
+    """Publish what is declared. What changed gets a new version, what is gone is withdrawn; again changes nothing."""
     with staff_session() as session:
         changes = catalogue.load(session, directory)
     print_rows(
@@ -64,7 +64,7 @@ def apply(directory: Path, as_json: bool) -> None:
 @click.option("--offer", default="", help="Of this offer only.")
 @json_option
 def versions(offer: str, as_json: bool) -> None:
-    """Every version of the offers, newest first: drafts, what is published, what was withdrawn."""
+    """Every version of the offers, newest first. Drafts, what is published, what was withdrawn."""
     with staff_session() as session:
         rows = [_version(row, orders) for row, orders in catalogue_versions.listed(session, slug=offer)]
     _print_versions(rows, as_json, "Le catalogue est vide. Publiez-le : clocher catalogue apply")
@@ -89,7 +89,7 @@ def _print_versions(rows: list[dict[str, Any]], as_json: bool, empty: str) -> No
 @click.argument("file", type=click.File(encoding="utf-8"))
 @json_option
 def draft(file: IO[str], as_json: bool) -> None:
-    """Drafts of what FILE (YAML, `-` for standard input) declares; what is published as it is needs none."""
+    """Drafts of what FILE declares. FILE is YAML, `-` standard input; what is published as it is needs none."""
     with staff_session() as session:
         rows = [_version(offer) for offer in catalogue_versions.read(session, file.read())]
     _print_versions(rows, as_json, "Rien à faire : tout cela est publié ainsi.")
@@ -99,7 +99,7 @@ def draft(file: IO[str], as_json: bool) -> None:
 @version_argument
 @json_option
 def copy(version_id: int, as_json: bool) -> None:
-    """A draft that begins as another version; its number is in `catalogue versions`."""
+    """A draft that begins as another version. Its number is in `catalogue versions`."""
     _do(catalogue_versions.copy, version_id, as_json)
 
 
@@ -107,7 +107,7 @@ def copy(version_id: int, as_json: bool) -> None:
 @version_argument
 @json_option
 def publish(version_id: int, as_json: bool) -> None:
-    """Let members order a draft; the version published before is withdrawn."""
+    """Let members order a draft. The version published before is withdrawn."""
     _do(catalogue_versions.publish, version_id, as_json)
 
 
@@ -115,7 +115,7 @@ def publish(version_id: int, as_json: bool) -> None:
 @version_argument
 @json_option
 def withdraw(version_id: int, as_json: bool) -> None:
-    """Take a version out of the catalogue, or give a draft up; orders and services keep it."""
+    """Take a version out, or give a draft up. Orders and services keep it."""
     _do(catalogue_versions.withdraw, version_id, as_json)
 
 

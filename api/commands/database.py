@@ -14,7 +14,7 @@ def command() -> None:
 
 @command.command()
 def upgrade() -> None:
-    """Bring the schema to the newest version (starts the embedded server if need be)."""
+    """Bring the schema to the newest version. Starts the embedded server if need be."""
     schema.upgrade(settings.load())
     click.echo("La base de données est à jour.")
 

@@ -40,7 +40,7 @@ def _print(rows: list[dict[str, object]], as_json: bool, empty: str) -> None:
 @command.command()
 @json_option
 def apply(as_json: bool) -> None:
-    """Adopt the declared versions that are new, as `periods draft` does; a version that was adopted never changes."""
+    """Adopt the declared versions that are new. So does `periods draft`; a version that was adopted never changes."""
     declared = finance.sharing(settings.load().territory_dir)
     with staff_session() as session:
         new = {(key.code, key.version) for key in pools.apply_keys(session, declared)}

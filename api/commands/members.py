@@ -110,7 +110,7 @@ def show(slug: str, as_json: bool) -> None:
 @command.command()
 @click.argument("slug")
 def export(slug: str) -> None:
-    """Print a member as the YAML file that would declare it; one made in the pages too."""
+    """Print a member as the YAML that would declare it. One made in the pages too."""
     with _engine() as engine, territory_session(engine, _actor()) as session:
         members.find(session, slug)
         click.echo(members_form.as_yaml(members_form.document(members_record.read(session)[slug])), nl=False)
@@ -121,7 +121,7 @@ def export(slug: str) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @json_option
 def close(slug: str, yes: bool, as_json: bool) -> None:
-    """Close a member: it orders no more and leaves the cloud; its accounts stay. Refused while it has services."""
+    """Close a member. It orders no more and leaves the cloud; its accounts stay. Refused while it has services."""
     if not yes:
         click.confirm(f"Clore « {slug} » et retirer son réseau du nuage ?", abort=True, err=True)
     with _engine() as engine:

@@ -46,7 +46,7 @@ def list_(as_json: bool) -> None:
 @month
 @json_option
 def draft(month: str, as_json: bool) -> None:
-    """Meter, price, share and state a month anew, up to now if it still runs."""
+    """Meter, price, share and state a month anew. Up to now if it still runs."""
     chosen = settings.load()
     declared = finance.sharing(chosen.territory_dir)
     click.echo(f"Établissement de {month} : mesure, prix, répartition…", err=True)
@@ -61,7 +61,7 @@ def draft(month: str, as_json: bool) -> None:
 @month
 @json_option
 def check(month: str, as_json: bool) -> None:
-    """Prove that a draft adds up; exit status 3 and the differences when it does not."""
+    """Prove that a draft adds up. Exit status 3 and the differences when it does not."""
     click.echo(f"Contrôle de {month}…", err=True)
     with staff_session() as session:
         found = periods.check(session, month)

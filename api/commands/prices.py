@@ -37,7 +37,7 @@ def list_(as_json: bool) -> None:
 @command.command()
 @json_option
 def apply(as_json: bool) -> None:
-    """Load what is declared: prices and allocation keys; again changes nothing."""
+    """Load the declared prices and allocation keys. Again changes nothing."""
     chosen = settings.load()
     with staff_session() as session:
         added = prices.apply(session, finance.price_book(chosen.territory_dir), chosen.timezone)

@@ -97,7 +97,7 @@ def start(service_id: int, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def delete(service_id: int, now: bool, yes: bool, as_json: bool) -> None:
-    """Ask for a service to be deleted, with its disk: stopped at once, gone after a time of grace."""
+    """Ask for a service to be deleted, with its disk. Stopped at once, gone after a time of grace."""
     hours = 0 if now else settings.load().delete_grace_hours
     if not yes:
         when = f"dans {hours} heures" if hours else "tout de suite"

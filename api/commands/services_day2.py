@@ -146,7 +146,7 @@ def rename(service_id: int, name: str, as_json: bool) -> None:
 @click.option("--off", is_flag=True, help="Lift the protection.")
 @json_option
 def protect(service_id: int, off: bool, as_json: bool) -> None:
-    """Protect a service from deletion, restoration and whatever makes it smaller."""
+    """Protect a service from what destroys data. That is deletion, restoration and whatever makes it smaller."""
     with staff_session() as session:
         operations.protect(session, service_id, not off)
         tell_protected(reading.show(session, Service, service_id), off, as_json)
@@ -201,7 +201,7 @@ def snapshot(service_id: int, name: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def restore(service_id: int, snapshot_id: int, volumes: bool, safety: str | None, yes: bool, as_json: bool) -> None:
-    """Bring a service back to a snapshot; what was written since is lost."""
+    """Bring a service back to a snapshot. What was written since is lost."""
     most = settings.load().snapshots_per_service
     if not yes:
         with staff_session() as session:

@@ -88,7 +88,7 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
 )
 @json_option
 def export(month: str, member: str | None, kind: str, folder: Path, as_json: bool) -> None:
-    """Write the month's statements to a file, for the tools that finance has."""
+    """Write the month's statements to a file. It opens in the tools that finance has."""
     chosen = settings.load()
     with staff_session() as session:
         period = periods.find(session, month)
@@ -109,7 +109,7 @@ def export(month: str, member: str | None, kind: str, folder: Path, as_json: boo
 @command.command()
 @json_option
 def verify(as_json: bool) -> None:
-    """Prove that no closed statement was changed: every hash follows from the one before."""
+    """Prove that no closed statement was changed. Every hash follows from the one before."""
     with staff_session() as session:
         broken = statements.first_break(session)
     if broken is not None:

@@ -29,7 +29,7 @@ def command() -> None:
 )
 @json_option
 def list_(endpoint_id: int | None, as_json: bool) -> None:
-    """The endpoints of the territory and of all members, or what was sent to one."""
+    """All endpoints, or what was sent to one. Those of the territory and of all members."""
     if endpoint_id is not None:
         _show_log(endpoint_id, as_json)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -206,10 +207,18 @@ def test_a_service_is_changed_by_command(run: Run, owner: sa.Engine, web: sa.Eng
     assert "annulée" in run("services", "undelete", service).stdout
 
 
-def test_every_option_says_what_it_is_for() -> None:
-    def silent(command: click.Command, way: str) -> list[str]:
-        own = [f"{way} {one.opts[0]}" for one in command.params if isinstance(one, click.Option) and not one.help]
-        within = command.commands.items() if isinstance(command, click.Group) else ()
-        return own + [found for name, inner in within for found in silent(inner, f"{way} {name}")]
+def commands(command: click.Command, way: str = "clocher") -> Iterator[tuple[str, click.Command]]:
+    yield way, command
+    for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from commands(inner, f"{way} {name}")
 
-    assert silent(main, "clocher") == []
+
+def test_every_option_says_what_it_is_for() -> None:
+    options = [(way, one) for way, command in commands(main) for one in command.params if isinstance(one, click.Option)]
+    assert [f"{way} {one.opts[0]}" for way, one in options if not one.help] == []
+
+
+def test_no_line_of_help_is_cut_on_eighty_columns() -> None:
+    for way, command in commands(main):
+        lines = command.get_help(click.Context(command, info_name=way, terminal_width=80)).splitlines()
+        assert [line for line in lines if line.endswith("...") and "[ARGS]" not in line] == [], way
