@@ -37,18 +37,22 @@ def normal(email: str) -> str:
     Before the @ it is ASCII: browsers' fields and many mail servers take nothing else.
     Raises email_not_ascii, invalid_email.
     """
-    found = email.strip().lower()
-    local, _, domain = found.rpartition("@")
-    if not local.isascii():
+    found = written(email)
+    if not found.rpartition("@")[0].isascii():
         raise InvalidInput(
             "email_not_ascii",
             "Une adresse électronique n’a avant le « @ » ni accent ni autre lettre que a-z.",
             "Donnez une adresse sans accent, que tous les serveurs de messagerie acceptent.",
         )
-    found = f"{local}@{_in_ascii(domain)}"
     if not EMAIL.fullmatch(found):
         raise InvalidInput("invalid_email", "Cette adresse électronique n’est pas valable.", "Vérifiez-la.")
     return found
+
+
+def written(email: str) -> str:
+    """An e-mail address in one writing, however it was typed: in lower case, its domain in ASCII. Not checked."""
+    local, _, domain = email.strip().lower().rpartition("@")
+    return f"{local}@{_in_ascii(domain)}"
 
 
 def _in_ascii(domain: str) -> str:
@@ -70,9 +74,7 @@ def find(session: Session, account_id: int, *, lock: bool = False) -> Account:
 def by_email(session: Session, email: str) -> Account | None:
     """The account with this e-mail address, if the session may see one; one from before `normal`'s rule too."""
     found = email.strip().lower()
-    local, _, domain = found.rpartition("@")
-    written = (f"{local}@{_in_ascii(domain)}", found)
-    query = sa.select(Account).where(Account.email.in_(written)).order_by(Account.email == found)
+    query = sa.select(Account).where(Account.email.in_((written(email), found))).order_by(Account.email == found)
     return session.scalar(query.limit(1))
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import TooMany
+from tenants import accounts
 from tenants.tables_identity import Failure
 
 FORGOTTEN = timedelta(days=1)  # a source that was quiet for so long begins anew
@@ -22,8 +23,8 @@ FIRST, LONGEST = timedelta(seconds=30), timedelta(minutes=15)
 
 
 def of_person(email: str) -> str:
-    """The source of guesses at one person's proofs; what was typed is not kept."""
-    return f"person {hashlib.sha256(email.strip().lower().encode()).hexdigest()}"
+    """The source of guesses at one person's proofs, in whichever writing of the address; what was typed is not kept."""
+    return f"person {hashlib.sha256(accounts.written(email).encode()).hexdigest()}"
 
 
 def of_address(address: str) -> str:

@@ -132,6 +132,19 @@ def test_brute_force(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
     )
 
 
+def test_brute_force_of_one_address_in_many_writings(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
+    """A domain in wide letters, with soft hyphens or another full stop is the same domain: so are the guesses."""
+    name, domain = camille.email.split("@")
+    writings = [domain, domain.replace("b", "ｂ"), domain.replace("a", "\u00ada"), domain.replace(".", "。"), "ＢＲＥＶＡＵＸ.fr"]
+    emails = [f"{name}@{writing}" for writing in writings]
+    assert [sign_in(app, email, "a wrong guess")[1].status_code for email in emails] == [401] * 5
+    assert sign_in(app, f"{name}@brev\u00ad\u00adaux.fr")[1].status_code == 429
+    for email in emails:
+        post(app.test_client(), "/forgotten", email=email)
+    with owner.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM mails WHERE template = 'reset'")) == 3
+
+
 def test_one_client_that_tries_everybody(app: APIFlask) -> None:
     statuses = [sign_in(app, f"agent{number}@brevaux.fr", "Printemps2026!")[1].status_code for number in range(32)]
     assert statuses[:29] == [401] * 29
