@@ -124,12 +124,15 @@ def _identify() -> None:
         g.caller = _person(g.known) if g.known else None
 
 
-def _bearer() -> Caller | None:
+def shown_token() -> str:
+    """What is shown as a token in `Authorization`; nothing, if nothing is."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _bearer() -> Caller | None:
     with door_session(engines().door, "door") as door:
-        held = tokens.holder(door, secret.strip(), now())
+        held = tokens.holder(door, shown_token(), now())
     if held is None:
         return None
     return Caller(held.actor, held.name, held.language, held.account_id, held.member_id, held.roles, held.scopes,

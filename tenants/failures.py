@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -28,8 +29,13 @@ def of_person(email: str) -> str:
 
 
 def of_address(address: str) -> str:
-    """The source of guesses from one client."""
-    return f"address {address}"
+    """The source of guesses from one client; with IPv6 that is its network, in which it has 2⁶⁴ addresses."""
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:
+        return f"address {address}"
+    wide = known.version == 6 and known.ipv4_mapped is None
+    return f"address {ip_network((known, 64), strict=False) if wide else known}"
 
 
 def count(session: Session, limits: Mapping[str, int], at: datetime) -> None:

@@ -164,6 +164,16 @@ def test_a_token_may_ask_so_often(brevaux: Caller, orgelune: Caller, narrow: API
         assert (refused[-1].headers["RateLimit-Limit"], refused[-1].headers["RateLimit-Remaining"]) == ("2", "0")
 
 
+def test_another_spelling_of_the_header_is_the_same_token(brevaux: Caller, narrow: APIFlask) -> None:
+    def statuses(headers: list[str]) -> list[int]:
+        client = narrow.test_client()
+        return [client.get("/api/v1/me", headers={"Authorization": one}).status_code for one in headers]
+
+    kinds = ("Bearer", "bearer", "BEARER", "bEARER", "beAReR", "Bearer ", "BEARER  ")
+    assert 429 in statuses([f"{kind} {brevaux.secret}" for kind in kinds])
+    assert 429 in statuses([f"Bearer guess{number}" for number in range(7)]), "guesses are their client's"
+
+
 def test_forms_that_we_do_not_have(brevaux: Caller) -> None:
     problem(brevaux("GET", "/orders", headers={"Accept": "text/html"}), 406, "not_acceptable")
     assert brevaux("GET", "/orders", headers={"Accept": "text/html, */*;q=0.1"}).status_code == 200

@@ -15,10 +15,10 @@ from api.app import create
 from orchestrator.database import territory_session
 from orchestrator.settings import Settings
 from orchestrator.tables import Flow
-from tenants import tokens
+from tenants import failures, tokens
 from tests.api.conftest import Caller
 from tests.api.people import PASSWORD, Person, csrf, invite
-from tests.api.test_identity_pages import mailed, post, sign_in
+from tests.api.test_identity_pages import mailed, post, sign_in, word
 from tests.tenants.ordering import member, wish
 
 
@@ -149,6 +149,16 @@ def test_one_client_that_tries_everybody(app: APIFlask) -> None:
     statuses = [sign_in(app, f"agent{number}@brevaux.fr", "Printemps2026!")[1].status_code for number in range(32)]
     assert statuses[:29] == [401] * 29
     assert statuses[-1] == 429
+
+
+def test_one_client_has_many_addresses(app: APIFlask) -> None:
+    def guess(number: int) -> int:
+        client = app.test_client()
+        form = {"csrf": word(client, "/sign-in"), "email": f"agent{number}@brevaux.fr", "password": "Printemps2026!"}
+        return client.post("/sign-in", data=form, environ_base={"REMOTE_ADDR": f"2001:db8:1:2::{number:x}"}).status_code
+
+    assert [guess(number) for number in range(31)] == [401] * 30 + [429]
+    assert failures.of_address("::ffff:192.0.2.1") != failures.of_address("::ffff:192.0.2.2")
 
 
 def test_mass_assignment(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
