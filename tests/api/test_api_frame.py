@@ -34,6 +34,14 @@ def test_the_same_key_is_the_same_answer(brevaux: Caller, orgelune: Caller, owne
     assert all(made.json["secret"].encode() not in answer for answer in kept)
 
 
+def test_a_narrower_token_reads_no_wider_ones_secret(brevaux: Caller) -> None:
+    assert brevaux.person
+    wide = {"label": "large", "scopes": ["order", "read"]}
+    assert brevaux("POST", "/tokens", json=wide, headers=KEY).status_code == 201
+    narrow = Caller(brevaux.app, brevaux.person.token(["admin"]))
+    problem(narrow("POST", "/tokens", json=wide, headers=KEY), 422, "invalid_scope")
+
+
 def test_a_token_and_the_answer_that_holds_its_secret_are_one(brevaux: Caller, owner: sa.Engine) -> None:
     """Where the answer can't be kept there is no token either, whose secret nobody would know."""
     count = sa.text("SELECT count(*) FROM tokens")
