@@ -35,7 +35,7 @@ def by_password(door: sa.Engine, hasher: Hasher, email: str, password: str, addr
     with door_session(door, ACTOR) as session:
         failures.count(session, {person: PERSON, source: ADDRESS}, at)
         account = accounts.by_email(session, email)
-        credential = session.get(Credential, account.id) if account else None
+        credential = session.get(Credential, account.id if account else 0)  # looked for in any case, for its time
     kept = credential.password_hash if credential else None
     if not hasher.matches(kept, password) or account is None or credential is None or account.state == "closed":
         raise Unauthenticated(

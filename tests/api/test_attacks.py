@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +21,9 @@ from tests.api.conftest import Caller
 from tests.api.people import PASSWORD, Person, csrf, invite
 from tests.api.test_identity_pages import mailed, post, sign_in, word
 from tests.tenants.ordering import member, wish
+
+
+SAVEPOINTS = ("SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 
 
 @pytest.fixture
@@ -106,6 +110,30 @@ def test_hashing_takes_as_long_for_nobody(app: APIFlask) -> None:
     known = statistics.median(spent(lambda: hasher.matches(kept, "wrong")) for _ in range(30))
     unknown = statistics.median(spent(lambda: hasher.matches(None, "wrong")) for _ in range(30))
     assert 0.3 < known / unknown < 3
+
+
+def test_who_is_known_makes_no_more_work(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
+    """Neither a wrong password nor a forgotten one: the same statements, so the same time."""
+    said: list[str] = []
+    client = app.test_client()
+    more = {"csrf": word(client, "/sign-in"), "password": "wrong but long enough"}
+    engine = app.extensions["engines"].door
+    sa.event.listen(engine, "before_cursor_execute", lambda *told: said.append(told[2].split(" VALUES")[0]))
+
+    def statements(path: str, email: str) -> list[str]:
+        said.clear()
+        client.post(path, data={**more, "email": email})
+        return [statement for statement in said if not statement.startswith(("INSERT INTO accounts", *SAVEPOINTS))]
+
+    for path in ("/sign-in", "/forgotten"):
+        statements(path, "first@brevaux.fr")  # what happens once in an app's life
+        known, unknown = statements(path, camille.email), statements(path, "nobody@brevaux.fr")
+        assert len(known) > 3
+        assert Counter(known) <= Counter(unknown)
+        assert len(unknown) <= len(known) + 1, "the undone work looks again who asks"
+    with owner.connect() as connection:
+        assert connection.execute(sa.text("SELECT email FROM accounts")).scalars().all() == [camille.email]
+        assert connection.scalar(sa.text("SELECT count(*) FROM mails WHERE template = 'reset'")) == 1
 
 
 def test_brute_force(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
