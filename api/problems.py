@@ -43,7 +43,15 @@ def install(app: APIFlask) -> None:
     app.register_error_handler(HTTPException, _tell_http)
     app.register_error_handler(PoolTimeout, _tell_busy)
     app.register_error_handler(Exception, _tell_unexpected)
+    app.before_request(_refuse_nul)
     app.error_callback = _tell_schema  # not error_processor(): that would also take what _tell_http tells
+
+
+def _refuse_nul() -> None:
+    """No text of ours has the character NUL, which the database can't hold."""
+    texts = (*(request.view_args or {}).values(), *request.args.values(), *request.form.values())
+    if any(isinstance(text, str) and "\0" in text for text in texts):
+        raise InvalidInput(*REFUSALS[400][:2], "Retirez le caractère nul.")
 
 
 def tell(error: ClocherError) -> Response:

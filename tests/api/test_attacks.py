@@ -22,7 +22,6 @@ from tests.api.people import PASSWORD, Person, csrf, invite
 from tests.api.test_identity_pages import mailed, post, sign_in, word
 from tests.tenants.ordering import member, wish
 
-
 SAVEPOINTS = ("SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 
 
@@ -163,7 +162,13 @@ def test_brute_force(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
 def test_brute_force_of_one_address_in_many_writings(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
     """A domain in wide letters, with soft hyphens or another full stop is the same domain: so are the guesses."""
     name, domain = camille.email.split("@")
-    writings = [domain, domain.replace("b", "ｂ"), domain.replace("a", "\u00ada"), domain.replace(".", "。"), "ＢＲＥＶＡＵＸ.fr"]
+    writings = [
+        domain,
+        domain.replace("b", "ｂ"),
+        domain.replace("a", "\u00ada"),
+        domain.replace(".", "。"),
+        "ＢＲＥＶＡＵＸ.fr",
+    ]
     emails = [f"{name}@{writing}" for writing in writings]
     assert [sign_in(app, email, "a wrong guess")[1].status_code for email in emails] == [401] * 5
     assert sign_in(app, f"{name}@brev\u00ad\u00adaux.fr")[1].status_code == 429
