@@ -66,7 +66,8 @@ def _by_email(session: Session, claims: Claims, siret: str | None) -> Account:
     account = accounts.by_email(session, claims.email)
     if account is None:
         email = accounts.normal(claims.email)
-        account = Account(email=email, name=claims.name[:100] or email[:100], state="pending", siret=siret)
+        name = "".join(filter(str.isprintable, claims.name)).strip()  # the provider may let people choose any
+        account = Account(email=email, name=name[:100] or email[:100], state="pending", siret=siret)
         session.add(account)
         session.flush()
         audit.record(session, "account.arrive", f"account {account.id}", detail={"siret": siret})

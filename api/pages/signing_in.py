@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as Answer
 from api import auth
 from api.forms import Form
 from api.oidc import Provider, Vouched
-from orchestrator.errors import ClocherError, NotFound, TooMany, Unauthenticated
+from orchestrator.errors import ClocherError, NotFound, TooMany, Unauthenticated, Unavailable
 from tenants import accounts, identities, sessions, signing_in
 
 blueprint = APIBlueprint("signing_in", __name__, enable_openapi=False)
@@ -137,8 +137,7 @@ def leave() -> Response:
     with auth.door() as opened:
         ended = sessions.end(opened, g.known.account_id, g.known.session_id)
     provider = next((one for one in _providers().values() if one.chosen.issuer == ended.issuer), None)
-    home = auth.settings().public_url + url_for("signing_in.form")
-    there = provider.sign_out_url(ended.id_token, home) if provider and ended.id_token else None
+    there = _there(provider, ended.id_token) if provider and ended.id_token else None
     if there is None:
         answer = auth.forget(make_response(redirect(url_for("signing_in.form"))))
         flash(gettext("Vous êtes déconnecté."), "success")
@@ -147,6 +146,14 @@ def leave() -> Response:
     g.caller = g.known = None
     label = provider.chosen.label if provider else ""
     return auth.forget(make_response(render_template("signing_in/elsewhere.html", there=there, label=label)))
+
+
+def _there(provider: Provider, id_token: str) -> str | None:
+    """Where to sign out at the provider too; nowhere while it does not answer: here one is signed out all the same."""
+    try:
+        return provider.sign_out_url(id_token, auth.settings().public_url + url_for("signing_in.form"))
+    except Unavailable:
+        return None
 
 
 def same_site(path: str | None) -> str:

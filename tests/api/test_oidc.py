@@ -89,6 +89,26 @@ def test_an_agent_signs_in_and_out(app: APIFlask, camille: Person, provider: Ope
     assert client.get("/account").status_code == 302
 
 
+def test_one_signs_out_though_the_provider_is_down(app: APIFlask, camille: Person, owner: sa.Engine) -> None:
+    client, _ = sign_in(app)
+    agents = app.extensions["providers"]["agents"]
+    agents._metadata = {}  # after a restart, it asks anew
+    agents.chosen = agents.chosen.model_copy(update={"issuer": "http://127.0.0.1:1"})
+    with owner.begin() as connection:
+        connection.execute(sa.text("UPDATE sessions SET issuer = 'http://127.0.0.1:1'"))
+    answer = client.post("/sign-out", data={"csrf": csrf(client)})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/sign-in")
+    assert client.get_cookie("clocher") is None
+
+
+def test_a_name_is_one_line(app: APIFlask, camille: Person, provider: OpenIDServer, owner: sa.Engine) -> None:
+    provider.user |= {"sub": "new", "email": "new@elsewhere.fr", "given_name": "Sacha\0\r\nBcc: x\u202e"}
+    assert sign_in(app)[1].status_code == 302
+    with owner.connect() as connection:
+        query = sa.text("SELECT name FROM accounts WHERE state = 'pending'")
+        assert connection.execute(query).scalar_one() == "SachaBcc: x Faure"
+
+
 def test_the_second_time_the_subject_is_enough(app: APIFlask, camille: Person, provider: OpenIDServer) -> None:
     assert sign_in(app)[1].headers["Location"] == "/"
     provider.user["email"] = "camille.married@brevaux.fr"
