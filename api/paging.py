@@ -9,6 +9,8 @@ from urllib.parse import quote, urlencode
 
 from flask import request
 
+from tenants import reading
+
 Thing = TypeVar("Thing")
 
 
@@ -29,6 +31,12 @@ class Part:
     def of(self, things: Sequence[Thing]) -> Sequence[Thing]:
         """Those of all the things that the page shows."""
         return things[self.start : self.stop]
+
+
+def after() -> int | None:
+    """The row after which a list goes on, if `?after=` names one; a number that no row can have is cut to one."""
+    given = request.args.get("after", type=int)
+    return None if given is None else max(0, min(given, reading.BEYOND))
 
 
 def part(total: int, size: int) -> Part:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.language import tell as told
 from orchestrator.errors import N_, ClocherError, InvalidInput, NotFound, Text, Unavailable
+from tenants import reading
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +44,16 @@ def install(app: APIFlask) -> None:
     app.register_error_handler(HTTPException, _tell_http)
     app.register_error_handler(PoolTimeout, _tell_busy)
     app.register_error_handler(Exception, _tell_unexpected)
-    app.before_request(_refuse_nul)
+    app.before_request(_refuse_impossible)
     app.error_callback = _tell_schema  # not error_processor(): that would also take what _tell_http tells
 
 
-def _refuse_nul() -> None:
-    """No text of ours has the character NUL, which the database can't hold."""
-    texts = (*(request.view_args or {}).values(), *request.args.values(), *request.form.values())
+def _refuse_impossible() -> None:
+    """Refuse what the database can hold nowhere: the character NUL, and a row's number that no row can have."""
+    named = tuple((request.view_args or {}).values())
+    if any(isinstance(value, int) and value > reading.BEYOND for value in named):
+        raise NotFound(*REFUSALS[404])
+    texts = (*named, *request.args.values(), *request.form.values())
     if any(isinstance(text, str) and "\0" in text for text in texts):
         raise InvalidInput(*REFUSALS[400][:2], "Retirez le caractère nul.")
 

@@ -11,7 +11,7 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from api import auth
+from api import auth, paging
 from api.forms import Form
 from api.pages import flows
 from orchestrator.errors import ClocherError
@@ -27,7 +27,7 @@ FIELDS = {"invalid_reason": "reason", "engagement_needed": ""}
 def listed() -> str:
     """The orders, newest first, narrowed by state, name and member."""
     given = {name: request.args.get(name, "").strip() for name in FILTERS}
-    after = request.args.get("after", type=int)
+    after = paging.after()
     states = [given["state"]] if given["state"] in ORDER_STATES else []
     with auth.scope() as session:
         member = given["member"] if g.caller.member_id is None else ""

@@ -12,7 +12,7 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from api import auth
+from api import auth, paging
 from api.forms import Form
 from orchestrator.errors import N_, ClocherError, InvalidInput, NotFound
 from orchestrator.tables import FLOW_LIVE, SERVICE_STATES, Service
@@ -31,7 +31,7 @@ LIVING = tuple(state for state in SERVICE_STATES if state not in ("deleted", "fa
 def listed() -> str:
     """The services, newest first; those that are gone only when asked for."""
     given = {name: request.args.get(name, "").strip() for name in FILTERS}
-    after, rows_wanted = request.args.get("after", type=int), request.args.get("rows", 50, type=int)
+    after, rows_wanted = paging.after(), request.args.get("rows", 50, type=int)
     territory = g.caller.member_id is None
     with auth.scope() as session:
         rows, following = reading.page(

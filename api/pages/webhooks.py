@@ -11,7 +11,7 @@ from flask import flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
 from werkzeug.wrappers import Response
 
-from api import auth
+from api import auth, paging
 from api.forms import Form
 from api.telling import SEAL
 from orchestrator.errors import ClocherError, Conflict, InvalidInput
@@ -66,7 +66,7 @@ def one(endpoint_id: int) -> str:
 
 
 def _one(endpoint_id: int, form: Form, secret: str | None = None, replaying: Form | None = None) -> str:
-    after, asked = request.args.get("after", type=int), Form.asked()
+    after, asked = paging.after(), Form.asked()
     chosen = {name: value for name in ("state", "event") if (value := asked.values.get(name))}
     with auth.scope() as session:
         endpoint = webhooks.find(session, endpoint_id, lock=False)

@@ -190,3 +190,21 @@ def test_a_broken_page_needs_no_database_to_say_so(brevaux: Caller, monkeypatch:
     assert "internal_error" in answer.text
     assert "no database" not in answer.text
     assert "Retour à l’accueil" in answer.text
+
+
+def test_what_no_row_can_be_is_refused(brevaux: Caller, dsi: Caller) -> None:
+    """A number beyond what the database counts, the character NUL: no fault of ours, on pages as in the API."""
+    assert brevaux.person and dsi.person
+    beyond = 10**20
+    for caller, path in ((brevaux, "/services"), (brevaux, "/orders"), (dsi, "/admin/flows"), (dsi, "/admin/audit")):
+        client = caller.person.client() if caller.person else caller.app.test_client()
+        assert client.get(f"{path}?after={beyond}").status_code == 200, path
+        assert client.get(f"{path}?after=-{beyond}").status_code == 200, path
+    client = dsi.person.client()
+    for path in (f"/admin/catalogue/{beyond}", f"/admin/catalogue/yaml?offer={beyond}", f"/admin/policy/{beyond}"):
+        assert client.get(path).status_code == 404, path
+    for path in ("/services?text=a%00b", "/catalogue/vm%00small", "/admin/audit?actor=%00"):
+        assert client.get(path).status_code == 422, path
+    refused = dsi("GET", "/members/a%00b")
+    assert (refused.status_code, refused.json["code"]) == (422, "invalid_request")
+    assert sign_in(Caller(brevaux.app, None))[0].post("/forgotten", data={"email": "a\0b"}).status_code == 422

@@ -10,7 +10,7 @@ from flask import Response, flash, g, redirect, render_template, request, url_fo
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
-from api import auth
+from api import auth, paging
 from api.exporting import download
 from api.forms import Form
 from api.pages.admin.guard import territory
@@ -29,7 +29,7 @@ def list_() -> str:
     """The entries that were sought, newest first."""
     form = Form.asked()
     search = _search(form)
-    after = request.args.get("after", type=int)
+    after = paging.after()
     with auth.scope() as session:
         rows, following = trail.page(session, search, auth.settings().timezone, after=after)
         actions = trail.actions(session)

@@ -12,7 +12,7 @@ from api import auth
 from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator.errors import Conflict, InvalidInput
-from tenants import catalogue, catalogue_versions, prices
+from tenants import catalogue, catalogue_versions, prices, reading
 from tenants.tables import Offer
 
 blueprint = territory("admin_catalogue", "/admin/catalogue")
@@ -62,7 +62,8 @@ def yaml_form() -> str:
     if offer_id is None:
         return render_template("admin/catalogue/yaml.html", form=Form())
     with auth.scope() as session:
-        form = Form({"yaml": catalogue_versions.as_yaml(catalogue_versions.find(session, offer_id))})
+        offer = catalogue_versions.find(session, min(offer_id, reading.BEYOND))
+        form = Form({"yaml": catalogue_versions.as_yaml(offer)})
     return render_template("admin/catalogue/yaml.html", form=form)
 
 

@@ -9,7 +9,7 @@ from flask import flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
-from api import auth
+from api import auth, paging
 from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator import repair
@@ -25,7 +25,7 @@ FILTERS = ("state", "member", "kind")
 def list_() -> str:
     """The flows, newest first."""
     given = {name: request.args.get(name, "").strip() for name in FILTERS}
-    after = request.args.get("after", type=int)
+    after = paging.after()
     with auth.scope() as session:
         rows, following = desk.flows(session, given, after=after)
         held, _ = desk.flows(session, {"state": "held"})

@@ -8,7 +8,7 @@ from flask import Response, flash, g, redirect, render_template, request, url_fo
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
-from api import auth
+from api import auth, paging
 from api.exporting import download
 from api.forms import Form
 from api.pages.admin.guard import territory
@@ -29,7 +29,7 @@ def _given() -> dict[str, str]:
 @blueprint.get("")
 def list_() -> str:
     """The orders, newest first."""
-    given, after = _given(), request.args.get("after", type=int)
+    given, after = _given(), paging.after()
     with auth.scope() as session:
         rows, following = desk.orders(session, given, after=after)
     kept: dict[str, Any] = {name: value for name, value in given.items() if value}
