@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import sqlalchemy as sa
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Session
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
 from tenants import parameters, prices
+from tenants.declarations_yaml import BrokenYaml, load_yaml
 from tenants.parameters import Rule
 from tenants.parameters import Words as Both
 from tenants.tables import Offer
@@ -72,9 +72,9 @@ def _family(path: Path) -> Family:
 def parse(name: str, text: str) -> Family:
     """The offers that a file declares; `name` is said in the error invalid_offers."""
     try:
-        return Family.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise _broken(name, " ".join(str(error).split())) from error
+        return Family.model_validate(load_yaml(text))
+    except BrokenYaml as error:
+        raise _broken(name, error.sentence) from error
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         raise _broken(name, wrong) from error

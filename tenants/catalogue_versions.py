@@ -5,6 +5,7 @@ A draft is a copy of a version, or comes from YAML; only drafts change.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from tenants.catalogue import Family
 from tenants.tables import Offer, Order
 
 COPIED = ("slug", "kind", "title", "summary", "flavor", "vcpus", "ram_mib", "parameters", "approval")
+WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def listed(session: Session, state: str = "", slug: str = "") -> list[tuple[Offer, int]]:
@@ -117,7 +119,7 @@ def edit(session: Session, offer_id: int, typed: Mapping[str, Any]) -> Offer:
 
 def _limited(rule: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
     """The rule with what was typed; what is no whole number stays a text, which the schema refuses."""
-    typed = {name: int(text) if text.lstrip("-").isdecimal() else text for name, text in given.items()}
+    typed = {name: int(text) if WHOLE.fullmatch(text) else text for name, text in given.items()}
     return {**rule, **typed}
 
 

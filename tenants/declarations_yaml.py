@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 Path = tuple[str | int, ...]
+# What PyYAML lets escape of a value that is none: the 30th of February, `!!int x`, a number of 5,000 digits.
+UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class BrokenYaml(ValueError):
@@ -32,6 +34,17 @@ def parse(text: str) -> tuple[Any, dict[Path, int]]:
         raise BrokenYaml(1, "YAML illisible (caractère interdit ou imbrication trop profonde)") from error
     lines: dict[Path, int] = {}
     return (None if node is None else _read(node, (), lines, set())), lines
+
+
+def load_yaml(text: str) -> Any:
+    """The document with YAML's own types: numbers, days, yes and no. Raises BrokenYaml."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise BrokenYaml(mark.line + 1 if mark else 1, " ".join(str(error).split())) from error
+    except UNREADABLE as error:
+        raise BrokenYaml(1, "YAML illisible (valeur impossible ou imbrication trop profonde)") from error
 
 
 def _read(node: yaml.Node, path: Path, lines: dict[Path, int], seen: set[int]) -> Any:

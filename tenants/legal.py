@@ -10,10 +10,10 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from orchestrator.errors import InvalidInput, Text
+from tenants.declarations_yaml import BrokenYaml, load_yaml
 
 FILE = Path("legal") / "legal.yaml"
 
@@ -94,8 +94,8 @@ def load(territory: Path) -> Legal:
     if not path.is_file():
         return Legal()
     try:
-        return Legal.model_validate(yaml.safe_load(path.read_text()) or {})
-    except (ValidationError, yaml.YAMLError) as error:
+        return Legal.model_validate(load_yaml(path.read_text()) or {})
+    except (ValidationError, BrokenYaml) as error:
         why = str(error).splitlines()[0]
         raise InvalidInput(
             "invalid_legal",

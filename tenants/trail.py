@@ -84,7 +84,7 @@ def _conditions(search: Search, timezone: str) -> Iterator[sa.ColumnElement[bool
         yield Member.slug == search.member
     if search.since:
         yield AuditEntry.at >= midnight(search.since, timezone)
-    if search.until:
+    if search.until and search.until < date.max:  # no day follows that one
         yield AuditEntry.at < midnight(search.until + timedelta(days=1), timezone)
 
 

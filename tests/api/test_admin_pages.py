@@ -178,6 +178,8 @@ def test_versions_are_published(dsi: FlaskClient, made: Administered, owner: sa.
     refused = send(dsi, f"{path}/edit", **{**typed, "disk_gib.default": "500"})
     assert refused.status_code == 422
     assert 'id="error-disk_gib.default"' in refused.text
+    for none in ("--5", "9" * 5000, "-", "1.5", ""):
+        assert send(dsi, f"{path}/edit", **{**typed, "disk_gib.maximum": none}).status_code == 422, none
     assert send(dsi, f"{path}/edit", **typed).status_code == 302
     assert send(dsi, f"{path}/publish").status_code == 302
     with territory_session(owner, "test") as session:
@@ -204,7 +206,8 @@ def test_policies_are_adopted(dsi: FlaskClient, made: Administered) -> None:
     refused = send(dsi, "/admin/policy/new", rules="rules: [{nom: x}]")
     assert refused.status_code == 422
     assert 'id="error-rules"' in refused.text
-    assert send(dsi, "/admin/policy/new", rules="[").status_code == 422
+    for broken in ("[", "rules: 2026-02-30", "rules: !!int x", "[" * 1500):
+        assert send(dsi, "/admin/policy/new", rules=broken).status_code == 422, broken[:20]
     assert send(dsi, "/admin/policy/new", rules="rules: []").status_code == 302
     assert send(dsi, f"/admin/policy/{made.policy}/adopt").status_code == 302
     assert "version 2" in dsi.get("/admin/policy").text
@@ -218,7 +221,9 @@ def test_the_trail_is_searched_verified_and_kept(dsi: FlaskClient, made: Adminis
     assert "service 0" in dsi.get(following[1].replace("&amp;", "&")).text
     assert send(dsi, "/admin/audit/verify").status_code == 302
     assert "Le journal est entier" in dsi.get("/admin/audit").text
-    assert send(dsi, "/admin/audit/retention", days="400", reason="").status_code == 422
+    for days in ("400", "9" * 5000, "-1", "x"):
+        assert send(dsi, "/admin/audit/retention", days=days, reason="").status_code == 422, days[:20]
+    assert dsi.get("/admin/audit?since=0001-01-01&until=9999-12-31").status_code == 200
     assert send(dsi, "/admin/audit/retention", days="200", reason="").status_code == 302
     with territory_session(owner, "test") as session:
         assert session.scalar(sa.select(AuditEntry.action).order_by(AuditEntry.id.desc()).limit(1)) == "audit.retention"

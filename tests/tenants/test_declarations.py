@@ -7,15 +7,16 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from stdnum import luhn
 from stdnum.fr import siret
 
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.settings import ROOT
+from tenants import catalogue
 from tenants.declarations import Declaration, Problem, load, read
-from tenants.declarations_yaml import BrokenYaml, parse
+from tenants.declarations_yaml import BrokenYaml, load_yaml, parse
 
 VALLOMBRE = ROOT / "tenants" / "territories" / "vallombre"
 AGGLOMERATION = """\
@@ -173,12 +174,29 @@ def test_an_unknown_territory_is_told(tmp_path: Path) -> None:
     assert refused.value.code == "unknown_territory"
 
 
+IMPOSSIBLE = (
+    "a: 2026-02-30", "a: !!int x", "a: !!bool x", "a: !!timestamp x", "a: " + "9" * 5000, "[" * 1500, "- [", "a: \0",
+    "a: 2001-12-14t21:59:43.10-99:00",
+)  # fmt: skip
+
+
 @given(st.text(max_size=200))
+@example("- [")
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        parse(text)
-    except BrokenYaml as refused:
-        assert refused.line >= 1
+    for reader in (parse, load_yaml):
+        try:
+            reader(text)
+        except BrokenYaml as refused:
+            assert refused.line >= 1
+
+
+@pytest.mark.parametrize("text", IMPOSSIBLE, ids=lambda text: text[:12])
+def test_a_value_that_is_none_is_broken_yaml(text: str) -> None:
+    with pytest.raises(BrokenYaml):
+        load_yaml(text)
+    with pytest.raises(InvalidInput) as refused:
+        catalogue.parse("pasted", text)
+    assert refused.value.code == "invalid_offers"
 
 
 @given(st.from_regex(re.compile(r"[0-9]{13}", re.ASCII), fullmatch=True))

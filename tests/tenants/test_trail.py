@@ -63,6 +63,7 @@ def test_entries_are_found_by_what_they_say(entries: None, staff: sa.Engine, own
     assert _found(staff, Search(subject="order 1")) == [11, 10, 1]
     assert _found(staff, Search(member="brevaux")) == [5, 4, 3, 2, 1, 0]
     assert _found(staff, Search(since=date(2020, 1, 1))) == [11, 10, 9]
+    assert len(_found(staff, Search(since=date.min, until=date.max))) == 12
     assert _found(staff, Search(until=date(2020, 1, 1)))[0] == 8
     assert _found(staff, Search(actor="%")) == []
 

@@ -98,10 +98,8 @@ def set_retention() -> Answer | tuple[str, int]:
     sent = Form.sent()
     try:
         with auth.scope() as session:
-            days = sent.values.get("days", "")
-            trail.set_retention(
-                session, int(days) if days.isdecimal() else 0, sent.values.get("reason", ""), auth.now()
-            )
+            days, reason = sent.values.get("days", ""), sent.values.get("reason", "")
+            trail.set_retention(session, int(days) if days.isdecimal() and len(days) < 5 else 0, reason, auth.now())
     except InvalidInput as error:
         return _retention_page(sent.refused(error)), error.status
     flash(gettext("La durée de conservation est enregistrée."), "success")

@@ -14,6 +14,7 @@ from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator.errors import InvalidInput, NotFound, Text
 from tenants import policy, policy_simulation
+from tenants.declarations_yaml import BrokenYaml, load_yaml
 from tenants.policy import Policy
 
 blueprint = territory("admin_policy", "/admin/policy")
@@ -55,11 +56,10 @@ def draft() -> Answer | tuple[str, int]:
 
 def _read(text: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        wrong = " ".join(str(error).split())
+        document = load_yaml(text)
+    except BrokenYaml as error:
         raise InvalidInput(
-            "invalid_policy", Text("La politique est refusée : {wrong}.", wrong=wrong), "Corrigez ces règles."
+            "invalid_policy", Text("La politique est refusée : {wrong}.", wrong=error.sentence), "Corrigez ces règles."
         ) from error
     if not isinstance(document, dict):
         raise InvalidInput(
