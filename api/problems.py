@@ -53,7 +53,9 @@ def _refuse_impossible() -> None:
     named = tuple((request.view_args or {}).values())
     if any(isinstance(value, int) and value > reading.BEYOND for value in named):
         raise NotFound(*REFUSALS[404])
-    texts = (*named, *request.args.values(), *request.form.values())
+    # The API reads no form, and looks itself whether there is a body.
+    typed = () if request.path.startswith("/api/") else request.form.values()
+    texts = (*named, *request.args.values(), *typed)
     if any(isinstance(text, str) and "\0" in text for text in texts):
         raise InvalidInput(*REFUSALS[400][:2], "Retirez le caractère nul.")
 

@@ -129,7 +129,7 @@ def _key() -> Key | None:
 
 def _check_fresh(session: Session, values: dict[str, Any]) -> None:
     """Raise Stale when the caller read another state (`If-Match`) than there is; others that ask so wait their turn."""
-    shown = _resource() if request.if_match else None
+    shown = _resource() if "If-Match" in request.headers else None  # an unreadable one fits nothing
     if shown is None:
         return
     path, endpoint, names = shown

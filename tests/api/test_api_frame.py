@@ -134,6 +134,8 @@ def test_a_change_wants_what_was_read(brevaux: Caller) -> None:
     assert (fresh.status_code, fresh.data, fresh.headers["ETag"]) == (304, b"", tag)
     stale = problem(brevaux("POST", f"{path}/cancel", headers={"If-Match": '"x"'}), 412, "stale")
     assert stale["action"]
+    for unreadable in ("", '"', f"W/{tag}"):
+        problem(brevaux("POST", f"{path}/cancel", headers={"If-Match": unreadable}), 412, "stale")
     assert brevaux("GET", path).json["state"] == "waiting"
     assert brevaux("POST", f"{path}/cancel", headers={"If-Match": tag}).json["state"] == "cancelled"
     problem(brevaux("POST", f"{path}/cancel", headers={"If-Match": tag}), 412, "stale")
@@ -180,6 +182,23 @@ def test_another_spelling_of_the_header_is_the_same_token(brevaux: Caller, narro
     kinds = ("Bearer", "bearer", "BEARER", "bEARER", "beAReR", "Bearer ", "BEARER  ")
     assert 429 in statuses([f"{kind} {brevaux.secret}" for kind in kinds])
     assert 429 in statuses([f"Bearer guess{number}" for number in range(7)]), "guesses are their client's"
+
+
+@pytest.mark.parametrize(
+    "body", ['{"label": "a", "label": "b", "scopes": ["read"]}', '{"label": "a", "scopes": ["read"], "days": NaN}']
+)
+def test_json_that_can_be_read_in_two_ways(brevaux: Caller, body: str) -> None:
+    before = brevaux("GET", "/me/tokens").json
+    for key in ({}, KEY):
+        refused = brevaux("POST", "/tokens", data=body, content_type="application/json", headers=key)
+        problem(refused, 400, "invalid_request")
+    assert brevaux("GET", "/me/tokens").json["items"] == before["items"]
+
+
+def test_nothing_said_is_an_empty_object(brevaux: Caller) -> None:
+    for number, headers in enumerate(({}, KEY)):
+        order = brevaux.place(wish(f"web-{number}"), "vm-xlarge", key=str(number)).json
+        assert brevaux("POST", f"/orders/{order['id']}/cancel", headers=headers).json["state"] == "cancelled"
 
 
 def test_forms_that_we_do_not_have(brevaux: Caller) -> None:
