@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -25,11 +26,14 @@ from ansible_runner.interface import init_runner
 from pydantic import SecretStr
 
 from orchestrator import ssh
-from orchestrator.errors import ClocherError, Text
+from orchestrator.errors import ClocherError, NotFound, Text
 from orchestrator.settings import ROOT, Settings
 from orchestrator.ssh import Guest
 
 PLAYBOOKS = ROOT / "playbooks"
+STACKS = "stacks"  # plays of a stack are named stacks/<slug>
+PLAY = re.compile(rf"({STACKS}/)?[a-z0-9]+([_-][a-z0-9]+)*")
+ACT = re.compile(r"(test/)?[a-z]+")
 PLAYBOOK_COMMAND = "ansible-playbook"
 MESSAGE_LENGTH = 2000
 GRACE_SECONDS = 10.0
@@ -65,11 +69,15 @@ class PlayEvent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a play went: tasks that changed something, tasks that went well (changed ones among them), seconds."""
+    """How a play went: tasks that changed something, tasks that went well (changed ones among them), seconds.
+
+    data: what the play gave back by `set_stats` for the run as a whole, secrets masked.
+    """
 
     changed: int
     ok: int
     seconds: float
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -86,6 +94,7 @@ class Course:
     task: str | None = None
     failure: PlayEvent | None = None
     totals: dict[str, int] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     refusal: BaseException | None = None
 
     def take(self, raw: dict[str, Any]) -> bool:
@@ -95,6 +104,7 @@ class Course:
             return False
         if raw["event"] == "playbook_on_stats":
             self.totals = {name: raw["event_data"][name].get(self.hostname, 0) for name in ("changed", "ok")}
+            self.data = masked(raw["event_data"].get("artifact_data") or {}, self.secrets)
         elif raw["event"] in OUTCOMES:
             event = self.read(raw)
             self.task = event.task
@@ -144,23 +154,26 @@ def configure(
     variables: Mapping[str, Any],
     on_event: Callable[[PlayEvent], None],
     *,
+    act: str = "site",
     seconds: float | None = None,
 ) -> Outcome:
-    """Run `playbooks/<play>/site.yml` in a guest, within `seconds` (settings.configure_timeout if not given).
+    """Run `<act>.yml` of a play's folder in a guest, within `seconds` (settings.configure_timeout if not given).
 
     variables: given to the play as they are, never as templates; a value of type SecretStr, at any depth, is masked in
     all that comes back. on_event is called for each event as it comes, in order; when it raises, the play is stopped
-    and its error raised from here. Raises `guest_unreachable` (worth another try), `play_failed`, `play_timeout`.
+    and its error raised from here. Raises `guest_unreachable` (worth another try), `play_failed`, `play_timeout`,
+    NotFound `play_missing`.
     """
+    book = find_play(settings, play, act)
     started = time.monotonic()
     deadline = started + (settings.configure_timeout if seconds is None else seconds)
     course = Course(on_event, guest.hostname, secrets_in(variables), deadline)
     with private_dir(settings, guest) as folder, tempfile.TemporaryDirectory(prefix="clocher-") as sockets:
         write_variables(folder / "env" / "extravars", variables)
-        ours = environment(folder, sockets)
+        ours = environment(folder, sockets, book)
         runner = init_runner(
             private_data_dir=str(folder),
-            playbook=str(PLAYBOOKS / play / "site.yml"),
+            playbook=str(book),
             inventory=inventory(settings, guest),
             envvars=ours,
             settings={"pexpect_timeout": 1, "suppress_ansible_output": True},
@@ -175,7 +188,27 @@ def configure(
         if status != "successful":
             with runner.stdout as output:
                 raise failed(settings, play, guest, course, mask(output.read(), course.secrets))
-    return Outcome(course.totals["changed"], course.totals["ok"], time.monotonic() - started)
+    return Outcome(course.totals["changed"], course.totals["ok"], time.monotonic() - started, course.data)
+
+
+def find_play(settings: Settings, play: str, act: str = "site") -> Path:
+    """The file of a play: of `playbooks/` or, for a stack, of the first folder of stacks that has it.
+
+    The names come from the database: one that is more than a name finds nothing. Raises NotFound `play_missing`.
+    """
+    if PLAY.fullmatch(play) and ACT.fullmatch(act):
+        places = [PLAYBOOKS / play]
+        if play.startswith(f"{STACKS}/"):
+            places += [folder / play.removeprefix(f"{STACKS}/") for folder in settings.stacks_dirs]
+        for place in places:
+            if (book := (place / f"{act}.yml").resolve()).is_file():
+                return book
+    raise NotFound(
+        "play_missing",
+        "Ce que le service demande d’exécuter n’est pas installé ici.",
+        "Prévenez la DSI : un dossier de playbooks manque à l’exécutant.",
+        detail=f"{play}: no {act}.yml in playbooks or stacks_dirs",
+    )
 
 
 @contextmanager
@@ -194,10 +227,11 @@ def private_dir(settings: Settings, guest: Guest) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def environment(folder: Path, sockets: str) -> dict[str, str]:
+def environment(folder: Path, sockets: str, book: Path) -> dict[str, str]:
     """Ansible's settings that depend on the run; the others are in `playbooks/ansible.cfg`."""
     return {
         "ANSIBLE_CONFIG": str(PLAYBOOKS / "ansible.cfg"),
+        "ANSIBLE_ROLES_PATH": roles_path(book),
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_HOST_KEY_CHECKING": "True",
@@ -207,6 +241,12 @@ def environment(folder: Path, sockets: str) -> dict[str, str]:
         "ANSIBLE_SSH_CONTROL_PATH": f"{sockets}/s",
         "LC_ALL": "C.UTF-8",
     }
+
+
+def roles_path(book: Path) -> str:
+    """Where a play finds roles: its own folder's (one up for the plays in `test/`), then those that all share."""
+    home = book.parent.parent if book.parent.name == "test" else book.parent
+    return f"{home / 'roles'}:{PLAYBOOKS / 'roles'}"
 
 
 def inventory(settings: Settings, guest: Guest) -> dict[str, Any]:
@@ -255,6 +295,15 @@ def mask(text: str, secrets: list[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
     return text
+
+
+def masked(value: Any, secrets: list[str]) -> Any:
+    """A value of JSON's types with every secret in its texts replaced."""
+    if isinstance(value, str):
+        return mask(value, secrets)
+    if isinstance(value, Mapping):
+        return {str(name): masked(part, secrets) for name, part in value.items()}
+    return [masked(part, secrets) for part in value] if isinstance(value, list | tuple) else value
 
 
 def message_of(result: Mapping[str, Any]) -> str:

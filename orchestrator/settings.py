@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     )
     snapshots_per_service: int = Field(30, ge=1, le=200, description="how many snapshots a service may have")
     configure_timeout: float = Field(900.0, gt=0, description="seconds to configure a guest, all tries together")
+    stacks_dirs: tuple[Path, ...] = Field((), description="folders of stacks beside playbooks/stacks, one folder each")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 
     listen_host: str = "127.0.0.1"

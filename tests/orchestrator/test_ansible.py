@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from orchestrator import ansible
 from orchestrator.ansible import PlayEvent
-from orchestrator.errors import ClocherError, FlowCancelled, Unavailable
+from orchestrator.errors import ClocherError, FlowCancelled, NotFound, Unavailable
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
@@ -69,6 +69,39 @@ def test_events_come_in_order_and_are_counted(play: Run, local: Settings, tmp_pa
     assert [e.task for e in events if e.outcome == "started"] == ["look", "write", "leave out", "stumble"]
     assert len({e.uuid for e in events}) == len(events)
     assert list((local.state_dir / "ansible").iterdir()) == []
+
+
+def test_what_a_play_gives_back_comes_without_secrets(play: Run) -> None:
+    give = {
+        "name": "give",
+        "ansible.builtin.set_stats": {"data": {"result": {"bytes": 7, "key": "{{ key }}"}}, "per_host": False},
+    }
+    outcome = play([give], [], key=SecretStr("hidden"))
+    assert outcome.data == {"result": {"bytes": 7, "key": "***"}}
+    assert play([task("look", "stat", path="/")], []).data == {}
+
+
+def test_a_stack_is_found_by_its_name_only(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = tmp_path / "playbooks", tmp_path / "elsewhere"
+    monkeypatch.setattr(ansible, "PLAYBOOKS", ours)
+    for book in (
+        ours / "vm/site.yml",
+        ours / "stacks/wiki/site.yml",
+        theirs / "wiki/site.yml",
+        theirs / "blog/test/put.yml",
+    ):
+        book.parent.mkdir(parents=True)
+        book.touch()
+    more = local.model_copy(update={"stacks_dirs": (theirs,)})
+    assert ansible.find_play(more, "vm") == ours / "vm/site.yml"
+    assert ansible.find_play(more, "stacks/wiki") == ours / "stacks/wiki/site.yml"
+    assert ansible.find_play(more, "stacks/blog", "test/put") == theirs / "blog/test/put.yml"
+    assert ansible.roles_path(theirs / "blog/test/put.yml").startswith(str(theirs / "blog/roles"))
+    for name, act in [("blog", "site"), ("stacks/none", "site"), ("../elsewhere/wiki", "site"), ("stacks/..", "site"),
+                      (str(theirs / "wiki"), "site"), ("vm", "../vm/site"), ("", "site")]:  # fmt: skip
+        with pytest.raises(NotFound) as caught:
+            ansible.find_play(more, name, act)
+        assert caught.value.code == "play_missing"
 
 
 def test_a_failure_names_the_task_and_masks_secrets(play: Run) -> None:
