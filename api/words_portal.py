@@ -119,6 +119,12 @@ WEEKDAYS = {
     "7": N_("dimanche"),
 }
 CHOICES = {"debian-12": N_("Debian 12"), "debian-13": N_("Debian 13")}
+DATA_CLASSES = {
+    "standard": N_("ordinaires"),
+    "sensitive": N_("sensibles"),
+    "health": N_("de santé"),
+    "video": N_("images de vidéo"),
+}
 SECTIONS = {"fonctionnement": N_("fonctionnement"), "investissement": N_("investissement")}
 # What the audit trail says was done; they join `api.words.ACTIONS`.
 ACTIONS = {
@@ -146,6 +152,7 @@ ACTIONS = {
 }
 TABLES = {
     "order_kind": ORDER_KINDS,
+    "data_class": DATA_CLASSES,
     "approval_state": APPROVAL_STATES,
     "meter": METERS,
     "unit": UNITS,

@@ -25,7 +25,7 @@ FLOW_STATES = (*FLOW_LIVE, "done", "failed", "cancelled")
 FLOW_KINDS = (
     "create_server", "delete_server", "stop_server", "start_server", "reboot_server", "resize_server", "rename_server",
     "add_volume", "grow_volume", "remove_volume", "add_address", "remove_address", "replace_keys", "snapshot_server",
-    "delete_snapshot", "restore_server",
+    "delete_snapshot", "restore_server", "renew_secret",
 )  # fmt: skip
 RESOURCE_KINDS = ("server", "volume", "port", "floating_ip", "image", "volume_snapshot")
 SNAPSHOT_STATES = ("making", "ready", "deleting", "deleted", "failed")
@@ -278,6 +278,23 @@ class Snapshot(Base):
         CheckConstraint("length(name) BETWEEN 1 AND 100", "name"),
         CheckConstraint("(ended_at IS NOT NULL) = (state IN ('deleted', 'failed'))", "ended"),
     )
+
+
+class ServiceSecret(Base):
+    """What opens an application: made once by a flow, sealed under a key that is not in the database.
+
+    Only `orchestrator.service_secrets` writes it. next: what takes its place while a flow renews it; shown_at: when it
+    was read, which is done once.
+    """
+
+    __tablename__ = "service_secrets"
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    sealed: Mapped[str]
+    next: Mapped[str | None]
+    made_at: Mapped[datetime] = now()
+    shown_at: Mapped[datetime | None]
 
 
 class Worker(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
-from tenants import parameters, prices
+from tenants import parameters, prices, stacks
 from tenants.declarations_yaml import BrokenYaml, load_yaml
 from tenants.parameters import Rule
 from tenants.parameters import Words as Both
+from tenants.stacks import Stack
 from tenants.tables import Offer
 
 OFFERS = Path(__file__).parent / "offers"
@@ -39,6 +40,7 @@ class DeclaredOffer(BaseModel):
     vcpus: int = Field(gt=0)
     ram_mib: int = Field(gt=0)
     approval: Literal["none", "dsi"] = "none"
+    stack: Stack | None = None
 
 
 class Family(BaseModel):
@@ -48,6 +50,13 @@ class Family(BaseModel):
     kind: Literal["vm", "stack"]
     parameters: list[Rule]
     offers: list[DeclaredOffer]
+
+    @model_validator(mode="after")
+    def _know_the_stack(self) -> Self:
+        """A machine has none; an application's is known, or no flow could make it."""
+        if any((offer.stack is None) != (self.kind == "vm") for offer in self.offers):
+            raise PydanticCustomError("invalid_offers", "stack : une offre de pile, et elle seule, en a")
+        return self
 
     @model_validator(mode="after")
     def _ask_what_is_needed(self) -> Self:
@@ -87,17 +96,22 @@ def _broken(name: str, why: str) -> InvalidInput:
 
 def columns(family: Family) -> list[dict[str, Any]]:
     """The declared offers as columns of `offers`."""
-    rules = [rule.model_dump() for rule in family.parameters]
-    return [{**offer.model_dump(), "kind": family.kind, "parameters": {"rules": rules}} for offer in family.offers]
+    shared = {
+        "kind": family.kind,
+        "parameters": {"rules": [r.model_dump(exclude_none=True) for r in family.parameters]},
+    }
+    return [{"stack": None, **offer.model_dump(mode="json", exclude_none=True), **shared} for offer in family.offers]
 
 
-def load(session: Session, directory: Path = OFFERS) -> list[dict[str, Any]]:
-    """Publish what `directory` declares; what changed gets a new version, what is gone is withdrawn.
+def load(session: Session, directory: Path = OFFERS, places: Iterable[Path] = ()) -> list[dict[str, Any]]:
+    """Publish what `directory` and the stacks of `places` declare; what changed gets a new version, what is gone is
+    withdrawn: what runs lives on.
 
     An offer whose published version was made in the pages is left as it is.
     Returns one row for each change: slug, version, change (published or withdrawn). Again: no row.
     """
-    declared = {offer["slug"]: offer for offer in read(directory)}
+    applications = [offer for stack in stacks.read_all(places) for offer in stacks.columns(stack)]
+    declared = {offer["slug"]: offer for offer in (*read(directory), *applications)}
     current = {offer.slug: offer for offer in published(session)}
     changes = []
     made = {slug for slug, offer in current.items() if offer.origin == "made"}
@@ -174,7 +188,7 @@ def priced(session: Session, at: datetime) -> list[dict[str, Any]]:
     return [
         {
             **{name: getattr(offer, name) for name in ("slug", "version", "kind", "title", "summary", "approval")},
-            **{name: getattr(offer, name) for name in ("flavor", "vcpus", "ram_mib")},
+            **{name: getattr(offer, name) for name in ("flavor", "vcpus", "ram_mib", "stack")},
             "parameters": offer.parameters["rules"],
             "monthly": _monthly(book, offer),
         }

@@ -20,7 +20,7 @@ from tenants import catalogue
 from tenants.catalogue import Family
 from tenants.tables import Offer, Order
 
-COPIED = ("slug", "kind", "title", "summary", "flavor", "vcpus", "ram_mib", "parameters", "approval")
+COPIED = ("slug", "kind", "title", "summary", "flavor", "vcpus", "ram_mib", "parameters", "approval", "stack")
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -53,7 +53,8 @@ def as_yaml(offer: Offer) -> str:
     """A version as a file of the catalogue declares it: what `read` takes."""
     names = ("slug", "title", "summary", "flavor", "vcpus", "ram_mib", "approval")
     declared = {"kind": offer.kind, "parameters": offer.parameters["rules"]}
-    document = {**declared, "offers": [{name: getattr(offer, name) for name in names}]}
+    said = {name: getattr(offer, name) for name in (*names, *(["stack"] if offer.stack else []))}
+    document = {**declared, "offers": [said]}
     return str(yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=120))
 
 
@@ -103,7 +104,7 @@ def edit(session: Session, offer_id: int, typed: Mapping[str, Any]) -> Offer:
     offer = _draft_of(session, offer_id)
     rules = [_limited(rule, typed.get("limits", {}).get(rule["name"], {})) for rule in offer.parameters["rules"]]
     names = ("title", "summary", "flavor", "vcpus", "ram_mib", "approval")
-    wanted = {"slug": offer.slug, **{name: typed[name] for name in names}}
+    wanted = {"slug": offer.slug, "stack": offer.stack, **{name: typed[name] for name in names}}
     try:
         family = Family.model_validate({"kind": offer.kind, "parameters": rules, "offers": [wanted]})
     except ValidationError as error:

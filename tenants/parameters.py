@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import N_, InvalidInput, Text, joined
-from tenants import ssh_keys
+from tenants import accounts, ssh_keys
 
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")  # a host name; the services table checks the same
 MOST_KEYS = 20
@@ -72,9 +73,64 @@ class KeysRule(_Rule):
 
     type: Literal["ssh_keys"]
     minimum: int = 1
+    default: list[str] | None = Field(None, max_length=0)
 
 
-Rule = Annotated[NameRule | ChoiceRule | IntegerRule | BooleanRule | KeysRule, Field(discriminator="type")]
+class _WrittenRule(_Rule):
+    """What is written in one line. A default of "" lets it be left empty; `example` shows what is expected."""
+
+    default: str | None = None
+    example: str | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        for name in ("default", "example"):
+            value = getattr(self, name)
+            if value is None or (name == "default" and value == ""):
+                continue
+            try:
+                READERS[self.type](self.model_dump(exclude_none=True), value)  # type: ignore[attr-defined]
+            except InvalidInput as error:
+                raise PydanticCustomError(
+                    "invalid_offers", "{name} : {why}", {"name": name, "why": error.sentence}
+                ) from error
+        return self
+
+
+class TextRule(_WrittenRule):
+    """From `minimum` to `maximum` characters that match `pattern` as a whole, if there is one."""
+
+    type: Literal["text"]
+    pattern: str | None = None
+    minimum: int = Field(1, ge=0)
+    maximum: int = Field(200, ge=1, le=1000)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compile(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise PydanticCustomError("invalid_offers", "pattern : {why}", {"why": str(error)}) from error
+        return value
+
+
+class EmailRule(_WrittenRule):
+    """An e-mail address, kept in the form that accounts have."""
+
+    type: Literal["email"]
+
+
+class DateRule(_WrittenRule):
+    """A day: 2027-01-31."""
+
+    type: Literal["date"]
+
+
+Rule = Annotated[
+    NameRule | ChoiceRule | IntegerRule | BooleanRule | KeysRule | TextRule | EmailRule | DateRule,
+    Field(discriminator="type"),
+]
 
 
 def read(rules: list[dict[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +166,23 @@ def legible(rules: list[dict[str, Any]], given: Mapping[str, Any]) -> dict[str, 
             if "default" in rule:
                 answers[rule["name"]] = rule["default"]
     return answers
+
+
+def from_text(rule: dict[str, Any], text: str) -> Any:
+    """An answer that was typed, as its rule's type; what can't be read stays a text, for the rule to refuse."""
+    if rule["type"] == "boolean":
+        return {"oui": True, "yes": True, "true": True, "1": True, "non": False, "no": False, "false": False}.get(
+            text.lower(), text
+        )
+    if rule["type"] == "ssh_keys":
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    return int(text) if rule["type"] == "integer" and text.isdecimal() and len(text) < 19 else text
+
+
+def from_texts(rules: list[dict[str, Any]], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Answers that were typed, by the name of their parameter; unknown ones stay, to be refused."""
+    known = {rule["name"]: rule for rule in rules}
+    return {name: from_text(known[name], text) if name in known else text for name, text in texts.items()}
 
 
 def _answer(rule: dict[str, Any], given: Mapping[str, Any]) -> Any:
@@ -174,10 +247,55 @@ def _read_keys(rule: dict[str, Any], value: Any) -> list[str]:
     return list(dict.fromkeys(ssh_keys.read(line) for line in value))
 
 
+def _line(rule: dict[str, Any], value: Any) -> str:
+    """A text in one line, without spaces around it."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise _invalid(rule, N_("« {label} » doit être un texte d’une ligne."))
+    return value.strip()
+
+
+def _optional(rule: dict[str, Any], value: str) -> bool:
+    return value == "" == rule.get("default")
+
+
+def _read_text(rule: dict[str, Any], value: Any) -> str:
+    text = _line(rule, value)
+    if _optional(rule, text):
+        return text
+    if not rule["minimum"] <= len(text) <= rule["maximum"]:
+        raise _invalid(
+            rule,
+            N_("« {label} » doit avoir de {least} à {most} caractères."),
+            least=rule["minimum"],
+            most=rule["maximum"],
+        )
+    if not re.fullmatch(rule.get("pattern") or ".*", text):
+        raise _invalid(rule, N_("« {label} » n’a pas la forme attendue : {help}"), help=rule["help"])
+    return text
+
+
+def _read_email(rule: dict[str, Any], value: Any) -> str:
+    text = _line(rule, value)
+    return text if _optional(rule, text) else accounts.normal(text)
+
+
+def _read_date(rule: dict[str, Any], value: Any) -> str:
+    text = _line(rule, value)
+    if _optional(rule, text):
+        return text
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date().isoformat()  # noqa: DTZ007  (a day, in no zone)
+    except ValueError as error:
+        raise _invalid(rule, N_("« {label} » doit être un jour : 2027-01-31.")) from error
+
+
 READERS: dict[str, Callable[[dict[str, Any], Any], Any]] = {
     "name": _read_name,
     "choice": _read_choice,
     "integer": _read_integer,
     "boolean": _read_boolean,
     "ssh_keys": _read_keys,
+    "text": _read_text,
+    "email": _read_email,
+    "date": _read_date,
 }

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import FLOW_LIVE, Flow, Service
-from tenants import reading
+from tenants import reading, stacks
 from tenants.tables import Offer, Order
 
 ADMIN = "admin"  # the account that the member's SSH keys open in the guest
@@ -160,5 +160,5 @@ def _specification(order: Order, offer: Offer) -> dict[str, Any]:
         "public_address": chosen["public_address"],
         "admin": ADMIN,
         "ssh_keys": chosen["ssh_keys"],
-        "play": "vm",
+        **(stacks.specification(offer.stack, chosen) if offer.stack else {"play": "vm"}),
     }

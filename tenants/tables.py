@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
-from sqlalchemy.dialects.postgresql import DATERANGE, TSTZRANGE, ExcludeConstraint, Range
+from sqlalchemy.dialects.postgresql import DATERANGE, JSONB, TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.database import Base
@@ -50,7 +50,10 @@ class Budget(Base):
 
 
 class Offer(Base):
-    """Something in the catalogue; a change makes a new version, orders keep the one they were made from."""
+    """Something in the catalogue; a change makes a new version, orders keep the one they were made from.
+
+    stack: what `tenants.stacks.Stack` holds, for an application.
+    """
 
     __tablename__ = "offers"
     id: Mapped[int] = key()
@@ -65,11 +68,13 @@ class Offer(Base):
     ram_mib: Mapped[int]
     parameters: Mapped[dict[str, Any]]
     approval: Mapped[str] = mapped_column(server_default="none")
+    stack: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     origin: Mapped[str] = mapped_column(server_default="declared")
     created_at: Mapped[datetime] = now()
     __table_args__ = (
         UniqueConstraint("slug", "version"),
         CheckConstraint(one_of("kind", ("vm", "stack")), "kind"),
+        CheckConstraint("(kind = 'stack') = (stack IS NOT NULL)", "stack"),
         CheckConstraint(one_of("state", ("draft", "published", "withdrawn")), "state"),
         CheckConstraint(one_of("approval", ("none", "dsi")), "approval"),
         CheckConstraint("vcpus > 0 AND ram_mib > 0", "size"),

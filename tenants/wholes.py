@@ -133,6 +133,8 @@ def change(session: Session, before: Whole, wanted: Wanted) -> Whole:
     if isinstance(wanted, WantedOffer):
         after = replace(before, offer=_offer(session, before.offer, wanted.offer))
     elif isinstance(wanted, WantedVolume):
+        if before.offer.stack and wanted.volume == MAIN and not wanted.disk_gib:
+            raise _invalid(Text("L’application garde ses données sur ce volume : il ne se retire pas."))
         after = replace(before, volumes=_volumes(before.volumes, wanted))
     else:
         after = replace(before, public_address=wanted.public_address)
@@ -143,10 +145,15 @@ def change(session: Session, before: Whole, wanted: Wanted) -> Whole:
 
 def _offer(session: Session, present: Offer, slug: str) -> Offer:
     offer = catalogue.find(session, slug)
-    if offer.kind != present.kind:
+    if not same_family(offer.kind, offer.stack, present):
         raise _invalid(Text("« {offer} » n’est pas une autre taille de cette offre.", offer=slug))
     # A newer version of the same size changes nothing in the cloud.
     return present if (offer.flavor, offer.vcpus, offer.ram_mib) == _made_of(present) else offer
+
+
+def same_family(kind: str, stack: Mapping[str, Any] | None, present: Offer) -> bool:
+    """Whether an offer is another size of `present`: both machines, or both of one stack."""
+    return (kind, (stack or {}).get("slug")) == (present.kind, (present.stack or {}).get("slug"))
 
 
 def _made_of(offer: Offer) -> tuple[str, int, int]:

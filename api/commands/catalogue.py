@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
-from tenants import catalogue, catalogue_versions
+from orchestrator import settings
+from tenants import catalogue, catalogue_versions, stacks
 from tenants.tables import Offer
 
 version_argument = click.argument("version_id", type=click.IntRange(1, 2**63 - 1))
@@ -49,9 +50,12 @@ def print_offers(offers: list[dict[str, Any]], as_json: bool) -> None:
               default=catalogue.OFFERS, help="Folder of the declared offers.")  # fmt: skip
 @json_option
 def apply(directory: Path, as_json: bool) -> None:
-    """Publish what is declared. What changed gets a new version, what is gone is withdrawn; again changes nothing."""
+    """Publish what is declared, stacks too; what changed gets a new version, what is gone is withdrawn.
+
+    Again changes nothing. Stacks are looked for in playbooks/stacks and in the folders of CLOCHER_STACKS_DIRS.
+    """
     with staff_session() as session:
-        changes = catalogue.load(session, directory)
+        changes = catalogue.load(session, directory, stacks.folders(settings.load()))
     print_rows(
         changes,
         [("slug", "Offre"), ("version", "Version"), ("change", "Changement")],

@@ -14,10 +14,25 @@ from api.formats import cell
 from api.output import euros, json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator.errors import InvalidInput
-from tenants import orders, reading
+from tenants import catalogue, orders, parameters, reading
 from tenants.tables import Order
 
 order_argument = click.argument("order_id", type=click.IntRange(1, 2**63 - 1))
+
+
+set_option = click.option(
+    "--set",
+    "answers",
+    multiple=True,
+    metavar="NAME=ANSWER",
+    help="An answer to what the application asks; once for each.",
+)
+
+
+def read_answers(rules: list[dict[str, Any]], given: tuple[str, ...]) -> dict[str, Any]:
+    """Answers given as NAME=ANSWER, each as the type of its rule."""
+    pairs = dict(answer.partition("=")[::2] for answer in given)
+    return parameters.from_texts(rules, pairs)
 
 
 @click.group("orders", short_help="Orders: place, list, approve, reject.")
@@ -29,20 +44,23 @@ def command() -> None:
 @click.argument("offer")
 @click.option("--member", required=True, help="For which member (short name).")
 @click.option("--name", required=True, help="Name of the machine.")
-@click.option("--ssh-key", "keys", multiple=True, required=True, help="A public key, or the path of its .pub file.")
+@click.option("--ssh-key", "keys", multiple=True, help="A public key, or the path of its .pub file.")
 @click.option("--image", help="The system, among those of the offer; by default its first.")
 @click.option("--disk", "disk_gib", type=int, help="Data disk in GiB.")
 @click.option("--public-address", is_flag=True, default=None, help="Reachable from outside the member's network.")
+@set_option
 @click.option("--request-key", help="The same key again is the same order; by default a new one.")
 @json_option
 def place(
-    offer: str, member: str, name: str, keys: tuple[str, ...], request_key: str | None, as_json: bool, **given: Any
-) -> None:
+    offer: str, member: str, name: str, keys: tuple[str, ...], answers: tuple[str, ...], request_key: str | None,
+    as_json: bool, **given: Any,
+) -> None:  # fmt: skip
     """Order OFFER for a member."""
     wish = {"name": name, "ssh_keys": [read_key(key) for key in keys]}
     wish |= {parameter: value for parameter, value in given.items() if value is not None}
     with staff_session() as session:
         chosen = reading.member(session, member)
+        wish |= read_answers(catalogue.find(session, offer).parameters["rules"], answers)
         placed = orders.place(
             session, chosen.id, offer, wish, request_key or secrets.token_urlsafe(16), datetime.now(UTC)
         )

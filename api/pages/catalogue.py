@@ -15,7 +15,7 @@ from api import auth
 from api.forms import Form
 from api.language import local
 from orchestrator.errors import ClocherError, Conflict, InvalidInput, Text
-from tenants import catalogue, estimates, orders, reading_orders
+from tenants import catalogue, estimates, orders, parameters, reading_orders
 from tenants.estimates import Estimated
 
 blueprint = APIBlueprint("catalogue_pages", __name__, enable_openapi=False, url_prefix="/catalogue")
@@ -30,9 +30,11 @@ def shortened(line: str) -> str:
 
 @blueprint.get("")
 def offers() -> str:
-    """The offers with today's prices."""
+    """The offers with today's prices, applications first."""
     with auth.scope() as session:
-        return render_template("catalogue/offers.html", offers=catalogue.priced(session, auth.now()))
+        found = catalogue.priced(session, auth.now())
+    kinds = {kind: [offer for offer in found if offer["kind"] == kind] for kind in ("stack", "vm")}
+    return render_template("catalogue/offers.html", kinds=kinds, needed=catalogue.NEEDED)
 
 
 @blueprint.get("/<slug>")
@@ -109,10 +111,8 @@ def read(rules: list[dict[str, Any]], typed: MultiDict[str, str]) -> dict[str, A
             # A browser leaves an unticked box out: of a form that was sent, that is a no.
             if typed:
                 given[name] = bool(text)
-        elif rule["type"] == "ssh_keys":
-            given[name] = [line.strip() for line in text.splitlines() if line.strip()]
-        elif text:
-            given[name] = int(text) if rule["type"] == "integer" and text.isdecimal() and len(text) < 19 else text
+        elif text or rule["type"] == "ssh_keys":
+            given[name] = parameters.from_text(rule, text)
     return given
 
 

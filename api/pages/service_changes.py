@@ -15,7 +15,7 @@ from api import auth
 from api.forms import Form
 from orchestrator.errors import ClocherError, Conflict, InvalidInput, Text
 from orchestrator.tables import Service
-from tenants import catalogue, changes, reading, reading_service
+from tenants import catalogue, changes, reading, reading_service, wholes
 from tenants.wholes import MAIN
 
 blueprint = APIBlueprint("service_changes", __name__, enable_openapi=False, url_prefix="/services")
@@ -55,7 +55,7 @@ def _check(kind: str) -> None:
 
 
 def _same_kind(offer: dict[str, Any], whole: Any) -> bool:
-    return whole is not None and offer["kind"] == whole.offer.kind
+    return whole is not None and wholes.same_family(offer["kind"], offer["stack"], whole.offer)
 
 
 def _field(kind: str, error: ClocherError) -> str:

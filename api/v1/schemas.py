@@ -186,7 +186,12 @@ class Approve(Taken):
 
 
 class OfferOut(Given):
-    """monthly: euros a month without options, at today's prices; null when a price is missing."""
+    """monthly: euros a month without options, at today's prices; null when a price is missing.
+
+    parameters: rules of type name, choice, integer, boolean, ssh_keys, text, email or date; one with a `default` may be
+    left out. An email is an address, a date the text 2027-01-31, a text has from `minimum` to `maximum` characters and
+    matches `pattern`. stack: of an application its licence, class of data, register, versions, ports…; else null.
+    """
 
     slug: str = Field(examples=["vm-small"])
     version: int
@@ -198,6 +203,7 @@ class OfferOut(Given):
     approval: str = Field(examples=["none"])
     monthly: Amount | None
     parameters: list[dict[str, Any]]
+    stack: dict[str, Any] | None = None
 
 
 class OrderOut(Given):

@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from orchestrator.database import territory_session
 from orchestrator.tables import Flow, Member, Resource, Service, Snapshot
+from tenants import catalogue
 from tenants.tables import Meter, Order, Price
 from tenants.tables_notices import Endpoint
 from tenants.tables_schedules import SnapshotSchedule
@@ -24,6 +25,7 @@ from tests.api.people import Person, csrf, invite
 from tests.tenants.approving import adopt
 from tests.tenants.ordering import KEY, member, seed
 from tests.tenants.test_changes import create
+from tests.tenants.test_stacks import STACKS
 
 FORM = {"name": "web", "image": "debian-12", "disk_gib": "20", "ssh_keys": KEY}
 
@@ -365,3 +367,23 @@ def test_the_number_of_queries_does_not_grow(
                              ended_at=ended))  # fmt: skip
         assert session.scalar(sa.select(Member.id)) == house
     assert counts() == before
+
+
+def test_an_application_is_ordered_by_its_form(agent: FlaskClient, owner: sa.Engine) -> None:
+    with territory_session(owner, "tests") as session:
+        catalogue.load(session, places=[STACKS])
+    cards = main(agent.get("/catalogue"))
+    assert cards.index("Applications") < cards.index("Bonjour") < cards.index("Machines virtuelles")
+    assert "BSD-2-Clause" in cards
+    assert "Salut, Contact, Jusqu’au" in cards
+    form = main(agent.get("/catalogue/hello"))
+    assert 'type="email"' in form and 'type="date"' in form
+    assert "Les habitants" in form
+    wrong = send(agent, "/catalogue/hello", name="salut", image="debian-12", disk_gib="1", greeting="", contact="moi")
+    assert wrong.status_code == 422
+    assert {"greeting", "contact"} == set(re.findall(r'id="error-([a-z_]+)"', wrong.text))
+    typed = {"name": "salut", "image": "debian-12", "disk_gib": "1", "greeting": "Bienvenue", "until": "2027-01-31"}
+    page = send(agent, "/catalogue/hello", **typed).text
+    assert "Bienvenue" in page
+    placed = send(agent, "/catalogue/hello", **kept(page), step="order")
+    assert "Bienvenue" in agent.get(placed.headers["Location"]).text

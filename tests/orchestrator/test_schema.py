@@ -25,7 +25,7 @@ def test_models_equal_migrations(owner: sa.Engine) -> None:
 def test_upgrade_again_changes_nothing(settings: Settings, owner: sa.Engine) -> None:
     schema.upgrade(settings)
     with owner.connect() as connection:
-        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0011"]
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0013"]
 
 
 def test_no_float_column() -> None:

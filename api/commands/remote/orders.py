@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from api.commands.orders import order_argument, print_orders, read_key, tell
+from api.commands.orders import order_argument, print_orders, read_answers, read_key, set_option, tell
 from api.commands.remote import client, pages, read
 from api.output import json_option
 from api.v1.schemas import OrderOut
@@ -21,19 +21,22 @@ def command() -> None:
 @click.argument("offer")
 @click.option("--member", help="For which member; left out by a member's own token.")
 @click.option("--name", required=True, help="Name of the machine.")
-@click.option("--ssh-key", "keys", multiple=True, required=True, help="A public key, or the path of its .pub file.")
+@click.option("--ssh-key", "keys", multiple=True, help="A public key, or the path of its .pub file.")
 @click.option("--image")
 @click.option("--disk", "disk_gib", type=int, help="Data disk in GiB.")
 @click.option("--public-address", is_flag=True, default=None)
+@set_option
 @click.option("--request-key", help="The same key again is the same order; by default a new one.")
 @json_option
 def place(
-    offer: str, member: str | None, name: str, keys: tuple[str, ...], request_key: str | None, as_json: bool,
-    **given: Any,
+    offer: str, member: str | None, name: str, keys: tuple[str, ...], answers: tuple[str, ...],
+    request_key: str | None, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Order OFFER."""
     wish = {"name": name, "ssh_keys": [read_key(key) for key in keys]}
     wish |= {parameter: value for parameter, value in given.items() if value is not None}
+    if answers:
+        wish |= read_answers(client().call("GET", f"/catalogue/{offer}")["parameters"], answers)
     body = {"offer": offer, "parameters": wish, **({"member": member} if member else {})}
     tell(read(OrderOut, client().call("POST", "/orders", body, request_key=request_key)), as_json)
 
