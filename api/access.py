@@ -89,6 +89,8 @@ RULES: dict[str, str] = {
     "service_pages.one": "service.read",
     "service_pages.ask": "service.operate",
     "service_pages.do": "service.operate",
+    "service_secret_pages.show": "service.secret",
+    "service_secret_pages.renew": "service.operate",
     "console_pages.show": "service.operate",
     "console_pages.ask": "service.operate",
     "service_changes.ask": "order.place",

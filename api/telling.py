@@ -8,10 +8,11 @@ from functools import cache
 
 from api.look import Look
 from api.mail import renderer
+from orchestrator import sealing
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
 from orchestrator.worker import Duty
-from tenants import approvals, budget_watch, mails, notices, outside, postman, sealing, webhooks, webhooks_sending
+from tenants import approvals, budget_watch, mails, notices, outside, postman, webhooks, webhooks_sending
 
 SEAL = "webhook secrets"
 

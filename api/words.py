@@ -48,6 +48,7 @@ FLOW_KINDS = {
     "snapshot_server": N_("Instantané"),
     "delete_snapshot": N_("Suppression d’un instantané"),
     "restore_server": N_("Restauration"),
+    "renew_secret": N_("Renouvellement d’un secret"),
 }
 STEPS = {
     "project": N_("Préparer l’espace du membre"),
@@ -59,6 +60,9 @@ STEPS = {
     "attach": N_("Attacher le volume"),
     "configure": N_("Configurer le système"),
     "health": N_("Vérifier la santé"),
+    "answer": N_("Vérifier que l’application répond"),
+    "secrets": N_("Préparer les mots de passe"),
+    "secret": N_("Préparer le nouveau secret"),
     "activate": N_("Mettre en service"),
     "release": N_("Libérer ce qui était réservé"),
     "rest": N_("Mettre au repos"),

@@ -39,6 +39,7 @@ KINDS = {
     "replace_keys": Kind(stories.replace_keys),
     "snapshot_server": Kind(stories.snapshot_server, needs=SETTLED),
     "delete_snapshot": Kind(stories.delete_snapshot, needs=SETTLED),
+    "renew_secret": Kind(stories.renew_secret),
     "restore_server": Kind(stories.restore_server, "restoring"),
 }
 

@@ -6,12 +6,13 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from orchestrator import runs, services
+from orchestrator import runs, service_secrets, services
 from orchestrator import steps_cloud as cloud
 from orchestrator import steps_guest as guest
 from orchestrator import steps_restoring as restoring
 from orchestrator import steps_sizes as sizes
 from orchestrator import steps_snapshots as snapshots
+from orchestrator import steps_stack as stack
 from orchestrator import steps_volumes as volumes
 from orchestrator.steps import Run
 
@@ -29,10 +30,19 @@ def create_server(run: Run) -> None:
     run.step("build", cloud.wait_until_built)
     if wanted["disk_gib"]:
         run.step("attach", volumes.attach_volume)
+    if stack.runs_one(run):
+        run.step("secrets", stack.make_secrets, undo=stack.forget_secrets)
     if wanted["play"]:
-        run.step("configure", guest.configure)
-        run.step("health", guest.check_health)
+        run.step("configure", stack.configure)
+        _check(run)
     run.step("activate", runs.finish_as("active"))
+
+
+def _check(run: Run) -> None:
+    """The guest is well, and what runs on it."""
+    run.step("health", guest.check_health)
+    if stack.runs_one(run):
+        run.step("answer", stack.check_health)
 
 
 def delete_server(run: Run) -> None:
@@ -46,7 +56,8 @@ def delete_server(run: Run) -> None:
         if role != volumes.MAIN:
             run.step(f"volume {role}", partial(volumes.remove_volume, role=role))
     run.step("port", cloud.remove_port)
-    run.step("release", runs.finish_as("deleted"))
+    forget = partial(service_secrets.forget, service_id=run.owner.service_id)
+    run.step("release", runs.finish_as("deleted", forget))
 
 
 def stop_server(run: Run) -> None:
@@ -60,7 +71,7 @@ def start_server(run: Run) -> None:
     run.step("start", cloud.start_server)
     if run.specification["play"]:
         run.step("mount", guest.mount_volumes)
-        run.step("health", guest.check_health)
+        _check(run)
     run.step("activate", runs.finish_as("active"))
 
 
@@ -68,7 +79,7 @@ def reboot_server(run: Run) -> None:
     """The server restarts, by its own system or (`hard`) by pulling the plug."""
     run.step("reboot", cloud.reboot_server)
     if run.specification["play"]:
-        run.step("health", guest.check_health)
+        _check(run)
     run.step("activate", runs.finish_as(None))
 
 
@@ -76,7 +87,7 @@ def resize_server(run: Run) -> None:
     """The server takes its new size, proves itself and keeps it; else it has the former one back."""
     run.step("resize", sizes.take_size, undo=sizes.give_size_back)
     if guest.answers(run):
-        run.step("health", guest.check_health)
+        _check(run)
     run.step("confirm", sizes.keep_size)
     run.step("activate", sizes.finish)
 
@@ -190,10 +201,10 @@ def restore_server(run: Run) -> None:
     else:
         run.step("rebuild", snapshots.rebuild_server)
     if run.specification["play"]:
-        run.step("configure", guest.configure)
+        run.step("configure", stack.configure)
         if roles:  # programs that began before their volumes were mounted
             run.step("reboot", cloud.reboot_server)
-        run.step("health", guest.check_health)
+        _check(run)
     run.step("activate", lambda run: runs.finish_as(None, restoring.settle(run, roles=roles))(run))
 
 
@@ -213,6 +224,14 @@ def _restore_volumes(run: Run, roles: list[str]) -> None:
     run.step("replace", partial(restoring.change_places, roles=roles), undo=partial(restoring.change_back, roles=roles))
     run.step("rebuild", partial(snapshots.rebuild_server, status="SHUTOFF"))
     run.step("start", cloud.start_server, undo=cloud.stop_server)
+
+
+def renew_secret(run: Run) -> None:
+    """The application opens with a new secret, which may then be read; else it keeps the one it had."""
+    run.step("secret", stack.propose_secret, undo=stack.withdraw_secret)
+    run.step("configure", partial(stack.configure, renewed=run.parameters["secret"]), undo=stack.configure)
+    _check(run)
+    run.step("activate", runs.finish_as(None, partial(stack.adopt_secret, run)))
 
 
 def _specify(run: Run, session: Session, **changes: object) -> None:

@@ -19,7 +19,6 @@ from orchestrator.errors import Conflict, Text
 from orchestrator.settings import Settings
 
 T = TypeVar("T")
-EXPORTER = 9100  # Prometheus's node exporter
 PLANNED = ""  # stands for the id of what is not there yet
 
 
@@ -259,11 +258,14 @@ def _interface(walk: Walk, router_id: str, subnet_id: str) -> None:
 
 
 def rules(wanted: Wanted, settings: Settings) -> set[Rule]:
-    """Who may reach a member's servers: its own, the management, its administrators, and everybody for the web."""
+    """Who may reach a member's servers: its own, the management, its administrators, and everybody for the web.
+
+    The management reaches every TCP port that a guest itself opens: there it asks whether applications are well, and it
+    is root in the guest anyway.
+    """
     allowed = {Rule("ingress", remote=wanted.cidr), Rule("egress"), Rule("egress", ethertype="IPv6")}
     for network in settings.management_networks:
-        allowed |= {Rule("ingress", "tcp", 22, network), Rule("ingress", "tcp", EXPORTER, network)}
-        allowed |= {Rule("ingress", "icmp", remote=network)}
+        allowed |= {Rule("ingress", "tcp", remote=network), Rule("ingress", "icmp", remote=network)}
     allowed |= {Rule("ingress", "tcp", 22, network) for network in wanted.admin_networks}
     return allowed | {Rule("ingress", "tcp", 80), Rule("ingress", "tcp", 443)}
 

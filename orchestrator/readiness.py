@@ -19,7 +19,9 @@ ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
 # Services that the play has just started get so long to answer.
 HEALTH_SECONDS = 60.0
+APPLICATION_SECONDS = 180.0  # and so long for an application that makes its database first
 NODE_EXPORTER_PORT = 9100
+MOST_BYTES = 2**20
 AGAIN = N_("Recommencez ; si cela se répète, prévenez la DSI.")
 
 
@@ -45,6 +47,40 @@ def check_health(settings: Settings, guest: Guest, mounts: Sequence[str]) -> Non
             AGAIN,
             detail=f"{error.code}: {error.detail}",
         ) from error
+
+
+def check_web(address: str, port: int, path: str, status: int, contains: str | None = None) -> None:
+    """Return when a program answers as it should at a port; else `unhealthy`, with what it said last."""
+    try:
+        wait(partial(_ask_web, address, port, path, status, contains), APPLICATION_SECONDS)
+    except ClocherError as error:
+        raise WaitedTooLong(
+            "unhealthy",
+            "L’application est installée mais ne répond pas comme elle devrait.",
+            AGAIN,
+            detail=error.detail,
+        ) from error
+
+
+def _ask_web(address: str, port: int, path: str, status: int, contains: str | None) -> None:
+    said, body = _get(address, port, path)
+    if said != status or (contains or "") not in body:
+        raise Unavailable(
+            "no_answer", "Pas de réponse.", detail=f"{path} on {port}: HTTP {said}, {contains!r} not in {body[:200]!r}"
+        )
+
+
+def _get(address: str, port: int, path: str) -> tuple[int, str]:
+    """Status and text of an answer; of a long one its beginning. Raises Unavailable `no_answer`."""
+    connection = http.client.HTTPConnection(address, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(MOST_BYTES).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable("no_answer", "Pas de réponse.", detail=f"{path} on {port}: {error}") from error
+    finally:
+        connection.close()
 
 
 def wait(attempt: Callable[[], object], seconds: float) -> None:
@@ -73,16 +109,8 @@ def greet(address: str) -> None:
 
 def check_metrics(guest: Guest) -> None:
     """Read the node exporter's metrics and see that they are this guest's."""
-    connection = http.client.HTTPConnection(guest.address, NODE_EXPORTER_PORT, timeout=ANSWER_SECONDS)
-    try:
-        connection.request("GET", "/metrics")
-        answer = connection.getresponse()
-        metrics = answer.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
-        raise Unavailable("no_metrics", "Pas de métriques.", detail=f"node exporter: {error}") from error
-    finally:
-        connection.close()
+    status, metrics = _get(guest.address, NODE_EXPORTER_PORT, "/metrics")
     named = re.search(r'^node_uname_info\{.*nodename="([^"]*)"', metrics, re.MULTILINE)
-    if answer.status != http.HTTPStatus.OK or not named or named[1] != guest.hostname:
-        told = named[1] if named else f"HTTP {answer.status}"
+    if status != http.HTTPStatus.OK or not named or named[1] != guest.hostname:
+        told = named[1] if named else f"HTTP {status}"
         raise Unavailable("no_metrics", "Pas de métriques.", detail=f"node exporter: {told}, not {guest.hostname}")

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.dialects.postgresql import insert
 
 from orchestrator import ansible, readiness, ssh
-from orchestrator.ansible import PlayEvent
+from orchestrator.ansible import Outcome, PlayEvent
 from orchestrator.errors import ClocherError, Conflict, Unavailable, WaitedTooLong
 from orchestrator.ssh import Guest
 from orchestrator.steps import Run, Write, nothing
@@ -22,11 +22,6 @@ log = structlog.get_logger()
 PAUSE_SECONDS = 1.0  # before a play is run again in a guest that went away
 ANSWERED = {"ok", "changed", "failed", "ignored"}  # outcomes of a task that the guest has run
 OURS = "Validating arguments"  # how the names of tasks begin that Ansible runs here, without asking the guest
-
-
-def configure(run: Run) -> Write:
-    """Run the offer's play in the guest; each of its events is stored as it comes."""
-    return play(run, run.specification["play"])
 
 
 def mount_volumes(run: Run, *, without: str | None = None) -> Write:
@@ -75,7 +70,13 @@ def restore_name(run: Run) -> Write:
 
 
 def play(run: Run, name: str, *, hostname: str | None = None, **changes: Any) -> Write:
-    """Run `playbooks/<name>/site.yml` in the guest with the service's variables, some of them changed.
+    """Run the play `name` in the guest with the service's variables, some of them changed."""
+    perform(run, name, hostname=hostname, **changes)
+    return nothing
+
+
+def perform(run: Run, name: str, act: str = "site", *, hostname: str | None = None, **changes: Any) -> Outcome:
+    """Run `<act>.yml` of a play in the guest, with the service's variables, some of them changed or more.
 
     A guest that goes away meanwhile is waited for and the play run again, until the step's one deadline.
     """
@@ -84,8 +85,7 @@ def play(run: Run, name: str, *, hostname: str | None = None, **changes: Any) ->
         readiness.wait_for_ssh(guest.address, heard.seconds_left())
         try:
             seconds = heard.seconds_of_step()
-            ansible.configure(run.runtime.settings, name, guest, variables, heard.take, seconds=seconds)
-            return nothing
+            return ansible.configure(run.runtime.settings, name, guest, variables, heard.take, act=act, seconds=seconds)
         except Unavailable as error:
             if error.code != "guest_unreachable":
                 raise
@@ -163,10 +163,14 @@ def _row(run: Run, event: PlayEvent) -> dict[str, Any]:
     }
 
 
-def _guest(run: Run, hostname: str | None = None) -> Guest:
+def address(run: Run) -> str:
+    """Where the guest is reached."""
     with run.session() as session:
-        address = session.get_one(Service, run.owner.service_id).address
-    return Guest(address=address or "", hostname=hostname or run.facts["name"], ref=UUID(run.facts["ref"]))
+        return session.get_one(Service, run.owner.service_id).address or ""
+
+
+def _guest(run: Run, hostname: str | None = None) -> Guest:
+    return Guest(address=address(run), hostname=hostname or run.facts["name"], ref=UUID(run.facts["ref"]))
 
 
 def _variables(run: Run) -> dict[str, Any]:

@@ -68,6 +68,12 @@ def reboot(session: Session, service_id: int, *, hard: bool = False) -> Flow:
     return _queue(session, service, "reboot_server", {"hard": hard}, "service.reboot", hard=hard)
 
 
+def ask_for(session: Session, service_id: int, kind: str, action: str, **given: Any) -> Flow:
+    """Queue a flow of this kind on a running service; `given` are its parameters, and told in the audit entry."""
+    service = _free(session, service_id, "active")
+    return _queue(session, service, kind, dict(given), action, **given)
+
+
 def replace_keys(session: Session, service_id: int, keys: Sequence[str]) -> Flow:
     """Let these public keys in, and no others, on a running server. Raises invalid_ssh_key, invalid_keys."""
     if not 1 <= len(keys) <= parameters.MOST_KEYS:

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from api.telling import SEAL
-from orchestrator import settings
+from orchestrator import sealing, settings
 from orchestrator.tables import Member
-from tenants import outside, reading, sealing, webhooks
+from tenants import outside, reading, webhooks
 from tenants.approvers import Desk
 
 endpoint_argument = click.argument("endpoint_id", type=click.IntRange(1, 2**63 - 1))

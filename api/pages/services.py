@@ -16,7 +16,17 @@ from api import auth, paging
 from api.forms import Form
 from orchestrator.errors import N_, ClocherError, InvalidInput, NotFound
 from orchestrator.tables import FLOW_LIVE, SERVICE_STATES, Service
-from tenants import acts, deletions, estimates, operations, prices, reading, reading_orders, reading_service
+from tenants import (
+    acts,
+    deletions,
+    estimates,
+    operations,
+    prices,
+    reading,
+    reading_orders,
+    reading_service,
+    service_secrets,
+)
 from tenants.acts import Act
 from tenants.prices import InForce
 from tenants.wholes import Whole
@@ -83,6 +93,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
     newest, book = view.flows[0] if view.flows else None, prices.in_force(session, auth.now())
     return {
         "view": view,
+        "secrets": service_secrets.listed(session, view.service),
         "row": view.row,
         "flow": newest,
         "steps": reading.steps(session, [newest.id]) if newest else [],

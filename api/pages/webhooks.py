@@ -14,8 +14,9 @@ from werkzeug.wrappers import Response
 from api import auth, paging
 from api.forms import Form
 from api.telling import SEAL
+from orchestrator import sealing
 from orchestrator.errors import ClocherError, Conflict, InvalidInput
-from tenants import outside, sealing, webhooks
+from tenants import outside, webhooks
 from tenants.tables_notices import DELIVERY_STATES
 
 blueprint = APIBlueprint("webhook_pages", __name__, enable_openapi=False, url_prefix="/webhooks")

@@ -20,6 +20,7 @@ from api.v1 import (
     periods,
     policy,
     prices,
+    service_secrets,
     services,
     snapshots,
     statements,
@@ -28,9 +29,9 @@ from api.v1 import (
 )
 from api.v1.frame import install
 
-NOUNS = (me, catalogue, orders, services, consoles, changes, snapshots, flows, costs, statements, people, tokens,
-         deputies, webhooks, members, capacity, offers, policy, prices, periods, announcements, audit, member_changes,
-         files)  # fmt: skip
+NOUNS = (me, catalogue, orders, services, service_secrets, consoles, changes, snapshots, flows, costs, statements,
+         people, tokens, deputies, webhooks, members, capacity, offers, policy, prices, periods, announcements, audit,
+         member_changes, files)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]

@@ -21,8 +21,9 @@ from flask import Flask, Response, current_app, g, make_response, request
 from sqlalchemy.orm import Session
 
 from api import access, auth, exporting, language
+from orchestrator import sealing
 from orchestrator.errors import ClocherError, Forbidden, InvalidInput, Stale
-from tenants import orders, request_answers, sealing
+from tenants import orders, request_answers
 from tenants.request_answers import Key
 
 PREFIX = "/api/v1/"

@@ -67,6 +67,22 @@ class RenameIn(Taken):
     name: Name
 
 
+class SecretOut(Given):
+    """What opens an application; made_at: null until a flow made it; shown_at: when it was read, which is done once."""
+
+    name: str = Field(examples=["admin_password"])
+    label: dict[str, str]
+    made_at: datetime | None
+    shown_at: datetime | None
+
+
+class SecretShown(Given):
+    """The secret itself: this answer is the only one that has it."""
+
+    name: str
+    secret: str
+
+
 class DeleteIn(Taken):
     """now: at once and for good, without the time of grace."""
 

@@ -21,7 +21,8 @@ from api.v1.schemas_people import (
     ReplayIn,
     SecretOut,
 )
-from tenants import outside, sealing, slugs, webhooks
+from orchestrator import sealing
+from tenants import outside, slugs, webhooks
 from tenants.tables_notices import Endpoint
 
 blueprint = APIBlueprint("webhooks", __name__, url_prefix="/api/v1/webhooks", tag="Webhooks")

@@ -79,8 +79,11 @@ def _add(session: Session, row: Any) -> int:
     return int(row.id)
 
 
+STACK = {"version": "1", "secrets": [{"name": "x", "length": 24, "shown": True, "label": {"fr": "X", "en": "X"}}]}
+
+
 def _service(session: Session, member_id: int) -> int:
-    return _add(session, Service(member_id=member_id, name="tenu", specification={}, state="active"))
+    return _add(session, Service(member_id=member_id, name="tenu", specification={"stack": STACK}, state="active"))
 
 
 def _flow(session: Session, member_id: int, service_id: int) -> int:

@@ -7,7 +7,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import readiness, steps_guest
+from orchestrator import readiness, steps_stack
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, FlowCancelled
 from orchestrator.settings import Settings
@@ -63,7 +63,7 @@ def test_an_unreachable_guest_is_given_up_at_the_deadline(run: Run, limits: dict
     run.began = time.monotonic()
     started = time.monotonic()
     with pytest.raises(ClocherError) as caught:
-        steps_guest.configure(run)
+        steps_stack.configure(run)
     assert_final(caught.value)
     if "configure_timeout" in limits:  # the other one is looked at between plays only
         assert time.monotonic() - started < 5 + SLACK
@@ -74,7 +74,7 @@ def test_a_later_try_has_no_time_of_its_own(run: Run) -> None:
     run.began = time.monotonic() - 6
     started = time.monotonic()
     with pytest.raises(ClocherError) as caught:
-        steps_guest.configure(run)
+        steps_stack.configure(run)
     assert_final(caught.value)
     assert time.monotonic() - started < SLACK
     assert plays(run) <= 1
@@ -84,4 +84,4 @@ def test_a_cancelled_flow_stops_between_plays(run: Run, owner: sa.Engine) -> Non
     with territory_session(owner, "tests") as session:
         session.execute(sa.update(Flow).values(cancel_requested=True))
     with pytest.raises(FlowCancelled):
-        steps_guest.configure(run)
+        steps_stack.configure(run)

@@ -62,6 +62,7 @@ def two(owner: sa.Engine) -> None:
             account = i.Account(email=f"a{number}@m.fr", name="A", state="active")
             session.add_all([flow, resource, statement, account])
             session.add(o.Snapshot(member_id=number, service_id=service.id, name="s", requested_by="t"))
+            session.add(o.ServiceSecret(member_id=number, service_id=service.id, name="password", sealed="s"))
             session.add(n.ConsoleReading(member_id=number, service_id=service.id, asked_by="t", asked_at=START))
             order = t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
                             state="waiting", estimate={}, monthly=1, placed_by="t")  # fmt: skip
@@ -188,6 +189,8 @@ DOORS = (
     "UPDATE snapshots SET state = 'active'",
     "UPDATE audit_retention SET days = 1",
     "SELECT clocher_purge_audit()",
+    "UPDATE service_secrets SET sealed = 'x'",
+    "INSERT INTO service_secrets (service_id, name, member_id, sealed) VALUES (1, 'x', 1, 'x')",
 )
 
 
@@ -323,6 +326,11 @@ def test_a_member_can_not_open_the_door(two: None, web: sa.Engine) -> None:
     for statement in DOORS:
         with _refused(statement), member_session(web, OWN, "test") as session:
             session.connection().exec_driver_sql(statement)
+
+
+def test_the_territory_does_not_read_what_opens_an_application(two: None, staff: sa.Engine) -> None:
+    with _refused("sealed"), territory_session(staff, "test") as session:
+        session.execute(sa.text("SELECT sealed FROM service_secrets"))
 
 
 def test_a_change_touches_only_its_own_rows(two: None, web: sa.Engine) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import audit, services
+from orchestrator import audit, sealing, services
 from orchestrator.database import territory_session
 from orchestrator.settings import Settings
 from orchestrator.tables import AuditEntry, Flow
-from tenants import approvals, budget_watch, notices, orders, sealing, webhooks
+from tenants import approvals, budget_watch, notices, orders, webhooks
 from tenants.outside import Rules
 from tenants.tables import Budget
 from tenants.tables_notices import Delivery, Mail, NoticeMark

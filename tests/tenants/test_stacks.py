@@ -19,7 +19,7 @@ from tenants import catalogue, catalogue_versions, changes, orders, parameters, 
 from tenants.tables import Offer
 from tests.tenants.ordering import KEY, NOW, member, seed
 
-STACKS = ROOT / "tests" / "stacks"
+STACKS = ROOT / "playbooks" / "examples"
 Change = Callable[[dict[str, Any]], object]
 
 

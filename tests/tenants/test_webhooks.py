@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from orchestrator import sealing
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import ClocherError, Conflict, InvalidInput, NotFound
 from orchestrator.settings import Settings
 from orchestrator.tables import AuditEntry
-from tenants import sealing, webhooks, webhooks_sending
+from tenants import webhooks, webhooks_sending
 from tenants.outside import Rules
 from tenants.tables_notices import Attempt, Delivery, Endpoint
 from tenants.webhooks_sending import RETRIES, Sender

@@ -1,0 +1,79 @@
+"""The steps that make a guest what was ordered; of a stack also its secrets, and whether the application is well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from orchestrator import readiness, service_secrets
+from orchestrator import steps_guest as guest
+from orchestrator.steps import Run, Write, nothing
+from orchestrator.tables import Member
+
+
+def runs_one(run: Run) -> bool:
+    """Whether the service runs a stack."""
+    return "stack" in run.specification
+
+
+def make_secrets(run: Run) -> Write:
+    """Make the secrets that the stack wants; those that are there stay."""
+    declared = run.specification["stack"]["secrets"]
+    return lambda session: service_secrets.make(session, run.runtime.settings, run.owner, declared)
+
+
+def forget_secrets(run: Run) -> Write:
+    """Drop the secrets of a service that is gone, or never was."""
+    return lambda session: service_secrets.forget(session, run.owner.service_id)
+
+
+def propose_secret(run: Run) -> Write:
+    """Make what is to take a secret's place."""
+    name, settings = run.parameters["secret"], run.runtime.settings
+    length = service_secrets.length_of(run.specification, name)
+    return lambda session: service_secrets.propose(session, settings, run.owner.service_id, name, length)
+
+
+def withdraw_secret(run: Run) -> Write:
+    """Leave a secret as it was."""
+    return lambda session: service_secrets.withdraw(session, run.owner.service_id, run.parameters["secret"])
+
+
+def adopt_secret(run: Run, session: Session) -> None:
+    """The new secret is the service's, from now on."""
+    service_secrets.adopt(session, run.owner, run.parameters["secret"])
+
+
+def configure(run: Run, *, renewed: str = "") -> Write:
+    """Run the service's play in the guest; each of its events is stored as it comes.
+
+    renewed: the secret of which the new one is given.
+    """
+    return guest.play(run, run.specification["play"], **variables(run, renewed))
+
+
+def variables(run: Run, renewed: str = "") -> dict[str, Any]:
+    """What plays of a stack are given beside the variables of every play; secrets are masked in what comes back."""
+    if not runs_one(run):
+        return {}
+    wanted, settings = run.specification, run.runtime.settings
+    with run.session() as session:
+        member = session.get_one(Member, run.owner.member_id)
+        secrets = service_secrets.opened(session, settings, run.owner.service_id, renewed=renewed)
+        return {
+            "member": {"slug": member.slug, "name": member.name, "siret": member.siret},
+            # Nobody reaches it by a name of its own yet: plays make their addresses from where they are asked.
+            "service": {"name": run.facts["name"], "ref": run.facts["ref"], "host": "", "url": ""},
+            "answers": wanted["answers"],
+            "secrets": secrets,
+            "version": wanted["stack"]["version"],
+        }
+
+
+def check_health(run: Run) -> Write:
+    """The application answers as its stack says."""
+    address = guest.address(run)
+    for check in run.specification["stack"]["health"]:
+        readiness.check_web(address, **check)
+    return nothing
