@@ -17,6 +17,7 @@ COMMANDS = {
     "database": "Create or migrate the database.",
     "members": "The members: plan and apply what is declared.",
     "catalogue": "The offers: list, apply what is declared, draft, publish, withdraw.",
+    "stack": "Applications as folders: new, check, test.",
     "prices": "The price book: list, apply what is declared.",
     "keys": "The voted keys that share common costs: list, apply.",
     "orders": "Orders: place, list, approve, reject.",

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import N_
+from orchestrator.errors import N_, Text
 from orchestrator.tables import Member, Service
 from tenants import reading, trail
 from tenants.exports import safe
@@ -69,10 +69,17 @@ def _row(service: Service, offers: dict[tuple[str, int], Offer]) -> dict[str, An
         "offer": offer.title if offer else None,
         "state": service.state,
         "since": service.created_at,
-        "purpose": PURPOSE[kind],
-        "data": STATED,
+        **(_declared(offer.stack["register"]) if offer and offer.stack else {"purpose": PURPOSE[kind], "data": STATED}),
         "processors": N_("aucun"),
         "transfers": N_("aucun"),
+    }
+
+
+def _declared(said: dict[str, Any]) -> dict[str, Text]:
+    """What an application says of itself."""
+    return {
+        "purpose": Text("{purpose}", purpose=said["purpose"]),
+        "data": Text("{data} ({persons})", data=said["data"], persons=said["persons"]),
     }
 
 

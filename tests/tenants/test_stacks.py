@@ -15,7 +15,7 @@ from orchestrator.database import territory_session
 from orchestrator.errors import InvalidInput
 from orchestrator.settings import ROOT
 from orchestrator.tables import Flow, Service
-from tenants import catalogue, catalogue_versions, changes, orders, parameters, stacks
+from tenants import catalogue, catalogue_versions, changes, orders, parameters, register, stacks
 from tenants.tables import Offer
 from tests.tenants.ordering import KEY, NOW, member, seed
 
@@ -137,6 +137,19 @@ def test_the_data_of_an_application_is_not_taken_away(owner: sa.Engine, staff: s
             with pytest.raises(InvalidInput) as refused:
                 changes.preview(session, placed.service_id, wanted, NOW)
             assert refused.value.code == "invalid_change"
+
+
+def test_the_register_says_what_the_application_declares(owner: sa.Engine, staff: sa.Engine) -> None:
+    seed(owner)
+    commune = member(owner)
+    with territory_session(staff, "dsi") as session:
+        catalogue.load(session, places=[STACKS])
+        orders.place(session, commune, "hello", {"name": "salut", "greeting": "Oui"}, "k", NOW)
+        document = register.register(session, "brevaux")
+    [row] = document["services"]
+    assert (row["kind"], row["purpose"]) == ("stack", "Saluer")
+    assert row["data"] == "Adresse IP dans le journal (Les habitants)"
+    assert "Saluer" in register.as_csv(document).decode("utf-8-sig")
 
 
 RULES = [rule for rule in stacks.read(STACKS / "hello").rules if rule["name"] in ("greeting", "contact", "until")]

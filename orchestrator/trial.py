@@ -1,0 +1,117 @@
+"""A place in the cloud for trying something in guests of its own; all of it is gone afterwards."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import secrets
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator import cloud, cloud_network, cloud_servers, cloud_volumes, places, readiness, ssh, sweep
+from orchestrator.cloud import Cloud, Tag
+from orchestrator.errors import CloudConflict, CloudError, WaitedTooLong
+from orchestrator.settings import Settings
+from orchestrator.ssh import Guest
+
+PAUSE_SECONDS = 0.5
+QUOTAS = {"servers": 2, "vcpus": 16, "ram_mib": 65_536, "volumes": 2, "disk_gib": 500, "public_addresses": 0}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A project with a network. settings: with a territory of its own, so that all that is made here is known by it."""
+
+    settings: Settings
+    project: Cloud
+    ids: places.Ids
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A guest that answers, with its data volume as plays are told of it."""
+
+    guest: Guest
+    volumes: tuple[dict[str, object], ...]
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Trial]:
+    """A place of its own, taken out of the cloud afterwards with all that is in it."""
+    territory = f"trial-{secrets.token_hex(4)}"
+    with tempfile.TemporaryDirectory(prefix="clocher-") as folder:
+        apart = {"territory": territory, "state_dir": Path(folder), "clouds_file": settings.openstack_config}
+        own = settings.model_copy(update=apart)
+        site = places.open_site(cloud.connect(own))
+        try:
+            wanted = places.Wanted(territory, "Trial", _subnet(settings), (), QUOTAS)
+            ids = places.visit(places.Walk(site, wanted, act=True))
+            project = site.cloud.project(ids.project_id)
+            try:
+                yield Trial(own, project, ids)
+            finally:
+                _clear(own, project, ids)
+        finally:
+            places.remove(site, territory)
+
+
+def _subnet(settings: Settings) -> str:
+    """One of the members' subnets, from the end of the pool, which is taken last."""
+    pool = list(ipaddress.ip_network(settings.member_networks).subnets(new_prefix=settings.member_prefix))
+    return str(random.choice(pool[-max(1, len(pool) // 4) :]))  # noqa: S311  (nothing to guess)
+
+
+def _clear(settings: Settings, project: Cloud, ids: places.Ids) -> None:
+    """Delete all that carries the trial's tag; what something else still uses goes in a later round."""
+
+    def gone() -> bool:
+        seen = sweep.look_into(project, ids.project_id, settings.territory)
+        for thing in seen:
+            try:
+                sweep.DELETE[thing.kind](project, thing.cloud_id)
+            except CloudError:
+                continue
+        return not seen
+
+    _until(gone, settings.build_timeout, "an empty place")
+
+
+def build(trial: Trial, name: str, flavor: str, disk_gib: int, image: str = "debian-12") -> Machine:
+    """A server with a volume of so many GiB (0: none), once it answers on SSH."""
+    project, ids, ref = trial.project, trial.ids, uuid.uuid4()
+    tag = Tag(trial.settings.territory, str(ref), 0)
+    volume = cloud_volumes.create_volume(project, name, disk_gib, tag=tag) if disk_gib else None
+    port = cloud_network.create_port(project, name, ids.network_id, ids.security_group_id, tag=tag)
+    server = cloud_servers.create_server(
+        project, name, tag=tag, flavor_id=cloud_servers.find_flavor(project, flavor),
+        image_id=cloud_servers.find_image(project, image), port_id=port.id,
+        keypair=cloud_servers.import_keypair(project, "clocher", ssh.public_key(trial.settings)),
+    )  # fmt: skip
+    seconds = trial.settings.build_timeout
+    _until(lambda: _built(project, server), seconds, "a running server")
+    if volume:
+        _until(lambda: cloud_volumes.get_volume(project, volume.id).status == "available", seconds, "a volume")
+        cloud_servers.attach_volume(project, server, volume.id)
+    readiness.wait_for_ssh(port.address, trial.settings.ssh_timeout)
+    mounted = ({"id": volume.id, "mount": "/data", "gib": disk_gib},) if volume else ()
+    return Machine(Guest(port.address, name, ref), mounted)
+
+
+def _built(project: Cloud, server_id: str) -> bool:
+    found = cloud_servers.get_server(project, server_id)
+    if found.status == "ERROR":
+        raise CloudConflict("server_not_built", "Le nuage n’a pas pu construire le serveur.", detail=found.fault)
+    return found.status == "ACTIVE" and found.task_state is None
+
+
+def _until(reached: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() > deadline:
+            raise WaitedTooLong("trial_stuck", "L’essai n’avance plus.", readiness.AGAIN, detail=f"no {what}")
+        time.sleep(PAUSE_SECONDS)

@@ -1,0 +1,93 @@
+"""Is a stack fit to be offered? Its declaration, each play's syntax, and ansible-lint where it is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator import ansible
+from orchestrator.errors import N_, ClocherError
+from tenants import parameters, stacks
+
+PLAYS = ("site", "backup", "restore", "upgrade", "export", "usage", "test/put", "test/check", "test/destroy")
+TOOLS = Path(sys.executable).parent  # this environment's own
+SECONDS = 300.0
+MOST = 4000  # characters of what a tool says
+NO_LINT = N_("ansible-lint n’est pas installé : pip install ansible-lint, puis recommencez.")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, whether it is well (None: could not be looked at), and what was said."""
+
+    what: str
+    good: bool | None
+    said: str = ""
+
+
+def check(folder: Path) -> list[Finding]:
+    """Everything that can be said of a stack without a machine."""
+    folder = folder.resolve()
+    found = [_declaration(folder)]
+    found += [_play(folder, play) for play in PLAYS]
+    return [*found, _lint(folder)]
+
+
+def _declaration(folder: Path) -> Finding:
+    try:
+        sample(stacks.read(folder))
+    except ClocherError as error:
+        return Finding(stacks.DECLARED, False, str(error))
+    return Finding(stacks.DECLARED, True)
+
+
+def sample(stack: stacks.Declared) -> dict[str, object]:
+    """Answers with which the stack can be tried: defaults and examples. Raises `invalid_parameter` where both miss."""
+    own = [rule.model_dump(exclude_none=True) for rule in stack.parameters]
+    given = {rule["name"]: _example(rule) for rule in own if "default" not in rule or rule["default"] == ""}
+    return parameters.read(own, {name: value for name, value in given.items() if value is not None})
+
+
+def _example(rule: dict[str, object]) -> object:
+    usual = {"email": "agent@exemple.fr", "date": "2030-01-31", "name": "essai"}
+    if rule["type"] == "text" and "pattern" not in rule and "default" not in rule:
+        return rule.get("example", "Essai".ljust(int(str(rule["minimum"])), "."))
+    return rule.get("example", usual.get(str(rule["type"])) if "default" not in rule else None)
+
+
+def _play(folder: Path, play: str) -> Finding:
+    book = folder / f"{play}.yml"
+    if not book.is_file():
+        return Finding(f"{play}.yml", False, "manque")
+    return _run(f"{play}.yml", ["ansible-playbook", "--syntax-check", "-i", "guest,", str(book)], folder)
+
+
+def _lint(folder: Path) -> Finding:
+    if not (TOOLS / "ansible-lint").exists():
+        return Finding("ansible-lint", None, NO_LINT)
+    with tempfile.TemporaryDirectory(prefix="clocher-") as place:  # it leaves a folder of its own where it works
+        copy = Path(shutil.copytree(folder, Path(place) / folder.name))
+        return _run("ansible-lint", ["ansible-lint", "--offline", "--profile", "production", "--nocolor", "-q"], copy)
+
+
+def _run(what: str, command: list[str], folder: Path) -> Finding:
+    ours = {
+        "PATH": f"{TOOLS}:{os.defpath}",
+        "HOME": str(Path.home()),
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_CONFIG": str(ansible.PLAYBOOKS / "ansible.cfg"),
+        "ANSIBLE_ROLES_PATH": ansible.roles_path(folder / "site.yml"),
+    }
+    try:
+        done = subprocess.run(
+            [str(TOOLS / command[0]), *command[1:]], cwd=folder, env=ours, stdin=subprocess.DEVNULL, text=True,
+            capture_output=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Finding(what, False, f"pas de fin en {SECONDS:g} s")
+    return Finding(what, done.returncode == 0, "" if done.returncode == 0 else (done.stdout + done.stderr)[-MOST:])
