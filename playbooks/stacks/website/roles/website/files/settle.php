@@ -14,12 +14,12 @@ function wp_install_defaults($user) {
     $name = esc_html($wanted->title);
     wp_insert_term('Actualités', 'category', ['slug' => 'actualites']);
     $home = $add(['post_title' => 'Bienvenue', 'post_status' => 'publish', 'post_content' => <<<HTML
-        <!-- wp:paragraph --><p>Bienvenue sur le site de <strong>$name</strong>.</p><!-- /wp:paragraph -->
-        <!-- wp:paragraph --><p>Ce site vient d’ouvrir : ses pages arrivent bientôt.</p><!-- /wp:paragraph -->
+        <p>Bienvenue sur le site de <strong>$name</strong>.</p>
+        <p>Ce site vient d’ouvrir : ses pages arrivent bientôt.</p>
         HTML]);
     $add(['post_title' => 'Mentions légales', 'post_status' => 'draft', 'post_content' => <<<HTML
-        <!-- wp:paragraph --><p>Éditeur : $name, SIRET {$wanted->siret}. Directeur de la publication : à compléter.</p><!-- /wp:paragraph -->
-        <!-- wp:paragraph --><p>Hébergeur : à compléter (nom, adresse, téléphone).</p><!-- /wp:paragraph -->
+        <p>Éditeur : $name, SIRET {$wanted->siret}. Directeur de la publication : à compléter.</p>
+        <p>Hébergeur : à compléter (nom, adresse, téléphone).</p>
         HTML]);
     update_option('show_on_front', 'page');
     update_option('page_on_front', $home);
