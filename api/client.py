@@ -105,8 +105,8 @@ def connect(url: str) -> Client:
 
 
 def _is_here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
     try:
+        host = urlsplit(url).hostname or ""
         return url.startswith("http://") and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
     except ValueError:
         return False

@@ -23,7 +23,7 @@ COLUMNS = (
     "Section", "Quote-part exacte (EUR)", "Montant (EUR)", "Du", "Au",
 )  # fmt: skip
 UNITS = {"GiB": "Gio", "address": "adresse"}
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide signs run too
 Cell = str | Decimal | int | None
 
 

@@ -113,7 +113,7 @@ def test_the_token_is_the_readers_alone(
 
 def test_a_token_does_not_leave_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOCHER_TOKEN", "clo_x")
-    for address in ("http://cloud.example", "ftp://127.0.0.1", "http://127.0.0.1.example"):
+    for address in ("http://cloud.example", "ftp://127.0.0.1", "http://127.0.0.1.example", "http://[::1"):
         with pytest.raises(InvalidInput, match="clair"):
             connect(address)
     assert connect("https://cloud.example/").url == "https://cloud.example"

@@ -64,6 +64,8 @@ def test_no_cell_can_run_as_a_formula(staff: sa.Engine) -> None:
         text = exports.csv_file(statements.documents(session, period), PARIS).decode("utf-8-sig")
     assert '''"'=cmd|""x""!A1; n"''' in text
     assert text.count("\r\n") == text.count("\n") == 2
+    for sign in "=+-@\t\r\n＝＋－＠":
+        assert exports.safe(f"{sign}1") == f"'{sign}1"
 
 
 def test_bench_uses_a_database_of_its_own(settings, owner: sa.Engine) -> None:
