@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import InvalidInput, Text
 from orchestrator.settings import ROOT, Settings
+from tenants.declarations_yaml import BrokenYaml, load_yaml
 from tenants.parameters import Rule, Words
 
 DECLARED = "stack.yml"
@@ -234,8 +235,8 @@ def read(folder: Path) -> Declared:
     if not SLUG.fullmatch(slug):
         raise _broken(path, [("", Text("le nom du dossier n’a que a-z, 0-9 et des tirets"))])
     try:
-        written = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        written = load_yaml(path.read_text())
+    except (OSError, UnicodeDecodeError, BrokenYaml) as error:
         raise _broken(path, [("", " ".join(str(error).split()))]) from error
     if not isinstance(written, dict):
         raise _broken(path, [("", Text("ce n’est pas une liste de champs"))])

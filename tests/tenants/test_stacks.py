@@ -78,7 +78,7 @@ def test_what_is_wrong_is_said_by_file_and_field(place: Path, change: Change, sa
     assert said in refused.value.sentence
 
 
-@pytest.mark.parametrize("text", ["title: [", "- a", ""])
+@pytest.mark.parametrize("text", ["title: [", "- a", "", "title: 2027-02-30"])
 def test_what_is_no_declaration_is_refused(place: Path, text: str) -> None:
     (place / "hello" / "stack.yml").write_text(text)
     with pytest.raises(InvalidInput) as refused:
