@@ -19,7 +19,7 @@ TASKS = sorted(path for folder in ("tasks", "handlers") for path in PLAYBOOKS.rg
 KEYWORDS = {
     "name", "when", "loop", "register", "notify", "changed_when", "failed_when", "vars", "become", "no_log", "until",
     "retries", "delay", "block", "rescue", "always", "loop_control", "environment", "throttle", "tags", "listen",
-    "timeout",
+    "timeout", "become_user",
 }  # fmt: skip
 
 
