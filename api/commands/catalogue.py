@@ -50,7 +50,7 @@ def print_offers(offers: list[dict[str, Any]], as_json: bool) -> None:
               default=catalogue.OFFERS, help="Folder of the declared offers.")  # fmt: skip
 @json_option
 def apply(directory: Path, as_json: bool) -> None:
-    """Publish what is declared, stacks too; what changed gets a new version, what is gone is withdrawn.
+    """Publish what is declared, stacks too. What changed gets a new version, what is gone is withdrawn.
 
     Again changes nothing. Stacks are looked for in playbooks/stacks and in the folders of CLOCHER_STACKS_DIRS.
     """
