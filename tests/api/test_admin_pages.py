@@ -249,7 +249,7 @@ def test_announcements_are_read_put_aside_and_withdrawn(
 
 def test_months_are_drafted_checked_and_closed(dsi: FlaskClient, made: Administered) -> None:
     path = f"/finance/periods/{LABEL}"
-    assert "différences" in dsi.get(path).text  # what was written by hand has no events
+    assert "Différences" in dsi.get(path).text  # what was written by hand has no events
     assert send(dsi, f"{path}/close", confirm=LABEL).status_code == 409
     assert send(dsi, f"{path}/draft").status_code == 302
     assert "Tout concorde" in send_and_follow(dsi, f"{path}/check")
