@@ -178,7 +178,7 @@ def _turn_away() -> Response:
     door = url_for("signing_in.form", next=wanted)
     if request.headers.get("HX-Request"):  # a page that polls must leave, not show the sign-in form inside itself
         answer = make_response("")
-        answer.headers["HX-Redirect"] = url_for("signing_in.form", next=request.path if _polls() else None)
+        answer.headers["HX-Redirect"] = url_for("signing_in.form", next=request.path if _polls() and wanted else None)
         return answer
     return cast(Response, redirect(door))
 

@@ -261,14 +261,13 @@ def inventory(settings: Settings, guest: Guest) -> dict[str, Any]:
 
 
 def write_variables(path: Path, variables: Mapping[str, Any]) -> None:
-    """Write a file of extra variables. `!unsafe`: what a member typed is data, even if it looks like a template."""
+    """Write a file of extra variables. `!unsafe`: what a member typed is data, even if it looks like a template.
+
+    The whole file is one such value: of a lone `!unsafe "1"` Ansible would make a number.
+    """
     path.parent.mkdir(mode=0o700)
     path.touch(mode=0o600)
-    lines = (
-        f"{json.dumps(name)}: !unsafe {json.dumps(value, default=reveal, ensure_ascii=False)}\n"
-        for name, value in variables.items()
-    )
-    path.write_text("".join(lines) or "{}")
+    path.write_text(f"!unsafe {json.dumps(dict(variables), default=reveal, ensure_ascii=False)}\n")
 
 
 def reveal(value: Any) -> str:

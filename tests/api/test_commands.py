@@ -80,10 +80,11 @@ def test_people_by_command(run: Run, owner: sa.Engine) -> None:
 
 def test_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
     assert "Publiez-le" in run("catalogue", "list").stdout
-    assert len(told(run("catalogue", "apply", "--json"))) == 4
+    published = {row["slug"] for row in told(run("catalogue", "apply", "--json"))}
+    assert {"vm-small", "vm-xlarge", "website-small"} < published  # machines and applications
     assert "Rien à faire" in run("catalogue", "apply").stdout
     offers = told(run("catalogue", "list", "--json"))
-    assert len(offers) == 4
+    assert {row["slug"] for row in offers} == published
     assert offers[0]["monthly"] is None  # no price yet, and still worth reading
 
 
@@ -119,13 +120,13 @@ def test_announcements_by_command(run: Run, owner: sa.Engine) -> None:
 
 
 def test_the_trail_is_searched_by_command(run: Run, owner: sa.Engine) -> None:
-    told(run("catalogue", "apply", "--json"))
+    published = told(run("catalogue", "apply", "--json"))
     found = told(run("audit", "search", "--action", "offer.", "--subject", "offer vm-small", "--json"))
     assert [entry["subject"] for entry in found] == ["offer vm-small v1"]
     assert told(run("audit", "search", "--until", "2020-01-01", "--json")) == []
     assert "Rien de tel" in run("audit", "search", "--actor", "nobody").stdout
     lines = run("audit", "export", "--action", "offer.").stdout.splitlines()
-    assert len(lines) == 4 and json.loads(lines[0])["action"].startswith("offer.")
+    assert len(lines) == len(published) and json.loads(lines[0])["action"].startswith("offer.")
     assert run("audit", "export", "--csv").stdout.startswith("\ufeff")
 
 

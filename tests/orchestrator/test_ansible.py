@@ -129,6 +129,13 @@ def test_what_a_member_typed_is_no_template(play: Run, tmp_path: Path) -> None:
     assert json.loads(out.read_text()) == typed
 
 
+def test_a_text_that_looks_like_something_else_stays_a_text(play: Run) -> None:
+    texts = {"version": "1", "day": "2026-11-29", "answer": "no", "kept": {"version": "1"}}
+    told = "{{ [version, day, answer, kept.version] | map('type_debug') | join(' ') }}"
+    outcome = play([task("tell", "set_stats", data={"result": told}, per_host=False)], [], **texts)
+    assert outcome.data == {"result": "str str str str"}
+
+
 def test_a_play_sees_nothing_of_our_environment(play: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOCHER_DATABASE_URL", "postgresql://owner:hidden@db/clocher")
     monkeypatch.setenv("ANSIBLE_CHECK_MODE_MARKERS", "True")

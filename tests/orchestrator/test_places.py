@@ -155,8 +155,12 @@ def test_rules_open_no_more_than_said(settings: Settings) -> None:
     wanted = Wanted("n", "t", "10.1.0.0/24", ("203.0.113.0/28",), QUOTAS)
     everybody = {rule.port for rule in places.rules(wanted, own) if rule.direction == "ingress" and rule.remote is None}
     assert everybody == {80, 443}
-    ssh = {rule.remote for rule in places.rules(wanted, own) if rule.port == 22}
-    assert ssh == {"192.0.2.0/24", "203.0.113.0/28"}
+    assert {rule.remote for rule in places.rules(wanted, own) if rule.port == 22} == {"203.0.113.0/28"}
+    every_port = {
+        rule.remote for rule in places.rules(wanted, own)
+        if rule.direction == "ingress" and rule.protocol == "tcp" and rule.port is None
+    }  # fmt: skip
+    assert every_port == {"192.0.2.0/24"}
 
 
 def test_a_cloud_that_is_down_is_told(settings: Settings) -> None:
