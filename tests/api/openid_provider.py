@@ -13,6 +13,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,6 +27,12 @@ KNOWN = {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce"
 PKCE = {"code_challenge", "code_challenge_method"}
 
 
+@cache
+def made_key() -> RSAKey:
+    """The provider's key; one for all tests, since making it takes longer than they do."""
+    return RSAKey.generate_key(2048, auto_kid=True)
+
+
 @dataclass
 class OpenIDServer:
     """The provider: who will sign in next (`user`), and how it cheats (`cheat`)."""
@@ -36,7 +43,7 @@ class OpenIDServer:
     user: dict[str, Any] = field(default_factory=dict)
     cheat: str = ""
     url: str = ""
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, auto_kid=True))
+    key: RSAKey = field(default_factory=made_key)
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     signed_out: list[dict[str, str]] = field(default_factory=list)

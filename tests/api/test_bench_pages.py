@@ -26,6 +26,7 @@ def _queries(settings: Settings, services: int) -> tuple[dict[str, int], int]:
     return found, int(rows or 0)
 
 
+@pytest.mark.slow
 def test_a_page_asks_as_often_for_many_rows_as_for_few(settings: Settings) -> None:
     few, some = _queries(settings, 30)
     many, rows = _queries(settings, 600)

@@ -19,6 +19,7 @@ from orchestrator.errors import ClocherError, FlowCancelled, NotFound, Unavailab
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
+pytestmark = pytest.mark.slow
 Run = Callable[..., ansible.Outcome]
 
 

@@ -36,6 +36,7 @@ def test_there_are_plays() -> None:
     assert TASKS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("play", PLAYS)
 def test_the_syntax_of_each_play(play: str) -> None:
     command = [Path(sys.executable).with_name("ansible-playbook"), "--syntax-check", "-i", "guest,", f"{play}/site.yml"]
