@@ -170,7 +170,7 @@ class Stack(_Part):
 
 
 class Declared(Stack):
-    """A whole stack.yml."""
+    """A whole stack.yml. offered: whether members can order it; what they have of it lives on in any case."""
 
     title: Words
     summary: Words
@@ -178,6 +178,7 @@ class Declared(Stack):
     disk: Disk = Field(default_factory=Disk)
     sizes: list[Size] = Field(min_length=1)
     approval: Literal["none", "dsi"] = "none"
+    offered: bool = True
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -259,7 +260,9 @@ def _broken(path: Path, faults: Sequence[tuple[str, str]]) -> InvalidInput:
 
 
 def columns(stack: Declared) -> list[dict[str, Any]]:
-    """Its offers, one for each size, as columns of `offers`."""
+    """Its offers, one for each size, as columns of `offers`; none when it is not offered."""
+    if not stack.offered:
+        return []
     several = len(stack.sizes) > 1
     kept = set(Stack.model_fields)
     shared = {

@@ -103,6 +103,12 @@ def test_a_stack_is_published_changed_and_withdrawn(staff: sa.Engine, place: Pat
         assert catalogue.load(session) == [{"slug": "hello", "version": 2, "change": "withdrawn"}]
 
 
+def test_what_is_not_offered_has_no_offer(place: Path) -> None:
+    declared = place / "hello" / "stack.yml"
+    declared.write_text(declared.read_text() + "\noffered: false\n")
+    assert [stacks.columns(stack) for stack in stacks.read_all([place])] == [[]]
+
+
 def test_a_version_made_in_the_pages_keeps_what_the_stack_is(staff: sa.Engine) -> None:
     with territory_session(staff, "dsi") as session:
         catalogue.load(session, places=[STACKS])
