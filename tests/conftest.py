@@ -12,6 +12,7 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ import structlog
 
 from orchestrator import database, postgres, schema
 from orchestrator.settings import Settings
+from tenants import catalogue, declarations_yaml, legal
 
 SECRET = "a secret for the tests only"
 # A shell that runs us in the background has us ignore Ctrl-C, and so would all that the tests start.
@@ -42,6 +44,16 @@ def _settings(state: Path, url: sa.URL) -> Settings:
         api_changes_per_minute=1_000_000,
         _env_file=None,
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def yaml_read_once() -> Iterator[None]:
+    """The same few declarations are read by almost every test: to parse them costs more than most tests do."""
+    read = cache(declarations_yaml.load_yaml)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (catalogue, legal):
+            patch.setattr(module, "load_yaml", read)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tests.tenants.ordering import SIRENS, member
 FOREIGN = "356 000 000 00048"  # a real establishment of nobody here, written as people write it
 
 
-@pytest.fixture(params=["proconnect", "standard"])
+@pytest.fixture(params=["proconnect", pytest.param("standard", marks=pytest.mark.slow)])
 def provider(request: pytest.FixtureRequest) -> Iterator[OpenIDServer]:
     with running(request.param) as server:
         server.user = {"sub": "sub-1", "email": "Camille.Faure@brevaux.fr", "given_name": "Camille"}
