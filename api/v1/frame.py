@@ -7,6 +7,7 @@ the answer that its `Idempotency-Key` will bring again: either both are written,
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -102,7 +103,8 @@ def _check_forms() -> None:
 def _change(session: Session, view: View, values: dict[str, Any]) -> Response:
     key = _key()
     if key is None:
-        _check_fresh(session, values)
+        if not _needs_key(view):  # without its key it is refused in any case, which is said first
+            _check_fresh(session, values)
         return make_response(view(**values))
     box = sealing.box(auth.settings(), SEAL)
     earlier = request_answers.find(session, key, auth.now())
@@ -115,6 +117,10 @@ def _change(session: Session, view: View, values: dict[str, Any]) -> Response:
     if answer.status_code < 400:
         request_answers.keep(session, key, answer.status_code, box.encrypt(answer.get_data()), auth.now())
     return answer
+
+
+def _needs_key(view: View) -> bool:
+    return "headers_data" in inspect.signature(view).parameters
 
 
 def _key() -> Key | None:

@@ -142,6 +142,13 @@ def test_a_change_wants_what_was_read(brevaux: Caller) -> None:
     problem(brevaux("POST", "/orders/999/cancel", headers={"If-Match": tag}), 404, "not_found")
 
 
+def test_a_missing_key_is_said_before_a_stale_state(brevaux: Caller) -> None:
+    service = brevaux.place(wish("web")).json["service_id"]
+    path, stale = f"/services/{service}/changes", {"If-Match": '"x"'}
+    problem(brevaux("POST", path, json={"disk_gib": 9}, headers=stale), 422, "invalid_request")
+    problem(brevaux("POST", path, json={"disk_gib": 9}, headers=stale | {"Idempotency-Key": "k"}), 412, "stale")
+
+
 def test_lists_lead_to_the_next_page(brevaux: Caller, dsi: Caller) -> None:
     for number in range(3):
         brevaux.place(wish(f"web-{number}"), key=str(number))
