@@ -26,7 +26,7 @@ from ansible_runner.interface import init_runner
 from pydantic import SecretStr
 
 from orchestrator import ssh
-from orchestrator.errors import ClocherError, NotFound, Text
+from orchestrator.errors import ClocherError, Text
 from orchestrator.settings import ROOT, Settings
 from orchestrator.ssh import Guest
 
@@ -162,7 +162,7 @@ def configure(
     variables: given to the play as they are, never as templates; a value of type SecretStr, at any depth, is masked in
     all that comes back. on_event is called for each event as it comes, in order; when it raises, the play is stopped
     and its error raised from here. Raises `guest_unreachable` (worth another try), `play_failed`, `play_timeout`,
-    NotFound `play_missing`.
+    `play_missing`.
     """
     book = find_play(settings, play, act)
     started = time.monotonic()
@@ -194,7 +194,8 @@ def configure(
 def find_play(settings: Settings, play: str, act: str = "site") -> Path:
     """The file of a play: of `playbooks/` or, for a stack, of the first folder of stacks that has it.
 
-    The names come from the database: one that is more than a name finds nothing. Raises NotFound `play_missing`.
+    The names come from the database: one that is more than a name finds nothing. Raises `play_missing`,
+    which the DSI can mend.
     """
     if PLAY.fullmatch(play) and ACT.fullmatch(act):
         places = [PLAYBOOKS / play]
@@ -203,7 +204,7 @@ def find_play(settings: Settings, play: str, act: str = "site") -> Path:
         for place in places:
             if (book := (place / f"{act}.yml").resolve()).is_file():
                 return book
-    raise NotFound(
+    raise ClocherError(
         "play_missing",
         "Ce que le service demande d’exécuter n’est pas installé ici.",
         "Prévenez la DSI : un dossier de playbooks manque à l’exécutant.",

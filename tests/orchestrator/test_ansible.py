@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from orchestrator import ansible
 from orchestrator.ansible import PlayEvent
-from orchestrator.errors import ClocherError, FlowCancelled, NotFound, Unavailable
+from orchestrator.errors import ClocherError, FlowCancelled, Unavailable
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
@@ -100,7 +100,7 @@ def test_a_stack_is_found_by_its_name_only(local: Settings, tmp_path: Path, monk
     assert ansible.roles_path(theirs / "blog/test/put.yml").startswith(str(theirs / "blog/roles"))
     for name, act in [("blog", "site"), ("stacks/none", "site"), ("../elsewhere/wiki", "site"), ("stacks/..", "site"),
                       (str(theirs / "wiki"), "site"), ("vm", "../vm/site"), ("", "site")]:  # fmt: skip
-        with pytest.raises(NotFound) as caught:
+        with pytest.raises(ClocherError) as caught:
             ansible.find_play(more, name, act)
         assert caught.value.code == "play_missing"
 
