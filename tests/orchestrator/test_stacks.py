@@ -61,14 +61,14 @@ def test_an_application_is_made_and_keeps_its_secrets(ours: Stage) -> None:
     second = password(ours, service_id)
     assert second != first and second not in told(ours)
 
-    # The worker has lost the play: the new secret can't be brought in, nor the former one for now.
+    # The worker has lost the play: the new secret can't be brought in, and the DSI takes it back.
     with territory_session(ours.owner, "tests") as session:
         specify(session, service_id, play="stacks/gone")
     flow = ours.ask(service_id, "renew_secret", secret="admin_password")
     assert ours.held(flow).error_code == "play_missing"
     with territory_session(ours.owner, "tests") as session:
         specify(session, service_id, play="stacks/hello")
-        repair.retry(session, flow)
+        repair.undo(session, flow)
     (failed,) = ours.rest(flow, seconds=600)
     assert (failed.state, failed.error_code, ours.service(service_id).state) == ("failed", "play_missing", "active")
     assert password(ours, service_id) == second
