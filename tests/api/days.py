@@ -230,13 +230,16 @@ def press(page: Page, wanted: Locator) -> None:
 
 
 def shut(settings: Settings, slug: str) -> None:
-    """Somebody takes the rules that let us in by SSH out of the member's security group, in the cloud itself."""
+    """Somebody takes the rules that let us in by TCP out of the member's security group, in the cloud itself."""
     control, name = cloud.connect(settings), places.name_for(settings, slug)
     project = cloud_projects.find_project(places.open_site(control).domain, name)
     assert project
     group = cloud_routing.find_security_group(control.project(project.id), name)
     assert group
-    ours = [rule_id for rule_id, rule in group.rules if rule and rule.port == 22]
+    ours = [
+        rule_id for rule_id, rule in group.rules
+        if rule and rule.protocol == "tcp" and rule.remote in settings.management_networks
+    ]  # fmt: skip
     assert ours
     for rule_id in ours:
         cloud_routing.remove_rule(control.project(project.id), rule_id)
