@@ -175,6 +175,7 @@ def state(page: Page, word: str, *, within: int = BUILT) -> None:
 def go(page: Page, *links: str) -> None:
     """Follow links of the menus, by the open menu of a phone or the one of a desk."""
     for name in links:
+        page.wait_for_load_state()  # before its style sheet has come, a page shows both menus
         small = page.locator("#menu details.small")
         if small.is_visible():
             small.locator("summary").click()
