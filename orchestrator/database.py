@@ -27,6 +27,8 @@ from orchestrator.settings import Settings
 Role = Literal["owner", "clocher_web", "clocher_staff", "clocher_worker", "clocher_door"]
 ROLES: tuple[Role, ...] = ("clocher_web", "clocher_staff", "clocher_worker", "clocher_door")
 
+# A query that serves one service, one member or all is planned for whom it serves: never a plan for anybody.
+OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_custom_plan"
 # What our triggers refuse, by SQLSTATE: code, sentence, next action.
 REFUSALS = {
     "CL001": ("append_only", "Ce qui est écrit là ne se change pas.", "Écrivez un fait nouveau."),
@@ -85,7 +87,7 @@ def connect(settings: Settings, role: Role, *, pool_size: int = 5) -> sa.Engine:
         max_overflow=pool_size,
         pool_pre_ping=True,
         pool_timeout=10,
-        connect_args={"connect_timeout": 5, "application_name": role, "options": "-c timezone=UTC"},
+        connect_args={"connect_timeout": 5, "application_name": role, "options": OPTIONS},
     )
 
 
