@@ -22,7 +22,6 @@ from sqlalchemy.orm import Session
 from tenants import metering, periods
 from tenants.prices import midnight
 from tenants.tables import Period
-from tenants.tables_costs import CostDay
 
 NOTHING = Decimal("0.00")
 # A drafted month has its intervals stored, as the statement was made from them; else events tell them.
@@ -57,8 +56,7 @@ WITH marks AS (
     GROUP BY member_id, service_id, meter_id, price_id, hourly, day, at
 ), rounded AS (
     SELECT *, div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01 AS amount,
-        lag(div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01, 1, 0.00) OVER line AS before,
-        unit_seconds - lag(unit_seconds, 1, 0) OVER line AS seconds
+        lag(div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01, 1, 0.00) OVER line AS before
     FROM counted WINDOW line AS (PARTITION BY member_id, service_id, meter_id, price_id ORDER BY at)
 )
 """  # noqa: S608  (no input in it)
@@ -72,41 +70,33 @@ ORDER BY of, grouped.service_id, grouped.meter_id, day
 DAY_BY_DAY = f""", grouped AS (
     SELECT grouping(service_id, meter_id, day) AS of, service_id, meter_id, day,
         coalesce(sum(amount - before) FILTER (WHERE at <= :now), 0.00) AS amount,
-        coalesce(sum(amount - before) FILTER (WHERE at > :now), 0.00) AS ahead,
-        coalesce(sum(seconds) FILTER (WHERE at <= :now), 0) AS unit_seconds
+        coalesce(sum(amount - before) FILTER (WHERE at > :now), 0.00) AS ahead
     FROM rounded GROUP BY GROUPING SETS ((service_id), (meter_id), (day), ())
 )
 {NAMED}"""  # noqa: S608  (no input in it)
-# The same of the whole only, where the days are known: half the work, since a line is rounded twice and no more.
-AT_ONCE = f"""
-WITH {USED}, counted AS (
-    SELECT service_id, meter_id, price_id, hourly, sum(quantity * extract(epoch FROM until - since)) AS by_end,
-        coalesce(sum(quantity * extract(epoch FROM least(until, :now) - since))
-            FILTER (WHERE since < :now), 0) AS so_far
-    FROM used WHERE since < until GROUP BY service_id, meter_id, price_id, hourly
-), rounded AS (
-    SELECT service_id, meter_id, so_far, div(so_far * hourly * 100 + 1800, 3600) * 0.01 AS amount,
-        div(by_end * hourly * 100 + 1800, 3600) * 0.01 AS forecast
-    FROM counted
-), grouped AS (
-    SELECT grouping(service_id, meter_id) * 2 + 1 AS of, service_id, meter_id, CAST(NULL AS date) AS day,
-        coalesce(sum(amount), 0.00) AS amount, coalesce(sum(forecast - amount), 0.00) AS ahead,
-        coalesce(sum(so_far), 0) AS unit_seconds
-    FROM rounded GROUP BY GROUPING SETS ((service_id), (meter_id), ())
+# The same, as a worker counted it; until: to which instant.
+COUNTED = f"""
+WITH grouped AS (
+    SELECT 4 + grouping(meter_id, day) AS of, CAST(NULL AS bigint) AS service_id, meter_id, day,
+        sum(amount) AS amount, sum(ahead) AS ahead, max(until) AS until
+    FROM cost_days WHERE member_id = :member AND day BETWEEN :first AND :last
+    GROUP BY GROUPING SETS ((meter_id), (day), ())
+    UNION ALL
+    SELECT 3, service_id, NULL, NULL, amount, ahead, until FROM cost_services WHERE member_id = :member
 )
 {NAMED}"""  # noqa: S608  (no input in it)
+COUNTED_FOR = timedelta(minutes=10)  # so long after it what was counted is shown; a worker counts more often
 BY_SERVICE, BY_METER, BY_DAY, IN_ALL = 0b011, 0b101, 0b110, 0b111
 
 
 @dataclass(frozen=True)
 class Part:
-    """A service's or a meter's part: euros so far and still to come; unit_seconds: quantity × seconds so far."""
+    """A service's or a meter's part: euros so far and still to come."""
 
     id: int
     name: str
     amount: Decimal
     ahead: Decimal
-    unit_seconds: Decimal = Decimal(0)
 
     @property
     def forecast(self) -> Decimal:
@@ -146,36 +136,37 @@ class Costs:
 def month(
     session: Session, member_id: int, label: str, at: datetime, timezone: str, *, service_id: int | None = None
 ) -> Costs:
-    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Three queries at most.
+    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Two queries at most.
 
-    Of a month that was drafted, what its statement was made from. The days of the present month that are over are read
-    where a worker counted them; today is the rest, so the days sum to the whole. Raises InvalidInput invalid_period.
+    Of a month that was drafted, what its statement was made from. Of the present month, what a worker counted in the
+    last minutes, to that instant (`until`). Raises InvalidInput invalid_period.
     """
     period = session.scalar(sa.select(Period).where(Period.label == label))
     stored = period is not None and period.metered_until is not None and period.metered_until == period.during.upper
     period = period or Period(label=label, during=periods.bounds(label, timezone), sample=False)
     assert period.during.lower and period.during.upper
+    if not service_id and period.during.lower <= at < period.during.upper:
+        counted = _counted(session, member_id, period, at, timezone)
+        if counted:
+            return counted
     now = min(at, period.during.upper)
     marks = marks_of(period, now, timezone)
-    days = [day for day, _ in marks if day]
-    over = {} if stored or service_id else _counted(session, member_id, days)
     # Up to the month's end: what still exists is thought on; the marks cut at `now`.
     chosen = metering.parameters(period, period.during.upper, member_id=member_id, service_id=service_id)
-    query = (AT_ONCE if over else LINES + DAY_BY_DAY).format(source=STORED if stored else metering.DERIVED)
-    given = chosen | ({} if over else parameters_of(marks)) | {"now": now, "known": now}
-    rows = session.execute(sa.text(query), given).all()
-    return _costs(label, now, rows, days, over)
+    query = (LINES + DAY_BY_DAY).format(source=STORED if stored else metering.DERIVED)
+    rows = session.execute(sa.text(query), chosen | parameters_of(marks) | {"now": now, "known": now}).all()
+    return _costs(label, now, rows, marks)
 
 
-def _counted(session: Session, member_id: int, days: list[date]) -> dict[date, Decimal]:
-    """What each day before the last one cost, if a worker counted since the last one began; else nothing."""
-    query = (
-        sa.select(CostDay.day, sa.func.sum(CostDay.amount))
-        .where(CostDay.member_id == member_id, CostDay.day.between(days[0], days[-1]))
-        .group_by(CostDay.day)
-    )
-    found = {row.day: row[1] for row in session.execute(query)} if days else {}
-    return {day: found.get(day, NOTHING) for day in days[:-1]} if days and days[-1] in found else {}
+def _counted(session: Session, member_id: int, period: Period, at: datetime, timezone: str) -> Costs | None:
+    """What a worker counted of the present month, unless that was too long ago or is still to come."""
+    days = [day for day, _ in marks_of(period, at, timezone) if day]
+    given = {"member": member_id, "first": days[0], "last": days[-1]} if days else None
+    rows = session.execute(sa.text(COUNTED), given).all() if given else []
+    until = next((row.until for row in rows if row.of == IN_ALL), None)
+    if until is None or not timedelta(0) <= at - until <= COUNTED_FOR:
+        return None
+    return _costs(period.label, until, rows, marks_of(period, until, timezone))
 
 
 def so_far(session: Session, member_id: int, at: datetime, timezone: str, *, service_id: int | None = None) -> Costs:
@@ -205,16 +196,14 @@ def parameters_of(marks: Iterable[Mark]) -> dict[str, Any]:
     return {"days": [day for day, _ in listed], "ats": [at.astimezone(UTC) for _, at in listed]}
 
 
-def _costs(label: str, now: datetime, rows: Any, days: list[date], over: dict[date, Decimal]) -> Costs:
+def _costs(label: str, now: datetime, rows: Any, marks: list[Mark]) -> Costs:
     by: dict[int, list[Any]] = {BY_SERVICE: [], BY_METER: [], BY_DAY: [], IN_ALL: []}
     for row in rows:
         by[row.of].append(row)
-    services = [Part(row.service_id, row.name, row.amount, row.ahead, row.unit_seconds) for row in by[BY_SERVICE]]
-    meters = [Part(row.meter_id, row.name, row.amount, row.ahead, row.unit_seconds) for row in by[BY_METER]]
+    services = [Part(row.service_id, row.name, row.amount, row.ahead) for row in by[BY_SERVICE]]
+    meters = [Part(row.meter_id, row.name, row.amount, row.ahead) for row in by[BY_METER]]
     total = by[IN_ALL][0] if by[IN_ALL] else None
     spent = {row.day: row.amount for row in by[BY_DAY]}
-    if over and total:
-        spent = over | {days[-1]: total.amount - sum(over.values())}
     return Costs(
         label=label,
         until=now,
@@ -222,5 +211,5 @@ def _costs(label: str, now: datetime, rows: Any, days: list[date], over: dict[da
         ahead=total.ahead if total else NOTHING,
         services=tuple(sorted(services, key=lambda part: (-part.forecast, part.id))),
         meters=tuple(meters),
-        days=tuple(Day(day, spent.get(day, NOTHING)) for day in days),
+        days=tuple(Day(day, spent.get(day, NOTHING)) for day, _ in marks if day),
     )

@@ -1,4 +1,4 @@
-"""What each day cost each member, kept in `cost_days`: counted by a worker, read in a few milliseconds.
+"""What each day cost each member, kept in `cost_days`, and each service, in `cost_services`: counted by a worker.
 
 For twenty thousand services the present month can't be worked out while somebody waits for a page. Every few minutes
 the days since the last count are counted again; the first count of a day counts its whole month again, so that facts
@@ -18,11 +18,19 @@ from orchestrator.steps import Runtime
 from tenants import metering, periods
 from tenants.costs import LINES, NOTHING, Costs, Day, Mark, Part, marks_of, parameters_of
 from tenants.tables import Period
-from tenants.tables_costs import CostDay
+from tenants.tables_costs import CostDay, CostService
 
 LOCK = 0x434F5354  # advisory lock: one worker counts at a time
-# The first mark only says what the lines were before the days that are counted.
+# The first mark only says what the lines were before the days that are counted. A line at a mark is the whole month
+# until then, so the last marks make what each service costs.
 WRITE = """
+, services_counted AS (
+    INSERT INTO cost_services (service_id, member_id, amount, ahead, until)
+    SELECT service_id, member_id, coalesce(sum(amount) FILTER (WHERE at = :now), 0),
+        coalesce(sum(amount - before) FILTER (WHERE at > :now), 0), :now
+    FROM rounded WHERE at >= :now GROUP BY service_id, member_id
+    ON CONFLICT (service_id) DO UPDATE SET amount = excluded.amount, ahead = excluded.ahead, until = excluded.until
+)
 INSERT INTO cost_days (member_id, day, meter_id, amount, ahead, until)
 SELECT member_id, day, meter_id, sum(amount), sum(ahead), :now FROM (
     SELECT member_id, coalesce(day, :today) AS day, meter_id,
@@ -74,6 +82,7 @@ def _count(session: Session, first: date, last: date, at: datetime, timezone: st
         | parameters_of(kept)
         | {"service": None, "now": now, "known": now, "since": since, "today": last},
     )
+    session.execute(sa.delete(CostService).where(CostService.until != now))
 
 
 def territory(session: Session, label: str, at: datetime, timezone: str) -> Costs:

@@ -27,3 +27,18 @@ class CostDay(Base):
     ahead: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2), server_default="0")
     until: Mapped[datetime]
     __table_args__ = (Index("ix_cost_days_day", "day"),)
+
+
+class CostService(Base):
+    """What a service costs in the month of `until`, the instant to which it was counted; ahead: as of CostDay."""
+
+    __tablename__ = "cost_services"
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"), primary_key=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    ahead: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    until: Mapped[datetime]
+    __table_args__ = (
+        Index("ix_cost_services_member_id", "member_id"),
+        {"postgresql_with": {"fillfactor": 50}},  # every row is written again every few minutes: in its own page
+    )

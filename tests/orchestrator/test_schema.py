@@ -23,9 +23,10 @@ def test_models_equal_migrations(owner: sa.Engine) -> None:
 
 
 def test_upgrade_again_changes_nothing(settings: Settings, owner: sa.Engine) -> None:
+    newest = max(path.name[:4] for path in Path(schema.__file__).parent.glob("migrations/versions/0*.py"))
     schema.upgrade(settings)
     with owner.connect() as connection:
-        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0013"]
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
 
 
 def test_no_float_column() -> None:

@@ -13,7 +13,7 @@ from orchestrator.database import member_session, territory_session
 from orchestrator.tables import Member, Service
 from tenants import costs, costs_days, costs_year, periods
 from tenants.tables import Budget, StatementLine
-from tenants.tables_costs import CostDay
+from tenants.tables_costs import CostDay, CostService
 from tests.tenants.ledger import LATER, PARIS, at
 from tests.tenants.test_month import write_month
 
@@ -128,10 +128,27 @@ def test_a_month_is_the_same_whether_its_days_were_counted_or_not(staff: sa.Engi
     for now in map(at, ("2026-03-12 10:00", "2026-03-15 00:30", "2026-03-24 22:00", "2026-03-31 20:59:59.5")):
         with territory_session(worker, "worker 1") as session:
             session.execute(sa.delete(CostDay))
+            session.execute(sa.delete(CostService))
         live = {slug: month(staff, slug, now) for slug in MEMBERS}
         with territory_session(worker, "worker 1") as session:
             costs_days.count(session, now, PARIS)
         assert {slug: month(staff, slug, now) for slug in MEMBERS} == live
+
+
+def test_what_was_counted_is_read_while_it_is_new(staff: sa.Engine, worker: sa.Engine) -> None:
+    """The same figures a little later; once they are old, or of another month, what events tell now."""
+    now = at("2026-03-24 22:00")
+    live = month(staff, "breval", now)
+    with territory_session(worker, "worker 1") as session:
+        costs_days.count(session, now - timedelta(days=30), PARIS)
+        costs_days.count(session, now, PARIS)
+        assert set(session.scalars(sa.select(CostService.until))) == {now}, "nothing of an older count stays"
+    assert month(staff, "breval", now + timedelta(minutes=9)) == live
+    late = now + timedelta(minutes=11)
+    assert month(staff, "breval", late).until == late
+    before = now - timedelta(minutes=1)
+    assert month(staff, "breval", before).until == before, "a count that is to come tells nothing"
+    assert month(staff, "breval", now, "2026-02").until == at("2026-02-28 23:00")
 
 
 def test_kept_days_are_the_live_ones(staff: sa.Engine, worker: sa.Engine) -> None:
@@ -175,7 +192,8 @@ def test_a_member_sees_its_own(staff: sa.Engine, web: sa.Engine, worker: sa.Engi
     with member_session(web, members["breval"], "agent") as session:
         assert costs.so_far(session, members["breval"], at("2026-03-27 08:00"), PARIS).amount > 0
         assert costs.so_far(session, members["aubrac"], at("2026-03-27 08:00"), PARIS).amount == 0
-        assert set(session.scalars(sa.select(CostDay.member_id))) == {members["breval"]}
+        for counted in (CostDay, CostService):
+            assert set(session.scalars(sa.select(counted.member_id))) == {members["breval"]}
 
 
 def test_how_much_of_the_budget_is_used(owner: sa.Engine, staff: sa.Engine, worker: sa.Engine) -> None:
