@@ -32,17 +32,21 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="session", autouse=True)
 def routes_compiled_once() -> Iterator[None]:
     """Each test has an app of its own with the same routes: to compile them anew is half of what making one costs."""
-    compile_builder = Rule._compile_builder
-    compiled: dict[tuple[str, str, bool], Callable[..., tuple[str, str]]] = {}
+    compile_rule = Rule.compile
+    compiled: dict[tuple[object, ...], dict[str, Any]] = {}
 
-    def remembered(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        key = rule.rule, repr(rule.defaults), append_unknown
+    def remembered(rule: Rule) -> None:
+        key = rule.rule, repr(rule.defaults), rule.subdomain, rule.host, rule.merge_slashes
         if key not in compiled:
-            compiled[key] = compile_builder(rule, append_unknown)
-        return compiled[key]
+            compile_rule(rule)
+            compiled[key] = {name: vars(rule)[name] for name in ("_parts", "_trace", "_converters", "arguments")}
+            compiled[key] |= {name: getattr(rule, name).__func__ for name in ("_build", "_build_unknown")}
+            return
+        for name, made in compiled[key].items():
+            setattr(rule, name, made.__get__(rule) if name.startswith("_build") else made)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", remembered)
+        patch.setattr(Rule, "compile", remembered)
         yield
 
 

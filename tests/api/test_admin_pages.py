@@ -37,6 +37,7 @@ def main(answer: TestResponse) -> str:
     return answer.text.split("<main", 1)[1]
 
 
+@pytest.mark.slow
 def test_every_page_opens_in_both_languages(dsi: FlaskClient, made: Administered) -> None:
     faults = []
     for path in pages(made):

@@ -242,6 +242,7 @@ def test_the_same_request_is_one_order(owner: sa.Engine, web: sa.Engine) -> None
     refused("request_key_reused", Conflict, create, owner, web, brevaux, "twice")
 
 
+@pytest.mark.slow
 def test_fifty_changes_at_once_against_a_quota(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux = member(owner, disk_gib=200, volumes=60)
     services = [create(owner, web, brevaux, f"web-{number}") for number in range(50)]
@@ -276,7 +277,7 @@ def sizes_of(order: Order) -> dict[str, Any]:
     return {name: getattr(order, name) for name in quotas.COLUMNS}
 
 
-@pytest.mark.parametrize("seed_number", range(6))
+@pytest.mark.parametrize("seed_number", [0, *(pytest.param(more, marks=pytest.mark.slow) for more in range(1, 6))])
 def test_what_is_held_follows_any_history(
     owner: sa.Engine, web: sa.Engine, staff: sa.Engine, strict: None, seed_number: int
 ) -> None:
