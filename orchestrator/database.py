@@ -35,6 +35,8 @@ REFUSALS = {
     "CL002": ("period_closed", "La période est close : elle ne change plus.", "Corrigez dans une période suivante."),
     "CL003": ("price_rewritten", "Un prix publié ne change pas.", "Déclarez un nouveau tarif."),
 }
+# No such schema, table, column or function: the database is older than this release, or was never made.
+OUTDATED = {"3F000", "42P01", "42703", "42883"}
 
 
 class Base(DeclarativeBase):
@@ -120,9 +122,16 @@ def _session(engine: sa.Engine, info: dict[str, Any]) -> Iterator[Session]:
             ) from error
         raise
     except DBAPIError as error:
-        refusal = REFUSALS.get(getattr(error.orig, "sqlstate", None) or "")
-        if refusal:
-            raise Conflict(*refusal, detail=str(error.orig)) from error
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if state in REFUSALS:
+            raise Conflict(*REFUSALS[state], detail=str(error.orig)) from error
+        if state in OUTDATED:
+            raise Unavailable(
+                "database_outdated",
+                "La base de données n’a pas le schéma de cette version.",
+                "Lancez « clocher database upgrade ».",
+                detail=str(error.orig),
+            ) from error
         raise
 
 

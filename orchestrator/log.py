@@ -56,3 +56,5 @@ def configure(settings: Settings) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
     # A browser opens six connections at once: that some requests wait a moment for a thread is no news.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    # That the cloud does not answer is told by our own error.
+    logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)

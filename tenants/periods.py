@@ -102,12 +102,9 @@ def check(session: Session, label: str) -> list[checks.Difference]:
     return found
 
 
-def close(session: Session, label: str, now: datetime) -> Period:
-    """Seal a checked period: hash each statement onto its member's chain; the database refuses any change after.
-
-    Raises Conflict period_closed, not_checked or period_not_over.
-    """
-    period = find(session, label, lock=True)
+def closable(session: Session, label: str, now: datetime, *, lock: bool = False) -> Period:
+    """The period, when it may be closed now; raises Conflict period_closed, not_checked or period_not_over."""
+    period = find(session, label, lock=lock)
     _refuse_closed(period)
     if period.state != "checked":
         raise Conflict(
@@ -130,6 +127,15 @@ def close(session: Session, label: str, now: datetime) -> Period:
             Text("Des faits sont arrivés depuis le contrôle de {month}.", month=label),
             "Établissez-la encore.",
         )
+    return period
+
+
+def close(session: Session, label: str, now: datetime) -> Period:
+    """Seal a checked period: hash each statement onto its member's chain; the database refuses any change after.
+
+    Raises what `closable` does.
+    """
+    period = closable(session, label, now, lock=True)
     digest = statements.seal(session, period)
     period.state, period.closed_at, period.closed_by = "closed", now, str(session.info["actor"])
     audit.record(session, "period.close", f"period {label}", detail={"sample": period.sample, "digest": digest})

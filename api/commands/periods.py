@@ -86,8 +86,8 @@ def close(month: str, yes: bool, as_json: bool) -> None:
     if as_json and not yes:
         raise InvalidInput("confirmation_needed", "Avec --json, personne ne peut confirmer.", "Ajoutez --yes.")
     with staff_session() as session:
+        sample = periods.closable(session, month, datetime.now(UTC)).sample  # before anybody is asked
         rows = statements.listed(session, month)
-        sample = periods.find(session, month).sample
     total = sum((row["total"] for row in rows), Decimal("0.00"))
     said = f"{month}{' (exemple)' if sample else ''} : {len(rows)} relevés, {euros(total)} en tout."
     if not yes:

@@ -181,6 +181,7 @@ def test_refusals(run: Run, owner: sa.Engine, tmp_path: Path) -> None:
     assert (missing["meter"], missing["at"]) == ("public_address", "2024-02-29T22:00:00+00:00")
     told(run("periods", "draft", MONTH, "--json"))
     refused(run, "periods", "close", MONTH, "--yes", status=3, code="not_checked")
+    assert "[not_checked]" in run("periods", "close", MONTH).stderr, "before anybody is asked"
     refused(run, "statements", "show", MONTH, "nobody", status=2, code="unknown_statement")
     to = str(tmp_path / "file" / "below")
     refused(run, "statements", "export", MONTH, "--to", to, status=2, code="unwritable")

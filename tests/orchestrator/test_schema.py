@@ -3,13 +3,15 @@
 import importlib
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 import tenants
 from orchestrator import schema
-from orchestrator.database import Base
+from orchestrator.database import Base, territory_session
+from orchestrator.errors import Unavailable
 from orchestrator.settings import Settings
 
 for path in Path(tenants.__file__).parent.glob("tables*.py"):
@@ -27,6 +29,14 @@ def test_upgrade_again_changes_nothing(settings: Settings, owner: sa.Engine) -> 
     schema.upgrade(settings)
     with owner.connect() as connection:
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
+
+
+def test_a_database_that_was_not_made_is_told(settings: Settings, owner: sa.Engine) -> None:
+    with owner.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE quotas RENAME TO former"))
+    with pytest.raises(Unavailable) as told, territory_session(owner, "test") as session:
+        session.execute(sa.select(Base.metadata.tables["quotas"])).all()
+    assert told.value.code == "database_outdated"
 
 
 def test_no_float_column() -> None:
