@@ -87,6 +87,7 @@ class Course:
     on_event: Callable[[PlayEvent], None]
     hostname: str
     secrets: list[str]
+    seconds: float
     deadline: float
     pid: int | None = None
     asked_to_end: float | None = None
@@ -166,8 +167,8 @@ def configure(
     """
     book = find_play(settings, play, act)
     started = time.monotonic()
-    deadline = started + (settings.configure_timeout if seconds is None else seconds)
-    course = Course(on_event, guest.hostname, secrets_in(variables), deadline)
+    seconds = settings.configure_timeout if seconds is None else seconds
+    course = Course(on_event, guest.hostname, secrets_in(variables), seconds, started + seconds)
     with private_dir(settings, guest) as folder, tempfile.TemporaryDirectory(prefix="clocher-") as sockets:
         write_variables(folder / "env" / "extravars", variables)
         ours = environment(folder, sockets, book)
@@ -187,7 +188,7 @@ def configure(
             raise course.refusal
         if status != "successful":
             with runner.stdout as output:
-                raise failed(settings, play, guest, course, mask(output.read(), course.secrets))
+                raise failed(play, guest, course, mask(output.read(), course.secrets))
     return Outcome(course.totals["changed"], course.totals["ok"], time.monotonic() - started, course.data)
 
 
@@ -315,13 +316,13 @@ def message_of(result: Mapping[str, Any]) -> str:
     return "\n".join(str(part).strip() for part in parts if part)
 
 
-def failed(settings: Settings, play: str, guest: Guest, course: Course, output: str) -> ClocherError:
+def failed(play: str, guest: Guest, course: Course, output: str) -> ClocherError:
     """The error for a play that did not end well."""
     last = course.failure
     if course.asked_to_end is not None:
         return ClocherError(
             "play_timeout",
-            Text("La configuration de la machine n’a pas abouti en {seconds:g} s.", seconds=settings.configure_timeout),
+            Text("La configuration de la machine n’a pas abouti en {seconds:g} s.", seconds=course.seconds),
             "Prévenez la DSI.",
             detail=f"{play} on {guest.hostname}, at “{course.task}”: {output[-MESSAGE_LENGTH:]}",
         )
