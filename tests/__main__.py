@@ -64,13 +64,21 @@ def other_postgresql() -> bool:
     return run("tests on PostgreSQL 15", "pg_virtualenv", "-v", "15", *options, "sh", "-c", inside)
 
 
+def without_cloud() -> bool:
+    """What needs neither cloud nor Chromium, in two processes, each with a PostgreSQL of its own."""
+    return pytest("fast tests", "-n", "2", "--dist", "worksteal", "-m", NO_CLOUD)
+
+
 def whole() -> bool:
     """Everything; parts that do not need each other's success all run, so one failure hides no other."""
-    passed = [checks(), other_postgresql()]
-    # A clean cloud: what an interrupted run left would be somebody else's finding.
-    passed.append(devcloud("reset") and devcloud("up"))
-    if passed[-1]:
-        passed.append(pytest("tests", **INSTANCE))
+    passed = [checks()]
+    with ThreadPoolExecutor(1) as beside:
+        # A clean cloud: what an interrupted run left would be somebody else's finding.
+        cloud = beside.submit(lambda: devcloud("reset") and devcloud("up"))
+        passed += [other_postgresql(), without_cloud(), cloud.result()]
+    if cloud.result():
+        # One cloud, so one process.
+        passed.append(pytest("tests with the cloud", "-m", f"not ({NO_CLOUD})", **INSTANCE))
     passed.append(devcloud("down"))
     return all(passed)
 
@@ -86,8 +94,7 @@ def main() -> int:
     if options.fast:
         with ThreadPoolExecutor(1) as beside:
             checked = beside.submit(checks)
-            # Two processes, each with a PostgreSQL of its own. The whole run has one cloud and stays in one process.
-            tested = pytest("fast tests", "-n", "2", "--dist", "worksteal", "-m", NO_CLOUD)
+            tested = without_cloud()
         return 0 if tested and checked.result() else 1
     return 0 if whole() else 1
 
