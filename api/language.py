@@ -49,7 +49,7 @@ def install(app: Flask, settings: Settings) -> None:
     env.policies["ext.i18n.trimmed"] = True
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
-        word=word, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
+        word=word, task=task, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
         amount=amount, price=price, delta=delta, number=number, percent=percent, size=size,
         instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, span=span,
         lasted=lasted, cell=cell,
@@ -154,6 +154,14 @@ def word(code: str | None, table: str) -> str:
 def _word(code: str, table: str, language: str) -> str:
     noun, rest = words.split(code, table)
     return " ".join([catalogue(language).gettext(words.french(noun, table)), *rest])
+
+
+def task(name: str) -> str:
+    """A task of Ansible in the reader's language. A name that stays English in a French page is marked as such."""
+    if current() != SOURCE:
+        return name
+    told = words.task(name)
+    return typeset(told) if told else Markup('<span lang="en">{}</span>').format(name)
 
 
 def subject(text: str) -> str:

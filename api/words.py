@@ -1,13 +1,19 @@
 """The words for our codes: states, kinds, steps, roles. French is written here; English is in `translations/`.
 
 `api.language.word(code, table)` gives a word in the reader's language; in templates: `{{ flow.state | word('flow') }}`.
+The tasks of our plays have English names; `playbooks/tasks.fr.yml` says them in French: `{{ event.task | task }}`.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
+import yaml
+
 from api.words_portal import ACTIONS as PORTAL_ACTIONS
 from api.words_portal import TABLES as PORTAL
 from orchestrator.errors import N_
+from orchestrator.settings import ROOT
 
 SERVICE_STATES = {
     "creating": N_("en création"),
@@ -244,3 +250,15 @@ def french(code: str, table: str) -> str:
     """The French word of a code, for the terminal; a code that is not in the table is shown as it is."""
     noun, rest = split(code, table)
     return " ".join([WORDS[table].get(noun, noun), *rest])
+
+
+@cache
+def tasks() -> dict[str, str]:
+    """What the tasks of our plays are called in French, by their names."""
+    told: dict[str, str] = yaml.safe_load((ROOT / "playbooks" / "tasks.fr.yml").read_text())
+    return told
+
+
+def task(name: str) -> str | None:
+    """A task's French words; None for one that is not of our plays, such as those of a stack from outside."""
+    return tasks().get(name.partition(" against arg spec ")[0])  # Ansible's own, before a role: it names the role's aim

@@ -48,7 +48,7 @@ def _busy(session: Session, member_id: int, name: str = "paie") -> str:
     session.add(FlowStep(**of, name="server", state="done", attempts=2, started_at=at, ended_at=at))
     session.flush()
     session.add(FlowStep(**of, name="configure", state="running", started_at=at))
-    for task, outcome in (("Set the host name", "changed"), ("Install the packages", "started")):
+    for task, outcome in (("Set the host name", "changed"), ("Install what is missing", "started")):
         session.add(AnsibleEvent(**of, uuid=uuid4(), event="runner_on_ok", task=task, outcome=outcome))
     return f"/flows/{flow.id}"
 

@@ -91,7 +91,7 @@ def test_steps_advance_before_the_eyes(
     card.get_by_role("link", name="Détail de l’opération").click()
     worker.begin("configure")
     worker.task("Set the host name", "changed")
-    expect(page.get_by_text("Set the host name")).to_be_visible(timeout=DEADLINE)
+    expect(page.get_by_text("Régler le nom de la machine")).to_be_visible(timeout=DEADLINE)
     no_overflow(page)
     worker.end("done", "active")
     expect(page.get_by_role("status")).to_have_text("terminé", timeout=DEADLINE)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import Range
 from werkzeug.test import TestResponse
 
 from orchestrator.database import territory_session
-from orchestrator.tables import Flow, Member
+from orchestrator.tables import AnsibleEvent, Flow, Member
 from tenants.tables import Period, Statement
 from tests.api.conftest import Caller
 from tests.api.people import PASSWORD
@@ -137,6 +137,25 @@ def test_only_the_living_part_is_polled(brevaux: Caller) -> None:
     assert part.startswith('<div id="live"')
     assert "every 1s" in part
     assert "<html" not in part
+
+
+def test_tasks_are_told_in_the_readers_language(brevaux: Caller, dsi: Caller, owner: sa.Engine) -> None:
+    flow_id = brevaux.place(wish()).json["flow_id"]
+    names = ("Set the host name", "Validating arguments against arg spec 'main' - What every guest has", "Own <task>")
+    with territory_session(owner, "worker") as session:
+        of = {"flow_id": flow_id, "member_id": session.get_one(Flow, flow_id).member_id, "outcome": "ok"}
+        for name in names:
+            uuid = sa.func.gen_random_uuid()
+            session.add(AnsibleEvent(**of, uuid=uuid, event="runner_on_ok", task=name))
+            session.flush()
+    own = "Own &lt;task&gt;"
+    french = ["Régler le nom de la machine", "Vérifier les paramètres", f'<span lang="en">{own}</span>']
+    english = ["Set the host name", "Validating arguments against arg spec &#39;main&#39; - What every guest has", own]
+    for caller, path in ((brevaux, f"/flows/{flow_id}"), (dsi, f"/admin/flows/{flow_id}")):
+        client, _ = sign_in(caller)
+        for language, expected in (("fr", french), ("en", english)):
+            page = client.get(f"{path}?lang={language}").text
+            assert re.findall(r'</time>\s*<span>(.+?)</span> <span class="outcome">', page) == expected
 
 
 def test_amounts_and_instants_are_french(dsi: Caller, brevaux: Caller) -> None:

@@ -184,8 +184,8 @@ def _build(session: Session, member_id: int, now: datetime) -> int:
         done = step != "configure"
         session.add(FlowStep(flow_id=flow.id, member_id=member_id, name=step, state="done" if done else "running",
                              started_at=begun, ended_at=begun + timedelta(seconds=8) if done else None))  # fmt: skip
-    for task, outcome in (("Set the host name", "changed"), ("Mount the volumes", "changed"),
-                          ("Install the packages", "started")):  # fmt: skip
+    for task, outcome in (("Set the host name", "changed"), ("Mount the disk, now and at boot", "changed"),
+                          ("Install what is missing", "started")):  # fmt: skip
         session.add(AnsibleEvent(flow_id=flow.id, member_id=member_id, uuid=uuid4(), event="runner_on_ok", task=task,
                                  outcome=outcome))  # fmt: skip
     return flow.id

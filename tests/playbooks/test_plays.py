@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from api import words
 from orchestrator.ansible import PLAYBOOKS
 
 PLAYS = sorted(path.parent.name for path in PLAYBOOKS.glob("*/site.yml"))
@@ -21,6 +22,7 @@ KEYWORDS = {
     "retries", "delay", "block", "rescue", "always", "loop_control", "environment", "throttle", "tags", "listen",
     "timeout", "become_user",
 }  # fmt: skip
+UNTOLD = {"block", "ansible.builtin.import_tasks", "ansible.builtin.import_role", "ansible.builtin.meta"}
 
 
 def steps(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -29,6 +31,28 @@ def steps(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield task
         for part in ("block", "rescue", "always"):
             yield from steps(task.get(part, []))
+
+
+def names_told() -> Iterator[str]:
+    """The names that a page may show. Ansible tells nothing of blocks, static imports and `meta` themselves."""
+    for path in PLAYBOOKS.rglob("*.yml"):
+        read = yaml.safe_load(path.read_text())
+        if isinstance(read, list) and not {"examples", "test"} & set(path.relative_to(PLAYBOOKS).parts):
+            parts = ("pre_tasks", "tasks", "post_tasks", "handlers")
+            lists = [play.get(part, []) for play in read for part in parts] if "hosts" in read[0] else [read]
+            yield from (step["name"] for tasks in lists for step in steps(tasks) if not UNTOLD & set(step))
+
+
+def test_each_task_has_its_french_words() -> None:
+    lines = (PLAYBOOKS / "tasks.fr.yml").read_text().splitlines()
+    found = [line.partition(": ")[0] for line in lines if not line.startswith("#")]
+    wanted = {"Validating arguments", *names_told()}  # the first is what Ansible does before a role
+    missing, left = sorted(wanted - set(found)), sorted(set(found) - wanted)
+    assert not missing, "\n".join(["without French words:", *(f"{name}: …" for name in missing)])
+    assert not left, "\n".join(["no task has this name any more:", *left])
+    assert found == sorted(wanted), "each once, in the order of the letters"
+    assert all(words.tasks().values())
+    assert [name for name in found if "{{" in name] == [], "a name that changes can't be found: say the same each time"
 
 
 def test_there_are_plays() -> None:
