@@ -138,6 +138,7 @@ ACTIONS = {
     "backup.make": N_("Sauvegarde demandée"),
     "backup.restore": N_("Restauration d’une sauvegarde demandée"),
     "backup.late": N_("Sauvegarde en retard"),
+    "backup.state": N_("Sauvegarde changée d’état"),
     "vault.tend": N_("Entretien du coffre commencé"),
     "schedule.put": N_("Instantanés programmés"),
     "schedule.remove": N_("Instantanés programmés retirés"),

@@ -113,8 +113,7 @@ def let_clients_in(run: Run) -> Write:
         known = vaults.clients(session)
     listed = [{"ref": str(service.ref), "public_key": client.public_key, "quota_gib": vaults.quota_gib(service)}
               for client, service in known]  # fmt: skip
-    given = {**stack.variables(run), "vault_clients": listed}
-    outcome = guest.perform(run, run.specification["play"], **given)
+    outcome = guest.perform(run, run.specification["play"], "clients", vault_clients=listed)
     host_key = str(outcome.data["result"]["host_key"])
     let_in = BackupClient.service_id.in_([service.id for _, service in known]) & BackupClient.ended_at.is_(None)
     changes = {"vault_id": run.owner.service_id, "host_key": host_key}

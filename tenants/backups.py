@@ -73,7 +73,7 @@ def _vault_of(session: Session, service: Service) -> int:
     if declared(service) is None:
         raise Conflict(
             "not_backed_up",
-            Text("« {name} » n’est pas de ce qui se sauvegarde ici.", name=service.name),
+            Text("« {name} » ne se sauvegarde pas dans le coffre.", name=service.name),
             "Faites-en un instantané.",
         )
     client = session.get(BackupClient, service.id)
