@@ -22,6 +22,7 @@ from orchestrator.tables_backups import Backup, BackupClient
 from tenants import backups, backups_working, stacks
 from tests.orchestrator.conftest import QUOTAS
 from tests.orchestrator.flowing import Stage, clear
+from tests.orchestrator.test_kill import restart, run_to_the_end
 
 pytestmark = [pytest.mark.cloud, pytest.mark.slow]
 
@@ -43,10 +44,14 @@ class Valley:
         self.stage.member_id = member_id
         return self.stage.order(name, disk_gib=1, **stacks.specification(known, chosen), **more)
 
-    def round(self, at: datetime | None = None) -> None:
-        """What the duty does, and the end of what it began."""
+    def work(self, at: datetime | None = None) -> None:
+        """What the duty does."""
         with territory_session(self.stage.owner, "worker tests") as session:
             backups_working.work(session, self.stage.settings, at or datetime.now(UTC))
+
+    def round(self, at: datetime | None = None) -> None:
+        """What the duty does, and the end of what it began."""
+        self.work(at)
         self.settle()
 
     def settle(self) -> None:
@@ -114,17 +119,7 @@ def test_what_is_lost_comes_back_from_the_vault(valley: Valley, capfd: pytest.Ca
     assert (valley.last().state, valley.last().error_detail) == ("done", None)
     valley.play(service_id, "test/check")
 
-    # A second one, and the first is old by now: it goes, from the list and from the vault.
-    with territory_session(stage.owner, "tests") as session:
-        session.execute(sa.update(Backup).values(made_at=Backup.made_at - timedelta(days=9)))
-        service = session.get_one(Service, service_id)
-        kept = {"schedule": "daily", "keep": {"daily": 1, "weekly": 0, "monthly": 0}}
-        service.specification = {
-            **service.specification, "stack": {**service.specification["stack"], "backup": kept}
-        }  # fmt: skip
-    valley.round()
-    assert (valley.last().kind, valley.last().error_detail) == ("backup_service", None)
-    assert [row.state for row in stage.rows(Backup)] == ["deleted", "ready"]
+    the_old_one_goes_whenever_a_worker_dies(valley, service_id)
 
     secrets = opened(valley, service_id)
     said = capfd.readouterr()
@@ -133,6 +128,22 @@ def test_what_is_lost_comes_back_from_the_vault(valley: Valley, capfd: pytest.Ca
 
     a_vault_that_is_off_is_told(valley, service_id, vault_id)
     what_is_deleted_leaves_the_vault(valley, service_id, vault_id)
+
+
+def the_old_one_goes_whenever_a_worker_dies(valley: Valley, service_id: int) -> None:
+    """A second backup; the first is old by now and leaves list and vault. Each boundary kills the worker once."""
+    stage = valley.stage
+    stage.stop()
+    kept = {"schedule": "daily", "keep": {"daily": 1, "weekly": 0, "monthly": 0}}
+    with territory_session(stage.owner, "tests") as session:
+        session.execute(sa.update(Backup).values(made_at=Backup.made_at - timedelta(days=9)))
+        service = session.get_one(Service, service_id)
+        service.specification = {**service.specification, "stack": service.specification["stack"] | {"backup": kept}}
+    valley.work()
+    assert run_to_the_end(stage, restart) == 8
+    assert (valley.last().kind, valley.last().error_detail) == ("backup_service", None)
+    assert [row.state for row in stage.rows(Backup)] == ["deleted", "ready"]
+    stage.start()
 
 
 def opened(valley: Valley, service_id: int) -> list[str]:
