@@ -1,11 +1,11 @@
-"""Backups of applications: see 0014_backups.sql."""
+"""Backups of applications: see 0015_backups.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 
 def upgrade() -> None:
