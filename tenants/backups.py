@@ -23,12 +23,14 @@ MOST = 50  # of the list: the newest
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one; keep: how many
-    are kept for days, weeks, months; due: when the next is made by itself; refused: why none can be asked for now.
+    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one, age: how old it is;
+    keep: how many are kept for days, weeks, months; due: when the next is made by itself; refused: why none can be
+    asked for now.
     """
 
     rows: list[Backup]
     last: Backup | None
+    age: timedelta | None
     late: bool
     keep: dict[str, int]
     due: datetime
@@ -98,6 +100,7 @@ def kept(session: Session, service: Service, at: datetime, hour: int, timezone: 
     return Kept(
         rows=rows,
         last=last,
+        age=at - last.made_at if last and last.made_at else None,
         late=client is not None and client.late_since is not None,
         keep=dict(wanted["keep"]),
         due=schedules.last_due(hour, schedules.EVERY_DAY, at + timedelta(days=1), timezone),
