@@ -21,7 +21,7 @@ from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, Member, Place, S
 from orchestrator.tables_backups import Backup, BackupClient
 from tenants import backups, backups_working, stacks
 from tests.orchestrator.conftest import QUOTAS
-from tests.orchestrator.flowing import Stage, clear
+from tests.orchestrator.flowing import Stage, clear, eventually
 from tests.orchestrator.test_kill import restart, run_to_the_end
 
 pytestmark = [pytest.mark.cloud, pytest.mark.slow]
@@ -55,8 +55,14 @@ class Valley:
         self.settle()
 
     def settle(self) -> None:
-        flows = self.stage.rows(Flow)
-        self.stage.rest(*(flow.id for flow in flows), seconds=SECONDS)
+        """The end of every flow; one that is held would never come."""
+
+        def ended() -> bool:
+            flows = self.stage.rows(Flow)
+            assert not [flow.error_detail for flow in flows if flow.state == "held"]
+            return all(flow.ended_at for flow in flows)
+
+        eventually(ended, "an end of all flows", SECONDS)
 
     def play(self, service_id: int, act: str) -> None:
         service = self.stage.service(service_id)
