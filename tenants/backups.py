@@ -23,8 +23,8 @@ MOST = 50  # of the list: the newest
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one, age: how old it is;
-    keep: how many are kept for days, weeks, months; due: when the next is made by itself; refused: why none can be
+    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one; age: how old that
+    is; keep: how many are kept for days, weeks, months; due: when the next is made by itself; refused: why none can be
     asked for now.
     """
 
