@@ -45,6 +45,7 @@ KINDS = {
     "backup_service": Kind(stories.backup_service, holds=False),
     "restore_service": Kind(stories.restore_service, "restoring"),
     "tend_vault": Kind(stories.tend_vault),
+    "export_service": Kind(stories.export_service, holds=False),
 }
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from orchestrator import backups, runs, service_secrets, services
 from orchestrator import steps_backups as keeping
 from orchestrator import steps_cloud as cloud
+from orchestrator import steps_exports as leaving
 from orchestrator import steps_guest as guest
 from orchestrator import steps_restoring as restoring
 from orchestrator import steps_sizes as sizes
@@ -254,6 +255,13 @@ def restore_service(run: Run) -> None:
     run.step("restore", keeping.bring_back)
     _check(run)
     run.step("activate", runs.finish_as("active"))
+
+
+def export_service(run: Run) -> None:
+    """The application hands its data out, which becomes one archive that its member takes along."""
+    run.step("export", leaving.hand_out)
+    run.step("fetch", leaving.fetch, undo=leaving.discard)
+    run.step("activate", runs.finish_as(None))
 
 
 def tend_vault(run: Run) -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import secrets
 import shlex
 import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +27,7 @@ from orchestrator.errors import ClocherError, Text, Unavailable
 from orchestrator.settings import Settings
 
 CONNECT_SECONDS = 10
+END_SECONDS = 5  # for a command to end after its last word
 # What ssh itself answers with when it, not the command, fails (ssh(1), EXIT STATUS).
 SSH_FAILED = 255
 
@@ -96,10 +102,10 @@ def run(settings: Settings, guest: Guest, *command: str, timeout: float = 60) ->
 
     timeout in seconds. Raises `guest_unreachable`, or `command_failed` when the command itself ends badly.
     """
-    call = ["ssh", "-i", str(key_path(settings)), *options(settings, guest), f"{guest.user}@{guest.address}"]
+    said = shlex.join(command)
     try:
         done = subprocess.run(
-            [*call, shlex.join(command)],
+            [*_call(settings, guest), said],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -107,17 +113,61 @@ def run(settings: Settings, guest: Guest, *command: str, timeout: float = 60) ->
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise unreachable(guest.address, f"no end within {timeout} s: {shlex.join(command)}") from error
-    if done.returncode == SSH_FAILED:
-        raise unreachable(guest.address, done.stderr.strip())
+        raise unreachable(guest.address, f"no end within {timeout} s: {said}") from error
     if done.returncode:
-        raise ClocherError(
-            "command_failed",
-            "Une commande a échoué dans la machine.",
-            "Prévenez la DSI.",
-            detail=f"{shlex.join(command)}: {done.stderr.strip()}",
-        )
+        raise _refusal(guest, done.returncode, said, done.stderr)
     return done.stdout
+
+
+@contextmanager
+def stream(settings: Settings, guest: Guest, *command: str, timeout: float) -> Iterator[IO[bytes]]:
+    """What a command in the guest prints, to be read as it comes, within `timeout` seconds.
+
+    Raises `guest_unreachable`, also when it takes too long, or `command_failed`: what was read then is not whole.
+    """
+    with tempfile.TemporaryFile() as told:
+        call = [*_call(settings, guest), shlex.join(command)]
+        with subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=told) as process:
+            watch = threading.Timer(max(timeout, 0), process.kill)
+            watch.start()
+            assert process.stdout
+            try:
+                yield process.stdout
+                while process.stdout.read(65536):
+                    pass
+                process.wait()  # the watch ends it if it must
+            finally:
+                ended = _ended(process)
+                watch.cancel()
+                if ended:
+                    told.seek(0)
+                    raise _refusal(guest, ended, shlex.join(command), told.read(2000).decode(errors="replace"))
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """How it ended; 0 too when it goes on only because its reader had enough."""
+    try:
+        return process.wait(timeout=END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return 0
+
+
+def _call(settings: Settings, guest: Guest) -> list[str]:
+    return ["ssh", "-i", str(key_path(settings)), *options(settings, guest), f"{guest.user}@{guest.address}"]
+
+
+def _refusal(guest: Guest, status: int, command: str, told: str) -> ClocherError:
+    """The error for a call of ssh that ended so; a negative status: we killed it, because it took too long."""
+    if status == SSH_FAILED or status < 0:
+        return unreachable(guest.address, told.strip() or f"no end in time: {command}")
+    return ClocherError(
+        "command_failed",
+        "Une commande a échoué dans la machine.",
+        "Prévenez la DSI.",
+        detail=f"{command}: {told.strip()}",
+    )
 
 
 def unreachable(address: str, detail: str) -> Unavailable:

@@ -188,6 +188,11 @@ def address(run: Run) -> str:
         return session.get_one(Service, run.owner.service_id).address or ""
 
 
+def reached(run: Run) -> Guest:
+    """The service's guest, as SSH reaches it."""
+    return _guest(run)
+
+
 def _guest(run: Run, hostname: str | None = None) -> Guest:
     return Guest(address=address(run), hostname=hostname or run.facts["name"], ref=UUID(run.facts["ref"]))
 

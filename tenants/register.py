@@ -31,8 +31,8 @@ SECURITY = N_(
 STATED = N_("à déclarer par le responsable de traitement")
 
 
-def register(session: Session, slug: str) -> dict[str, Any]:
-    """A member's register: controller, its contacts, log retention in days, and a row for each living service.
+def register(session: Session, slug: str, service_id: int | None = None) -> dict[str, Any]:
+    """A member's register: controller, its contacts, log retention in days, and a row for each living service, or one.
 
     Raises NotFound unknown_member.
     """
@@ -42,6 +42,8 @@ def register(session: Session, slug: str) -> dict[str, Any]:
         .where(Service.member_id == member.id, Service.state.not_in(("deleted", "failed")))
         .order_by(Service.name)
     )
+    if service_id is not None:
+        query = query.where(Service.id == service_id)
     offers = {(offer.slug, offer.version): offer for offer in session.scalars(sa.select(Offer))}
     return {
         "controller": {"name": member.name, "siren": member.siren, "siret": member.siret, "contacts": member.contacts},
