@@ -105,6 +105,10 @@ RULES: dict[str, str] = {
     "backup_pages.make": "service.operate",
     "backup_pages.ask_restore": "service.operate",
     "backup_pages.restore": "service.operate",
+    "export_pages.make": "service.operate",
+    "export_pages.fetch": "service.operate",
+    "export_pages.certificate": "service.read",
+    "export_pages.certificate_text": "service.read",
     # statements (pages)
     "statement_pages.listed": "statement.read",
     "statement_pages.one": "statement.read",

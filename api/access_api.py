@@ -64,6 +64,11 @@ RULES: dict[str, str] = {
     "backups.list_backups": "service.read",
     "backups.make": "service.operate",
     "backups.restore": "service.operate",
+    "exports.list_exports": "service.read",
+    "exports.make": "service.operate",
+    "exports.show": "service.read",
+    "exports.fetch": "service.operate",
+    "exports.certificate": "service.read",
     # flows
     "flows.list_flows": "flow.read",
     "flows.show": "flow.read",

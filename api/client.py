@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import requests
@@ -25,6 +25,7 @@ from orchestrator.errors import (
 from orchestrator.settings import Remote
 
 TIMEOUT = 30.0  # seconds
+BLOCK = 1 << 20  # bytes of a big file at once
 KINDS: dict[int, type[ClocherError]] = {
     401: Unauthenticated,
     403: Forbidden,
@@ -55,8 +56,17 @@ class Client:
         name = said.partition("filename=")[2].strip('"').rpartition("/")[2]
         return name or path.rpartition("/")[2], answer.content
 
+    def save(self, path: str, into: IO[bytes]) -> None:
+        """Write a file that may be big, as it comes."""
+        with self._ask("GET", path, None, None, {}, stream=True) as answer:
+            try:
+                for block in answer.iter_content(BLOCK):
+                    into.write(block)
+            except requests.RequestException as error:
+                raise _silent(error) from error
+
     def _ask(
-        self, method: str, path: str, body: Any, request_key: str | None, query: dict[str, Any]
+        self, method: str, path: str, body: Any, request_key: str | None, query: dict[str, Any], *, stream: bool = False
     ) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
         if method == "POST":
@@ -65,15 +75,17 @@ class Client:
         try:
             answer = requests.request(
                 method, f"{self.url}/api/v1{path}", json=body, headers=headers, params=given, timeout=TIMEOUT,
-                allow_redirects=False,
+                allow_redirects=False, stream=stream,
             )  # fmt: skip
         except requests.RequestException as error:
-            raise Unavailable(
-                "portal_unavailable", "Le portail ne répond pas.", "Vérifiez son adresse.", detail=str(error)
-            ) from error
+            raise _silent(error) from error
         if not 200 <= answer.status_code < 300:
             raise refusal(answer)
         return answer
+
+
+def _silent(error: requests.RequestException) -> Unavailable:
+    return Unavailable("portal_unavailable", "Le portail ne répond pas.", "Vérifiez son adresse.", detail=str(error))
 
 
 def refusal(answer: requests.Response) -> ClocherError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from flask import Response, current_app
+from flask import Response, current_app, send_file
 
+from orchestrator.tables_exports import Export
 from tenants import exports
 
 
@@ -22,3 +24,11 @@ def download(content: bytes | Iterator[str], name: str, kind: str) -> Response:
     """A file of this name; given piece by piece, it leaves as it is made."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, content_type=f"{kind}; charset=utf-8", headers=headers)
+
+
+def archive(export: Export, path: Path) -> Response:
+    """An export's archive, read as it leaves; a program that was cut may go on where it was."""
+    answer = send_file(path, "application/gzip", as_attachment=True, download_name=f"{export.title}.tar.gz",
+                       etag=export.sha256 or False, max_age=0)  # fmt: skip
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer

@@ -58,6 +58,7 @@ FLOW_KINDS = {
     "backup_service": N_("Sauvegarde"),
     "restore_service": N_("Restauration d’une sauvegarde"),
     "tend_vault": N_("Entretien du coffre de sauvegarde"),
+    "export_service": N_("Export des données"),
 }
 STEPS = {
     "project": N_("Préparer l’espace du membre"),
@@ -103,6 +104,8 @@ STEPS = {
     "restore": N_("Reprendre les données dans le coffre"),
     "clients": N_("Ouvrir le coffre à ses services"),
     "forget": N_("Effacer les sauvegardes des services supprimés"),
+    "export": N_("Écrire les données dans des formats ouverts"),
+    "fetch": N_("Réunir données et papiers en une archive"),
     "replace": N_("Mettre les volumes refaits à la place des autres"),
 }
 STEP_STATES = {"running": N_("en cours"), "done": N_("fait"), "failed": N_("échoué"), "undone": N_("défait")}
@@ -208,6 +211,7 @@ NOUNS = {
     "service": N_("service"),
     "snapshot": N_("instantané"),
     "backup": N_("sauvegarde"),
+    "export": N_("export"),
     "statement": N_("relevé"),
     "token": N_("jeton"),
     "worker": N_("exécutant"),

@@ -68,6 +68,18 @@ BACKUPS = {
     "deleted": N_("effacée"),
     "failed": N_("échouée"),
 }
+EXPORTS = {
+    "making": N_("en cours"),
+    "ready": N_("prêt"),
+    "removed": N_("retiré"),
+    "failed": N_("échoué"),
+}
+# What became of a deleted service's repository in the vault.
+REPOSITORIES = {
+    "none": N_("il n’y en a jamais eu"),
+    "locked": N_("ses clés sont détruites, personne ne peut plus l’ouvrir ; le coffre l’efface ensuite"),
+    "erased": N_("effacé du coffre"),
+}
 ACTS = {
     "start": N_("Démarrer"),
     "stop": N_("Arrêter"),
@@ -139,6 +151,10 @@ ACTIONS = {
     "backup.restore": N_("Restauration d’une sauvegarde demandée"),
     "backup.late": N_("Sauvegarde en retard"),
     "backup.state": N_("Sauvegarde changée d’état"),
+    "export.ask": N_("Export demandé"),
+    "export.download": N_("Export emporté"),
+    "export.state": N_("Export changé d’état"),
+    "vault.forget": N_("Sauvegardes effacées du coffre"),
     "vault.tend": N_("Entretien du coffre commencé"),
     "schedule.put": N_("Instantanés programmés"),
     "schedule.remove": N_("Instantanés programmés retirés"),
@@ -176,6 +192,8 @@ TABLES = {
     "event": EVENTS,
     "snapshot": SNAPSHOTS,
     "backup": BACKUPS,
+    "export": EXPORTS,
+    "repository": REPOSITORIES,
     "act": ACTS,
     "webhook_event": WEBHOOK_EVENTS,
     "webhook_error": WEBHOOK_ERRORS,

@@ -19,8 +19,8 @@ from orchestrator.tables_exports import Export
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "making": ("ready", "failed"),
-    "ready": ("expired",),
-    "expired": (),
+    "ready": ("removed",),
+    "removed": (),
     "failed": (),
 }
 
@@ -80,7 +80,7 @@ def change_state(session: Session, export_id: int, to: str, at: datetime) -> Non
     if to not in ALLOWED[before]:
         raise wrong(export, to)
     export.state, export.papers = to, {}
-    if to in ("expired", "failed"):
+    if to in ("removed", "failed"):
         export.ended_at = at
     session.flush()
     detail = {"from": before, "to": to, "service": export.service_id, "bytes": export.bytes, "sha256": export.sha256}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from orchestrator.errors import InvalidInput, Text
+from orchestrator.errors import InvalidInput
 
 DATA, SUMS, LEFT_OUT = "donnees", "SHA256SUMS", "NON-REPRIS.txt"
 GIB = 1024**3
@@ -61,7 +60,7 @@ class Archive:
     def add(self, name: str, size: int, content: Any, *, executable: bool = False) -> None:
         info = self._info(name, 0o755 if executable else 0o644)
         info.size, hashed = size, Hashed(content)
-        self.tar.addfile(info, hashed)  # type: ignore[arg-type]
+        self.tar.addfile(info, hashed)
         self.sums.append(f"{hashed.hash.hexdigest()}  {name}\n")
         self.tar.members.clear()  # type: ignore[attr-defined]  # it would remember every one
 
@@ -80,15 +79,14 @@ class Archive:
         return info
 
 
-def pack(
-    source: IO[bytes], target: Path, title: str, papers: Mapping[str, str], at: datetime, most_gib: int
-) -> Packed:
+def pack(source: IO[bytes], target: Path, title: str, papers: Mapping[str, str], at: datetime, most_gib: int) -> Packed:
     """Write the archive `target` from the tar stream `source` and the papers, by name; sums of all in it last.
 
     Raises InvalidInput `export_too_big` when the data are more than `most_gib`, tarfile.TarError or OSError when the
     stream ends too early.
     """
-    with target.open("wb", opener=_private) as file:
+    target.touch(mode=0o600)
+    with target.open("wb") as file:
         written = Hashed(file)
         with tarfile.open(fileobj=written, mode="w|gz") as tar:  # type: ignore[call-overload]
             archive = Archive(tar, title, at)
@@ -121,13 +119,9 @@ def _take(source: IO[bytes], archive: Archive, most: int) -> tuple[int, list[str
     return files, left_out
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _too_big() -> InvalidInput:
     return InvalidInput(
         "export_too_big",
-        Text("Les données dépassent ce qu’un export peut contenir."),
+        "Les données dépassent ce qu’un export peut contenir.",
         "Demandez à la DSI d’élever CLOCHER_EXPORT_GIB.",
     )

@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     )
     snapshots_per_service: int = Field(30, ge=1, le=200, description="how many snapshots a service may have")
     configure_timeout: float = Field(900.0, gt=0, description="seconds to configure a guest, all tries together")
-    backup_timeout: float = Field(14400.0, gt=0, description="seconds to back an application up, bring it back or export it")
+    backup_timeout: float = Field(14400.0, gt=0, description="seconds to back an application up, restore or export it")
     exports_dir: Path | None = Field(
         None, description="where archives for members who leave are kept; workers and portal need the same one"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator import backups, retention, vaults
+from orchestrator import audit, backups, retention, vaults
 from orchestrator import steps_guest as guest
 from orchestrator import steps_stack as stack
 from orchestrator.errors import N_, ClocherError
@@ -123,13 +123,21 @@ def let_clients_in(run: Run) -> Write:
 def forget_clients(run: Run) -> Write:
     """Have the vault delete the repositories of services that are gone."""
     ended = (BackupClient.vault_id == run.owner.service_id) & BackupClient.ended_at.is_not(None)
-    query = sa.select(Service.id, Service.ref).join(BackupClient, BackupClient.service_id == Service.id).where(ended)
+    query = sa.select(Service).join(BackupClient, BackupClient.service_id == Service.id).where(ended)
     with run.session() as session:
-        gone = {service_id: str(ref) for service_id, ref in session.execute(query)}
+        gone = {service.id: service for service in session.scalars(query)}
     if not gone:
         return nothing
-    guest.perform(run, run.specification["play"], "forget", vault_forgotten=sorted(gone.values()))
-    return _written(sa.delete(BackupClient).where(BackupClient.service_id.in_(gone)))
+    refs = sorted(str(service.ref) for service in gone.values())
+    guest.perform(run, run.specification["play"], "forget", vault_forgotten=refs)
+
+    def write(session: Session) -> None:
+        session.execute(sa.delete(BackupClient).where(BackupClient.service_id.in_(gone)))
+        for service in gone.values():
+            detail = {"vault": run.owner.service_id, "flow": run.flow_id}
+            audit.record(session, "vault.forget", f"service {service.id}", member_id=service.member_id, detail=detail)
+
+    return write
 
 
 def _written(change: sa.Executable) -> Write:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from orchestrator.database import Base
 from orchestrator.tables import key, one_of
 
-EXPORT_STATES = ("making", "ready", "expired", "failed")
+EXPORT_STATES = ("making", "ready", "removed", "failed")
 
 
 class Export(Base):
@@ -44,9 +44,9 @@ class Export(Base):
         Index("ix_exports_service_id_id", "service_id", "id"),
         CheckConstraint(one_of("state", EXPORT_STATES), "state"),
         CheckConstraint("file ~ '^[0-9a-f]{64}$'", "file"),
-        CheckConstraint("(ended_at IS NOT NULL) = (state IN ('expired', 'failed'))", "ended"),
+        CheckConstraint("(ended_at IS NOT NULL) = (state IN ('removed', 'failed'))", "ended"),
         CheckConstraint(
-            "state NOT IN ('ready', 'expired') OR (bytes > 0 AND sha256 IS NOT NULL AND files >= 0"
+            "state NOT IN ('ready', 'removed') OR (bytes > 0 AND sha256 IS NOT NULL AND files >= 0"
             " AND made_at IS NOT NULL AND expires_at IS NOT NULL)",
             "whole",
         ),

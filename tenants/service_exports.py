@@ -101,7 +101,7 @@ def expire(session: Session, settings: Settings, at: datetime) -> list[int]:
     gone = session.scalars(over.with_for_update(skip_locked=True)).all()
     for export in gone:
         exports.path(settings, export).unlink(missing_ok=True)
-        exports.change_state(session, export.id, "expired", at)
+        exports.change_state(session, export.id, "removed", at)
     return [export.id for export in gone]
 
 

@@ -17,6 +17,7 @@ from tenants import (
     members_working,
     request_answers,
     schedules,
+    service_exports,
     trail,
 )
 
@@ -28,6 +29,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("deletions", 10, deletions.run),
     Duty("schedules", 10, schedules.run),
     Duty("backups", 15, backups_working.run),
+    Duty("exports", 60, service_exports.run),
     Duty("costs", 120, costs_days.run),
     Duty("retention", 3600, trail.purge),
     Duty("request_keys", 3600, request_answers.forget),

@@ -26,6 +26,7 @@ from tenants import (
     reading,
     reading_orders,
     reading_service,
+    service_exports,
     service_secrets,
 )
 from tenants.acts import Act
@@ -95,6 +96,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
     return {
         "view": view,
         "backups": backups.kept(session, view.service, auth.now(), auth.settings().backup_hour, zone),
+        "exports": service_exports.taken(session, view.service),
         "secrets": service_secrets.listed(session, view.service),
         "row": view.row,
         "flow": newest,

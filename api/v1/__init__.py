@@ -10,6 +10,7 @@ from api.v1 import (
     consoles,
     costs,
     deputies,
+    exports,
     files,
     flows,
     me,
@@ -30,7 +31,7 @@ from api.v1 import (
 )
 from api.v1.frame import install
 
-NOUNS = (me, catalogue, orders, services, service_secrets, consoles, changes, snapshots, backups, flows, costs,
+NOUNS = (me, catalogue, orders, services, service_secrets, consoles, changes, snapshots, backups, exports, flows, costs,
          statements, people, tokens, deputies, webhooks, members, capacity, offers, policy, prices, periods,
          announcements, audit, member_changes, files)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)

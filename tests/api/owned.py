@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from orchestrator.database import territory_session
 from orchestrator.tables import Flow, Service, Snapshot
 from orchestrator.tables_backups import Backup
+from orchestrator.tables_exports import Export
 from tenants import orders
 from tenants.tables import Offer, Period, Price, Statement, StatementLine
 from tenants.tables_administration import Announcement, MemberChange, PriceDraft
@@ -195,6 +196,12 @@ def _endpoint(session: Session, member_id: int) -> int:
                                   made_by="t", made_at=NOW))  # fmt: skip
 
 
+def _export(session: Session, member_id: int, service_id: int) -> int:
+    return _add(session, Export(member_id=member_id, service_id=service_id, title="t", file="0" * 64, papers={},
+                                state="ready", bytes=1, sha256="0" * 64, files=1, requested_by="t", created_at=NOW,
+                                made_at=NOW, expires_at=NOW))  # fmt: skip
+
+
 def _delivery(session: Session, member_id: int) -> int:
     return _add(session, Delivery(endpoint_id=_endpoint(session, member_id), member_id=member_id, event="webhook.test",
                                   body="{}", due_at=NOW, queued_at=NOW))  # fmt: skip
@@ -237,6 +244,9 @@ IDS |= {
     ),
     "backup_id": lambda world, slug, asking: world.once(
         "backup", slug, lambda session, member: _backup(session, member, world.once("service", slug, _service))
+    ),
+    "export_id": lambda world, slug, asking: world.once(
+        "export", slug, lambda session, member: _export(session, member, world.once("service", slug, _service))
     ),
     "endpoint_id": lambda world, slug, asking: world.row(slug, _endpoint),
     "delivery_id": lambda world, slug, asking: world.row(slug, _delivery),

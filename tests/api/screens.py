@@ -111,6 +111,8 @@ SCREENS: tuple[Screen, ...] = (
     Screen("service", "", prepare=inside(portal.service)),
     Screen("service-held", "", prepare=inside(portal.busy)),
     Screen("service-kept", "", prepare=inside(portal.kept)),
+    Screen("service-taken", "", prepare=inside(portal.taken)),
+    Screen("service-certified", "", prepare=inside(portal.certified)),
     Screen("service-leaving", "", prepare=inside(portal.leaving)),
     *(
         Screen(f"service-{name}", "", prepare=inside(portal.beside(path)))

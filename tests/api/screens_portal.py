@@ -9,8 +9,10 @@ from uuid import uuid4
 from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
-from orchestrator.tables import Flow, FlowStep, Service, Snapshot
+from orchestrator import audit
+from orchestrator.tables import Flow, FlowStep, Resource, Service, Snapshot
 from orchestrator.tables_backups import Backup, BackupClient
+from orchestrator.tables_exports import Export
 from tenants import orders
 from tenants.tables_consoles import ConsoleReading
 from tests.tenants.ordering import KEY, wish
@@ -49,6 +51,35 @@ def busy(session: Session, member_id: int) -> str:
     session.add(FlowStep(flow_id=flow.id, member_id=member_id, name="reboot", state="failed", started_at=at,
                          ended_at=at, message="Le nuage n’a pas répondu à temps."))  # fmt: skip
     return f"/services/{made}"
+
+
+def taken(session: Session, member_id: int) -> str:
+    """An application with an export to take, one that is gone and one that failed."""
+    made, at = running(session, member_id), datetime.now(UTC)
+    known = session.get_one(Service, made)
+    known.specification = known.specification | {"stack": {"version": "1"}}
+    for days, state in ((9, "failed"), (8, "removed"), (0, "ready")):
+        then, over = at - timedelta(days=days), at + timedelta(days=7 - days)
+        whole = {"bytes": 25_700_000, "sha256": "5e" * 32, "files": 31, "made_at": then, "expires_at": over}
+        session.add(Export(member_id=member_id, service_id=made, title="brevaux-ecole-2026-11-23", file="0" * 64,
+                           papers={}, state=state, requested_by="account 1 (Inès Caradec)", created_at=then,
+                           ended_at=None if state == "ready" else over, **({} if state == "failed" else whole)))  # fmt: skip
+    return f"/services/{made}"
+
+
+def certified(session: Session, member_id: int) -> str:
+    """The certificate of a service that is gone."""
+    page = taken(session, member_id)
+    gone, at = session.get_one(Service, int(page.rpartition("/")[2])), datetime.now(UTC)
+    gone.state, gone.address, gone.public_address = "deleted", None, None
+    flow = Flow(member_id=member_id, service_id=gone.id, kind="delete_server", state="done", requested_by="t",
+                started_at=at, ended_at=at)  # fmt: skip
+    session.add(flow)
+    session.flush()
+    for kind in ("server", "volume", "port"):
+        session.add(Resource(member_id=member_id, service_id=gone.id, kind=kind, cloud_id=str(uuid4()), deleted_at=at))
+    audit.record(session, "service.delete", f"service {gone.id}", member_id=member_id)
+    return f"{page}/certificate"
 
 
 def kept(session: Session, member_id: int) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 import orchestrator.tables as o
 import orchestrator.tables_backups as b
+import orchestrator.tables_exports as x
 import tenants.tables as t
 import tenants.tables_administration as a
 import tenants.tables_approvals as p
@@ -66,6 +67,8 @@ def two(owner: sa.Engine) -> None:
             session.add(o.ServiceSecret(member_id=number, service_id=service.id, name="password", sealed="s"))
             session.add(b.BackupClient(member_id=number, service_id=service.id, public_key="k", private_key="s",
                                        passphrase="s"))  # fmt: skip
+            session.add(x.Export(member_id=number, service_id=service.id, title="a", file="0" * 64, papers={},
+                                 requested_by="t", created_at=START))  # fmt: skip
             session.add(b.Backup(member_id=number, service_id=service.id, vault_id=service.id, archive="a",
                                  scheduled=True, requested_by="t", created_at=START))  # fmt: skip
             session.add(n.ConsoleReading(member_id=number, service_id=service.id, asked_by="t", asked_at=START))
@@ -195,6 +198,7 @@ DOORS = (
     "UPDATE cost_services SET amount = 0",
     "UPDATE snapshots SET state = 'active'",
     "UPDATE backups SET state = 'ready'",
+    "UPDATE exports SET file = repeat('0', 64)",
     "SELECT passphrase, private_key FROM backup_clients",
     "UPDATE backup_clients SET vault_id = NULL",
     "UPDATE audit_retention SET days = 1",
@@ -369,6 +373,12 @@ def _snapshot(member_id: int) -> sa.Insert:
     return sa.insert(o.Snapshot).values(member_id=member_id, service_id=member_id, name="new", requested_by="x")
 
 
+def _export(member_id: int) -> sa.Insert:
+    own = {"member_id": member_id, "service_id": member_id}
+    given = {"title": "new", "file": "0" * 64, "papers": {}, "requested_by": "x", "created_at": START}
+    return sa.insert(x.Export).values(**own, **given)
+
+
 def _backup(member_id: int) -> sa.Insert:
     own = {"member_id": member_id, "service_id": member_id, "vault_id": member_id}
     return sa.insert(b.Backup).values(**own, archive="new", scheduled=False, requested_by="x", created_at=START)
@@ -393,7 +403,7 @@ def _answer(member_id: int) -> sa.Insert:
 
 
 def test_a_member_writes_only_in_its_own_name(two: None, web: sa.Engine) -> None:
-    for row in (_order, _service, _entry, _snapshot, _backup, _deputy, _endpoint, _answer):
+    for row in (_order, _service, _entry, _snapshot, _backup, _export, _deputy, _endpoint, _answer):
         with member_session(web, OWN, "test") as session:
             session.execute(row(OWN))
         with _refused(row.__name__), member_session(web, OWN, "test") as session:

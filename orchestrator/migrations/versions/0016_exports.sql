@@ -17,10 +17,10 @@ CREATE TABLE exports (
     expires_at TIMESTAMP WITH TIME ZONE,
     ended_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_exports PRIMARY KEY (id),
-    CONSTRAINT ck_exports_state CHECK (state IN ('making', 'ready', 'expired', 'failed')),
+    CONSTRAINT ck_exports_state CHECK (state IN ('making', 'ready', 'removed', 'failed')),
     CONSTRAINT ck_exports_file CHECK (file ~ '^[0-9a-f]{64}$'),
-    CONSTRAINT ck_exports_ended CHECK ((ended_at IS NOT NULL) = (state IN ('expired', 'failed'))),
-    CONSTRAINT ck_exports_whole CHECK (state NOT IN ('ready', 'expired') OR (bytes > 0 AND sha256 IS NOT NULL
+    CONSTRAINT ck_exports_ended CHECK ((ended_at IS NOT NULL) = (state IN ('removed', 'failed'))),
+    CONSTRAINT ck_exports_whole CHECK (state NOT IN ('ready', 'removed') OR (bytes > 0 AND sha256 IS NOT NULL
         AND files >= 0 AND made_at IS NOT NULL AND expires_at IS NOT NULL)),
     CONSTRAINT fk_exports_member_id FOREIGN KEY(member_id) REFERENCES members (id),
     CONSTRAINT fk_exports_service_id FOREIGN KEY(service_id) REFERENCES services (id)
