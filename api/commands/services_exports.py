@@ -28,7 +28,7 @@ BLOCK = 1 << 20
 to_option = click.option(
     "--to",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write; by default the archive's own name.",
+    help="The file to write; by default under its own name.",
 )
 Look = Callable[[], tuple[dict[str, Any], dict[str, Any]]]
 

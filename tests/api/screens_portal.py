@@ -56,14 +56,15 @@ def busy(session: Session, member_id: int) -> str:
 def taken(session: Session, member_id: int) -> str:
     """An application with an export to take, one that is gone and one that failed."""
     made, at = running(session, member_id), datetime.now(UTC)
-    known = session.get_one(Service, made)
-    known.specification = known.specification | {"stack": {"version": "1"}}
+    owned = session.get_one(Service, made)
+    owned.specification = owned.specification | {"stack": {"version": "1"}}
     for days, state in ((9, "failed"), (8, "removed"), (0, "ready")):
         then, over = at - timedelta(days=days), at + timedelta(days=7 - days)
         whole = {"bytes": 25_700_000, "sha256": "5e" * 32, "files": 31, "made_at": then, "expires_at": over}
+        known = {} if state == "failed" else whole
         session.add(Export(member_id=member_id, service_id=made, title="brevaux-ecole-2026-11-23", file="0" * 64,
                            papers={}, state=state, requested_by="account 1 (Inès Caradec)", created_at=then,
-                           ended_at=None if state == "ready" else over, **({} if state == "failed" else whole)))  # fmt: skip
+                           ended_at=None if state == "ready" else over, **known))  # fmt: skip
     return f"/services/{made}"
 
 

@@ -53,9 +53,7 @@ def test_the_archive_holds_all_and_its_sums_are_right(folder: Path, tmp_path: Pa
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     subprocess.run(["tar", "-C", str(tmp_path), "-xzf", str(target)], check=True)
     out = tmp_path / "brevaux-salut-2026-11-23"
-    checked = subprocess.run(
-        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=out, capture_output=True, text=True
-    )
+    checked = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=out, capture_output=True)
     assert checked.returncode == 0, checked.stderr
     listed = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} - {packing.SUMS}
     assert listed == {line.split("  ", 1)[1] for line in (out / packing.SUMS).read_text().splitlines()}

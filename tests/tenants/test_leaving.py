@@ -1,4 +1,4 @@
-"""Leaving with one's data: what is asked for, what the archive holds, for how long, and what is certified afterwards."""
+"""Leaving with one's data: what is asked for, what the archive holds and for how long, what is certified afterwards."""
 
 from __future__ import annotations
 
