@@ -16,6 +16,7 @@ from orchestrator import exports
 from orchestrator.database import territory_session
 from orchestrator.settings import Settings
 from orchestrator.tables import FLOW_LIVE, AuditEntry, Flow
+from orchestrator.tables_exports import Export
 from tests.api.conftest import Run, told
 from tests.api.people import csrf, invite
 from tests.tenants import leaving
@@ -125,7 +126,7 @@ def test_the_command_keeps_no_damaged_archive(place: Valley, run: Run, tmp_path:
     path = tmp_path / "salut.tar.gz"
     broken = exports.path
 
-    def damaged(settings: Settings, export: exports.Export) -> Path:
+    def damaged(settings: Settings, export: Export) -> Path:
         found = broken(settings, export)
         if found.is_file():
             found.write_bytes(b"x")

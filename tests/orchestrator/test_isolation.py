@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -26,8 +25,8 @@ import tenants.tables_notices as w
 import tenants.tables_requests as r
 import tenants.tables_schedules as h
 from orchestrator.database import ROLES, Base, door_session, member_session, territory_session
+from tests.orchestrator.isolated import END, ROWS, START
 
-START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 OWN, OTHER = 1, 2  # ids of the two members
 DENIED = "42501"  # insufficient privilege; so is a row that the policy refuses
 # What the portal has no business to read, even of its own member.
@@ -354,56 +353,8 @@ def test_a_change_touches_only_its_own_rows(two: None, web: sa.Engine) -> None:
             assert session.scalars(sa.text(f"UPDATE {change} RETURNING member_id")).all() == [OWN]
 
 
-def _order(member_id: int) -> sa.Insert:
-    return sa.insert(t.Order).values(
-        member_id=member_id, kind="create", request_key="new", offer_id=1, parameters={}, state="waiting", estimate={},
-        monthly=1, placed_by="x",
-    )  # fmt: skip
-
-
-def _service(member_id: int) -> sa.Insert:
-    return sa.insert(o.Service).values(member_id=member_id, name="mine", specification={})
-
-
-def _entry(member_id: int) -> sa.Insert:
-    return sa.insert(o.AuditEntry).values(member_id=member_id, actor="x", action="a", subject="s")
-
-
-def _snapshot(member_id: int) -> sa.Insert:
-    return sa.insert(o.Snapshot).values(member_id=member_id, service_id=member_id, name="new", requested_by="x")
-
-
-def _export(member_id: int) -> sa.Insert:
-    own = {"member_id": member_id, "service_id": member_id}
-    given = {"title": "new", "file": "0" * 64, "papers": {}, "requested_by": "x", "created_at": START}
-    return sa.insert(x.Export).values(**own, **given)
-
-
-def _backup(member_id: int) -> sa.Insert:
-    own = {"member_id": member_id, "service_id": member_id, "vault_id": member_id}
-    return sa.insert(b.Backup).values(**own, archive="new", scheduled=False, requested_by="x", created_at=START)
-
-
-def _deputy(member_id: int) -> sa.Insert:
-    return sa.insert(p.Deputy).values(
-        member_id=member_id, account_id=1, deputy_id=2, role="finance", during=Range(START, END), made_by="x"
-    )
-
-
-def _endpoint(member_id: int) -> sa.Insert:
-    return sa.insert(w.Endpoint).values(
-        member_id=member_id, label="x", url="https://x.fr/", events=[], secret=b"x", made_by="x", made_at=START
-    )
-
-
-def _answer(member_id: int) -> sa.Insert:
-    return sa.insert(r.RequestAnswer).values(
-        member_id=member_id, asker="x", request_key="x", digest=b"x", status=200, answer=b"x", at=START
-    )
-
-
 def test_a_member_writes_only_in_its_own_name(two: None, web: sa.Engine) -> None:
-    for row in (_order, _service, _entry, _snapshot, _backup, _export, _deputy, _endpoint, _answer):
+    for row in ROWS:
         with member_session(web, OWN, "test") as session:
             session.execute(row(OWN))
         with _refused(row.__name__), member_session(web, OWN, "test") as session:
