@@ -59,7 +59,7 @@ def test_a_page_offers_makes_and_gives_it(app: APIFlask, place: Valley) -> None:
     assert made.sha256 and made.sha256 in agent.get(page).text
     given = agent.post(f"{page}/exports/{made.id}/archive", data={"csrf": csrf(agent)}, buffered=True)
     assert given.headers["Content-Disposition"] == f"attachment; filename={made.title}.tar.gz"
-    assert given.headers["Cache-Control"] == "private, no-store"
+    assert given.headers["Cache-Control"] == "no-store"
     assert leaving.opened(given.data)["donnees/index.html"] == leaving.GREETING
     with territory_session(place.owner, "tests") as session:
         [taker] = session.scalars(sa.select(AuditEntry.actor).where(AuditEntry.action == "export.download"))
