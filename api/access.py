@@ -102,6 +102,9 @@ RULES: dict[str, str] = {
     "snapshot_pages.show_schedule": "service.operate",
     "snapshot_pages.put_schedule": "service.operate",
     "snapshot_pages.remove_schedule": "service.operate",
+    "backup_pages.make": "service.operate",
+    "backup_pages.ask_restore": "service.operate",
+    "backup_pages.restore": "service.operate",
     # statements (pages)
     "statement_pages.listed": "statement.read",
     "statement_pages.one": "statement.read",

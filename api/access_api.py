@@ -61,6 +61,9 @@ RULES: dict[str, str] = {
     "snapshots.show_schedule": "service.read",
     "snapshots.put_schedule": "service.operate",
     "snapshots.remove_schedule": "service.operate",
+    "backups.list_backups": "service.read",
+    "backups.make": "service.operate",
+    "backups.restore": "service.operate",
     # flows
     "flows.list_flows": "flow.read",
     "flows.show": "flow.read",

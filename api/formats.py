@@ -81,6 +81,15 @@ def size(count: Decimal | int | None, unit: str = "GiB", language: str = "fr", i
     return f"{number(exact, language)}\xa0{PREFIXES[language][power]}"
 
 
+def weight(count: int | None, language: str = "fr") -> str:
+    """So many bytes, in the biggest unit of which there is one, with one decimal at most: 1536 → 1,5 Kio"""
+    if count is None:
+        return NOTHING
+    power = min((max(count, 1).bit_length() - 1) // 10, len(PREFIXES["fr"]) - 1)
+    told = number((Decimal(count) / 1024**power).quantize(Decimal("0.1"), ROUND_HALF_UP), language)
+    return f"{told}\xa0{PREFIXES[language][power]}"
+
+
 def instant(at: datetime | None, language: str = "fr", zone: ZoneInfo = PARIS, *, seconds: bool = False) -> str:
     """23/11/2026 14:05, or 14:05:09 with seconds, on the clocks of `zone`."""
     if at is None:

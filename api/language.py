@@ -50,7 +50,7 @@ def install(app: Flask, settings: Settings) -> None:
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
         word=word, task=task, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
-        amount=amount, price=price, delta=delta, number=number, percent=percent, size=size,
+        amount=amount, price=price, delta=delta, number=number, percent=percent, size=size, weight=weight,
         instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, span=span,
         lasted=lasted, cell=cell,
     )  # fmt: skip
@@ -222,6 +222,11 @@ def percent(share: Decimal | None) -> str:
 def size(count: Decimal | int | None, unit: str = "GiB", into: str | None = None) -> str:
     """`{{ ram_mib | size('MiB') }}` → 2 Gio"""
     return formats.size(count, unit, current(), into)
+
+
+def weight(count: int | None) -> str:
+    """1,5 Kio"""
+    return formats.weight(count, current())
 
 
 def instant(at: datetime | None, seconds: bool = False) -> str:

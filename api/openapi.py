@@ -22,6 +22,7 @@ TAGS = {
     "Orders": "Requests of members: placed with a frozen price, decided step by step.",
     "Services": "What orders made, and what may be done with it.",
     "Snapshots": "Services as they were, by hand and on schedule.",
+    "Backups": "Copies of an application's data, encrypted, in the agglomeration's vault.",
     "Flows": "Runs of operations, step by step.",
     "Costs": "What the month costs so far, and the year's budget.",
     "Statements": "Accounts for a month, which prove their sums.",

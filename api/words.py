@@ -55,6 +55,9 @@ FLOW_KINDS = {
     "delete_snapshot": N_("Suppression d’un instantané"),
     "restore_server": N_("Restauration"),
     "renew_secret": N_("Renouvellement d’un secret"),
+    "backup_service": N_("Sauvegarde"),
+    "restore_service": N_("Restauration d’une sauvegarde"),
+    "tend_vault": N_("Entretien du coffre de sauvegarde"),
 }
 STEPS = {
     "project": N_("Préparer l’espace du membre"),
@@ -94,6 +97,12 @@ STEPS = {
     "snapshot": N_("Supprimer un instantané"),
     "rebuild": N_("Refaire le système depuis l’instantané"),
     "copy": N_("Refaire un volume depuis l’instantané"),
+    "vault": N_("Trouver le coffre"),
+    "backup": N_("Copier les données dans le coffre"),
+    "prune": N_("Effacer les sauvegardes dépassées"),
+    "restore": N_("Reprendre les données dans le coffre"),
+    "clients": N_("Ouvrir le coffre à ses services"),
+    "forget": N_("Effacer les sauvegardes des services supprimés"),
     "replace": N_("Mettre les volumes refaits à la place des autres"),
 }
 STEP_STATES = {"running": N_("en cours"), "done": N_("fait"), "failed": N_("échoué"), "undone": N_("défait")}
@@ -198,6 +207,7 @@ NOUNS = {
     "price": N_("tarif"),
     "service": N_("service"),
     "snapshot": N_("instantané"),
+    "backup": N_("sauvegarde"),
     "statement": N_("relevé"),
     "token": N_("jeton"),
     "worker": N_("exécutant"),

@@ -62,6 +62,12 @@ SNAPSHOTS = {
     "deleted": N_("supprimé"),
     "failed": N_("échoué"),
 }
+BACKUPS = {
+    "making": N_("en cours"),
+    "ready": N_("bonne"),
+    "deleted": N_("effacée"),
+    "failed": N_("échouée"),
+}
 ACTS = {
     "start": N_("Démarrer"),
     "stop": N_("Arrêter"),
@@ -95,6 +101,7 @@ WEBHOOK_EVENTS = {
     "statement.closed": N_("Relevé clos"),
     "period.closed": N_("Période close"),
     "budget.reached": N_("Budget presque atteint"),
+    "backup.late": N_("Sauvegarde en retard"),
     "webhook.test": N_("Essai"),
 }
 ENDPOINTS = {"active": N_("actif"), "disabled": N_("désactivé"), "removed": N_("retiré")}
@@ -128,6 +135,11 @@ DATA_CLASSES = {
 SECTIONS = {"fonctionnement": N_("fonctionnement"), "investissement": N_("investissement")}
 # What the audit trail says was done; they join `api.words.ACTIONS`.
 ACTIONS = {
+    "backup.make": N_("Sauvegarde demandée"),
+    "backup.restore": N_("Restauration d’une sauvegarde demandée"),
+    "backup.late": N_("Sauvegarde en retard"),
+    "backup.state": N_("Sauvegarde changée d’état"),
+    "vault.tend": N_("Entretien du coffre commencé"),
     "schedule.put": N_("Instantanés programmés"),
     "schedule.remove": N_("Instantanés programmés retirés"),
     "schedule.skip": N_("Instantané programmé passé"),
@@ -163,6 +175,7 @@ TABLES = {
     "resource": RESOURCES,
     "event": EVENTS,
     "snapshot": SNAPSHOTS,
+    "backup": BACKUPS,
     "act": ACTS,
     "webhook_event": WEBHOOK_EVENTS,
     "webhook_error": WEBHOOK_ERRORS,

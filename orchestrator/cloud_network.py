@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,14 +36,16 @@ class FloatingIp:
     tag: Tag | None
 
 
-def create_port(cloud: Cloud, name: str, network_id: str, security_group_id: str, *, tag: Tag) -> Port:
-    """Make a port in a member's network, behind its security group."""
+def create_port(
+    cloud: Cloud, name: str, network_id: str, security_group_id: str, *, tag: Tag, doors: Sequence[str] = ()
+) -> Port:
+    """Make a port in a member's network, behind its security group. doors: groups that let more in."""
     with translated():
         return _port(
             cloud.connection.network.create_port(
                 name=name,
                 network_id=network_id,
-                security_group_ids=[security_group_id],
+                security_group_ids=[security_group_id, *doors],
                 description=tag.description(),
             )
         )

@@ -9,6 +9,8 @@ from typing import Any
 from orchestrator.cloud import Cloud, translated
 from orchestrator.errors import CloudError, Text
 
+DOOR = "clocher-tcp-"  # how the security groups are named that let everybody in by one port
+
 
 @dataclass(frozen=True)
 class Subnet:
@@ -150,6 +152,27 @@ def create_security_group(cloud: Cloud, name: str) -> SecurityGroup:
     """Make a security group; Neutron may give it rules of its own."""
     with translated():
         return _security_group(cloud.connection.network.create_security_group(name=name, description="Clocher"))
+
+
+def open_door(cloud: Cloud, port: int) -> str:
+    """The id of the project's security group that lets everybody in by a TCP port; made when it is not there."""
+    name, opened = f"{DOOR}{port}", Rule("ingress", "tcp", port)
+    with translated():
+        found = list(cloud.connection.network.security_groups(name=name, project_id=_project(cloud)))
+    # Two flows may have made it at once: the same one serves both, and whoever comes later.
+    group = _security_group(min(found, key=lambda one: one.id)) if found else create_security_group(cloud, name)
+    if opened not in {rule for _, rule in group.rules}:
+        add_rules(cloud, group.id, [opened])
+    return group.id
+
+
+def delete_doors(cloud: Cloud) -> None:
+    """Delete all that `open_door` made."""
+    with translated():
+        groups = list(cloud.connection.network.security_groups(project_id=_project(cloud)))
+    for group in groups:
+        if group.name.startswith(DOOR):
+            delete_security_group(cloud, group.id)
 
 
 def add_rules(cloud: Cloud, group_id: str, rules: Iterable[Rule]) -> None:

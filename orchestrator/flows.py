@@ -41,6 +41,10 @@ KINDS = {
     "delete_snapshot": Kind(stories.delete_snapshot, needs=SETTLED),
     "renew_secret": Kind(stories.renew_secret),
     "restore_server": Kind(stories.restore_server, "restoring"),
+    # One that failed is told, and made again: the service must not wait for it.
+    "backup_service": Kind(stories.backup_service, holds=False),
+    "restore_service": Kind(stories.restore_service, "restoring"),
+    "tend_vault": Kind(stories.tend_vault),
 }
 
 

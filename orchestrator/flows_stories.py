@@ -6,7 +6,8 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from orchestrator import runs, service_secrets, services
+from orchestrator import backups, runs, service_secrets, services
+from orchestrator import steps_backups as keeping
 from orchestrator import steps_cloud as cloud
 from orchestrator import steps_guest as guest
 from orchestrator import steps_restoring as restoring
@@ -56,8 +57,13 @@ def delete_server(run: Run) -> None:
         if role != volumes.MAIN:
             run.step(f"volume {role}", partial(volumes.remove_volume, role=role))
     run.step("port", cloud.remove_port)
-    forget = partial(service_secrets.forget, service_id=run.owner.service_id)
-    run.step("release", runs.finish_as("deleted", forget))
+    run.step("release", runs.finish_as("deleted", partial(_forget, run.owner.service_id)))
+
+
+def _forget(service_id: int, session: Session) -> None:
+    """Nothing is left that opens the application, nor its backups."""
+    service_secrets.forget(session, service_id)
+    backups.forget(session, service_id)
 
 
 def stop_server(run: Run) -> None:
@@ -232,6 +238,29 @@ def renew_secret(run: Run) -> None:
     run.step("configure", partial(stack.configure, renewed=run.parameters["secret"]), undo=stack.configure)
     _check(run)
     run.step("activate", runs.finish_as(None, partial(stack.adopt_secret, run)))
+
+
+def backup_service(run: Run) -> None:
+    """The application puts a copy of its data into the vault, which then erases what need not be kept any longer."""
+    run.step("vault", keeping.check_vault)
+    run.step("backup", keeping.make)
+    run.step("prune", keeping.prune)
+    run.step("activate", runs.finish_as(None))
+
+
+def restore_service(run: Run) -> None:
+    """The application's data is what it was when it was backed up; what was written since is lost."""
+    run.step("vault", keeping.check_backup)
+    run.step("restore", keeping.bring_back)
+    _check(run)
+    run.step("activate", runs.finish_as("active"))
+
+
+def tend_vault(run: Run) -> None:
+    """The vault lets in who is its client today, and deletes the repositories of those that are gone."""
+    run.step("clients", keeping.let_clients_in)
+    run.step("forget", keeping.forget_clients)
+    run.step("activate", runs.finish_as(None))
 
 
 def _specify(run: Run, session: Session, **changes: object) -> None:

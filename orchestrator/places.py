@@ -19,6 +19,7 @@ from orchestrator.errors import Conflict, Text
 from orchestrator.settings import Settings
 
 T = TypeVar("T")
+DOORS = 8  # ports that applications of one member may open to everybody
 PLANNED = ""  # stands for the id of what is not there yet
 
 
@@ -193,7 +194,7 @@ def cloud_quotas(quotas: Mapping[str, int], kept: int) -> dict[str, int]:
         "networks": 1,
         "subnets": 1,
         "routers": 1,
-        "security_groups": 2,  # Neutron's `default` and ours
+        "security_groups": 2 + DOORS,  # Neutron's `default` and ours
         "security_group_rules": 100,
     }
 
@@ -320,6 +321,7 @@ def _remove_network(cloud: Cloud, name: str) -> None:
     network_id = cloud_routing.find_network(cloud, name)
     if network_id:
         cloud_routing.delete_network(cloud, network_id)
+    cloud_routing.delete_doors(cloud)
     group = cloud_routing.find_security_group(cloud, name)
     if group:
         cloud_routing.delete_security_group(cloud, group.id)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
-from orchestrator import audit, services, snapshots, steps
+from orchestrator import audit, backups, services, snapshots, steps
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, Conflict, FlowCancelled, Text
 from orchestrator.steps import Act, Run, Runtime, Write, durably, nothing
@@ -81,6 +81,7 @@ def _refuse(session: Session, flow: Flow, service: Service, kind: Kind) -> bool:
     if flow.kind == "create_server":
         services.change_state(session, service.id, "failed", datetime.now(UTC), flow_id=flow.id)
     snapshots.give_up(session, flow)
+    backups.give_up(session, flow)
     _end_flow(session, flow.id, state, told)
     return True
 
@@ -235,7 +236,9 @@ def _fail_steps(session: Session, run: Run, told: dict[str, str]) -> None:
 
 def _close_flow(run: Run, state: str, leaves: str | None, told: dict[str, str]) -> None:
     with run.session() as session:
-        snapshots.give_up(session, session.get_one(Flow, run.flow_id))
+        flow = session.get_one(Flow, run.flow_id)
+        snapshots.give_up(session, flow)
+        backups.give_up(session, flow)
         _end(session, run, state, leaves, told)
 
 

@@ -47,13 +47,13 @@ def make(session: Session, settings: Settings, owner: Owner, declared: Iterable[
 def opened(session: Session, settings: Settings, service_id: int, *, renewed: str = "") -> dict[str, SecretStr]:
     """The service's secrets by name, for its plays; `renewed`: of that one what is to take its place."""
     rows = session.scalars(sa.select(ServiceSecret).where(ServiceSecret.service_id == service_id))
-    return {row.name: unseal(settings, (row.next if row.name == renewed else None) or row.sealed) for row in rows}
+    return {row.name: unseal(box(settings), (row.next if row.name == renewed else None) or row.sealed) for row in rows}
 
 
-def unseal(settings: Settings, sealed: str) -> SecretStr:
+def unseal(sealer: Fernet, sealed: str) -> SecretStr:
     """A secret in clear. Raises `secret_unreadable` when it was sealed under another key."""
     try:
-        return SecretStr(box(settings).decrypt(sealed.encode()).decode())
+        return SecretStr(sealer.decrypt(sealed.encode()).decode())
     except InvalidToken as error:
         raise ClocherError(
             "secret_unreadable",

@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     )
     snapshots_per_service: int = Field(30, ge=1, le=200, description="how many snapshots a service may have")
     configure_timeout: float = Field(900.0, gt=0, description="seconds to configure a guest, all tries together")
+    backup_timeout: float = Field(14400.0, gt=0, description="seconds to back an application up, or bring it back")
+    backup_hour: int = Field(1, ge=0, le=23, description="local hour from which the night's backups are made")
     stacks_dirs: tuple[Path, ...] = Field((), description="folders of stacks beside playbooks/stacks, one folder each")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 

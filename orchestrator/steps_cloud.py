@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from orchestrator import cloud_network as network
+from orchestrator import cloud_routing as routing
 from orchestrator import cloud_servers as servers
 from orchestrator import ssh
 from orchestrator import steps_resources as resources
@@ -33,8 +34,14 @@ def make_port(run: Run) -> Write:
     port = resources.find(run, "port", network.get_port, network.find_port)
     if port is None:
         place = run.place
+        open_to_all = run.specification.get("stack", {}).get("public_ports", ())
         port = network.create_port(
-            run.cloud, run.facts["name"], place["network_id"], place["security_group_id"], tag=run.tag()
+            run.cloud,
+            run.facts["name"],
+            place["network_id"],
+            place["security_group_id"],
+            tag=run.tag(),
+            doors=[routing.open_door(run.cloud, number) for number in open_to_all],
         )
     recorded, address = resources.recorded(run, "port", port, Size()), port.address
 

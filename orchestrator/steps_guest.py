@@ -75,17 +75,36 @@ def play(run: Run, name: str, *, hostname: str | None = None, **changes: Any) ->
     return nothing
 
 
-def perform(run: Run, name: str, act: str = "site", *, hostname: str | None = None, **changes: Any) -> Outcome:
-    """Run `<act>.yml` of a play in the guest, with the service's variables, some of them changed or more.
+def perform(
+    run: Run,
+    name: str,
+    act: str = "site",
+    *,
+    hostname: str | None = None,
+    within: float | None = None,
+    **changes: Any,
+) -> Outcome:
+    """Run `<act>.yml` of a play in the guest, with the service's variables, some of them changed or more."""
+    return perform_in(run, _guest(run, hostname), name, act, _variables(run) | changes, within=within)
 
-    A guest that goes away meanwhile is waited for and the play run again, until the step's one deadline.
+
+def perform_in(
+    run: Run, guest: Guest, name: str, act: str, variables: dict[str, Any], *, within: float | None = None
+) -> Outcome:
+    """Run `<act>.yml` of a play in a guest, in the name of the flow's service, with just these variables.
+
+    A guest that goes away meanwhile is waited for and the play run again, until the step's one deadline: `within`
+    seconds of its beginning, or as long as configuring may take.
     """
-    guest, variables, heard = _guest(run, hostname), _variables(run) | changes, Answers(run)
+    settings, owner = run.runtime.settings, UUID(run.facts["ref"])
+    heard = Answers(run, within or settings.configure_timeout)
     while True:
         readiness.wait_for_ssh(guest.address, heard.seconds_left())
         try:
             seconds = heard.seconds_of_step()
-            return ansible.configure(run.runtime.settings, name, guest, variables, heard.take, act=act, seconds=seconds)
+            return ansible.configure(
+                settings, name, guest, variables, heard.take, act=act, seconds=seconds, owner=owner
+            )
         except Unavailable as error:
             if error.code != "guest_unreachable":
                 raise
@@ -98,8 +117,8 @@ def perform(run: Run, name: str, act: str = "site", *, hostname: str | None = No
 class Answers:
     """What a guest answers to its play, stored as it comes, and how long it may still be silent."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, within: float) -> None:
+        self.run, self.within = run, within
         self.last = time.monotonic()
 
     def take(self, event: PlayEvent) -> None:
@@ -112,7 +131,7 @@ class Answers:
 
     def seconds_of_step(self) -> float:
         """Until the step's deadline."""
-        return max(0.0, self.run.began + self.run.runtime.settings.configure_timeout - time.monotonic())
+        return max(0.0, self.run.began + self.within - time.monotonic())
 
     def seconds_left(self) -> float:
         """Until the guest has been silent for too long, or the step's deadline."""

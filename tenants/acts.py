@@ -176,11 +176,13 @@ def _effects(name: str, facts: _Facts) -> tuple[Decimal | None, Text | None, Tex
     if name == "restore":
         return None, Text("La machine redémarre comme elle était."), Text("Ce qui a changé depuis l’instantané.")
     if name == "delete":
-        lost = Text("Passé ce délai : la machine, ses volumes et ses instantanés, sans retour possible.")
+        lost = Text(
+            "Passé ce délai : la machine, ses volumes, ses instantanés et ses sauvegardes, sans retour possible."
+        )
         return saved if running else None, _grace_sentence(facts), lost
     if name == "delete_now":
         present = facts.active if running else facts.stopped
-        lost = Text("La machine, ses volumes et ses instantanés, sans retour possible.")
+        lost = Text("La machine, ses volumes, ses instantanés et ses sauvegardes, sans retour possible.")
         return (None if present is None else -present), None, lost
     return None, None, None
 

@@ -37,6 +37,7 @@ EVENTS = {
     "statement.close": "statement.closed",
     "period.close": "period.closed",
     "budget.reach": "budget.reached",
+    "backup.late": "backup.late",
 }
 # What an audit entry is about → where the portal shows it.
 PLACES = {"order": "/orders/", "service": "/services/", "flow": "/flows/", "statement": "/statements/"}

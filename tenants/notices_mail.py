@@ -116,6 +116,16 @@ def _flow_stopped(session: Session, entry: AuditEntry, member: Member | None, at
         _concerned(session, entry, account_of(flow.requested_by), "flow_failed", facts, at)
 
 
+def _backup_late(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
+    """A service's last good backup is too old: those who operate it and the DSI are told."""
+    service = session.get(Service, int(entry.subject.removeprefix("service ")))
+    if service is None:
+        return
+    people = [*_holders(session, entry.member_id, ("requester",), at), *_holders(session, None, STEP_ROLES["dsi"], at)]
+    facts = {**entry.detail, "path": f"/services/{service.id}", "name": service.name}
+    _queue(session, entry, _wanting(session, people), "backup_late", facts | {"member": member.name if member else ""})
+
+
 def _budget(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
     """A member has committed most of its budget: its finances and approvers are told."""
     people = _wanting(session, _holders(session, entry.member_id, ("finance", "approver"), at))
@@ -143,6 +153,7 @@ ABOUT: dict[str, Tell] = {
     "flow.hold": _flow_stopped,
     "flow.failed": _flow_stopped,
     "budget.reach": _budget,
+    "backup.late": _backup_late,
     "webhook.disable": _webhook_off,
 }
 

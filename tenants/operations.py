@@ -68,9 +68,12 @@ def reboot(session: Session, service_id: int, *, hard: bool = False) -> Flow:
     return _queue(session, service, "reboot_server", {"hard": hard}, "service.reboot", hard=hard)
 
 
-def ask_for(session: Session, service_id: int, kind: str, action: str, **given: Any) -> Flow:
-    """Queue a flow of this kind on a running service; `given` are its parameters, and told in the audit entry."""
-    service = _free(session, service_id, "active")
+def ask_for(session: Session, service_id: int, kind: str, action: str, *, harmful: bool = False, **given: Any) -> Flow:
+    """Queue a flow of this kind on a running service; `given` are its parameters, and told in the audit entry.
+
+    harmful: it takes something away. Raises not_found and what `starting.check_free` raises.
+    """
+    service = _free(session, service_id, "active", harmful=harmful)
     return _queue(session, service, kind, dict(given), action, **given)
 
 

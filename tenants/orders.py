@@ -23,8 +23,9 @@ def place(
     """Order `offer_slug` for a member; the same `request_key` again gives the same order.
 
     The price is frozen, quota and budget are held, and what the policy lets through is queued: all or nothing.
-    Raises InvalidInput (unknown_offer, unknown_parameter, invalid_parameter, invalid_ssh_key, invalid_request_key) or
-    Conflict (request_key_reused, member_closed, name_taken, missing_price, quota_exceeded, budget_exceeded).
+    Raises InvalidInput (unknown_offer, for_territory, unknown_parameter, invalid_parameter, invalid_ssh_key,
+    invalid_request_key) or Conflict (request_key_reused, member_closed, name_taken, missing_price, quota_exceeded,
+    budget_exceeded).
     """
     check_key(request_key)
     quotas.lock(session, member_id)
@@ -33,6 +34,7 @@ def place(
         return _same(session, earlier, offer_slug, parameters)
     check_member(session, member_id)
     offer = catalogue.find(session, offer_slug)
+    _check_house(session, member_id, offer)
     chosen = catalogue.validate(offer, parameters)
     check_name(session, member_id, chosen["name"])
     order = _draft(session, member_id, offer, chosen, at)
@@ -47,6 +49,18 @@ def place(
     detail = {"offer": offer.slug, "name": chosen["name"], "monthly": str(order.monthly), "state": order.state}
     audit.record(session, "order.place", f"order {order.id}", member_id=member_id, detail=detail)
     return order
+
+
+def _check_house(session: Session, member_id: int, offer: Offer) -> None:
+    """What serves the services of all members is the agglomeration's own, so that no member gets into it."""
+    if not (offer.stack or {}).get("provides"):
+        return
+    if session.scalar(sa.select(Member.kind).where(Member.id == member_id)) != "epci":
+        raise InvalidInput(
+            "for_territory",
+            Text("« {offer} » sert tous les membres : l’agglomération seule en a.", offer=offer.title),
+            "Commandez-le pour elle.",
+        )
 
 
 def check_key(request_key: str) -> None:

@@ -6,7 +6,7 @@ day when the hour comes twice, the first counts: one a day, always. What was mis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
-from orchestrator import audit
+from orchestrator import audit, retention
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict, InvalidInput, Text
 from orchestrator.steps import Runtime
@@ -159,29 +159,6 @@ def _make(session: Session, schedule: SnapshotSchedule, due: datetime, timezone:
     return True
 
 
-def superfluous(
-    taken: Sequence[tuple[int, datetime]], daily: int, weekly: int, monthly: int, timezone: str
-) -> list[int]:
-    """Which of the good snapshots (id, due instant) need not be kept, oldest first; never the newest.
-
-    Kept are the newest one of each of the last so many local days, weeks (ISO) and months that have one.
-    """
-    newest_first = sorted(taken, key=lambda one: one[1], reverse=True)
-    zone = ZoneInfo(timezone)
-    units: list[tuple[int, Callable[[datetime], object]]] = [
-        (daily, lambda due: due.astimezone(zone).date()),
-        (weekly, lambda due: due.astimezone(zone).isocalendar()[:2]),
-        (monthly, lambda due: (due.astimezone(zone).year, due.astimezone(zone).month)),
-    ]
-    kept = {one[0] for one in newest_first[:1]}
-    for count, unit_of in units:
-        newest: dict[object, int] = {}
-        for snapshot_id, due in newest_first:
-            newest.setdefault(unit_of(due), snapshot_id)
-        kept |= set(list(newest.values())[:count])
-    return [snapshot_id for snapshot_id, _ in reversed(newest_first) if snapshot_id not in kept]
-
-
 def prune(session: Session, timezone: str) -> list[int]:
     """Queue the deletion of one superfluous snapshot of each service that is free; the ids of the snapshots."""
     query = (
@@ -195,7 +172,7 @@ def prune(session: Session, timezone: str) -> list[int]:
         by_service.setdefault(schedule.service_id, (schedule, []))[1].append((snapshot_id, due))
     gone = []
     for service_id, (schedule, taken) in sorted(by_service.items()):
-        beyond = superfluous(taken, schedule.daily, schedule.weekly, schedule.monthly, timezone)
+        beyond = retention.superfluous(taken, schedule.daily, schedule.weekly, schedule.monthly, timezone)
         for snapshot_id in beyond[:1]:
             try:
                 operations.delete_snapshot(session, service_id, snapshot_id)

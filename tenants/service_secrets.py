@@ -43,7 +43,7 @@ def show(session: Session, settings: Settings, service_id: int, name: str, at: d
         raise _not_now(declared)
     detail = {"secret": name}
     audit.record(session, "secret.show", f"service {service.id}", member_id=service.member_id, detail=detail)
-    return service_secrets.unseal(settings, sealed)
+    return service_secrets.unseal(service_secrets.box(settings), sealed)
 
 
 def _declared(session: Session, service: Service, name: str) -> dict[str, Any]:

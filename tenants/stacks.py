@@ -145,13 +145,19 @@ class Backup(_Part):
 
 
 class Stack(_Part):
-    """What is known of a stack beside what an offer says of itself; kept with each version of its offers."""
+    """What is known of a stack beside what an offer says of itself; kept with each version of its offers.
+
+    public_ports: let everybody in, beside the web's; provides: what it is to the services of all members, if anything:
+    such a one is the agglomeration's own; backup: None, when there is nothing to keep.
+    """
 
     slug: Annotated[str, Field(max_length=27)]
     licence: Annotated[str, Field(min_length=1)]
     sources: list[Literal["debian", "pypi", "npm", "external"]] = Field(min_length=1)
     versions: list[Version] = Field(min_length=1)
     ports: list[Port] = []
+    public_ports: list[Port] = []
+    provides: Literal["vault"] | None = None
     web: Web | None = None
     health: list[Check] = []
     secrets: list[Secret] = []
@@ -164,7 +170,7 @@ class Stack(_Part):
     register_: Register = Field(alias="register")
     retention: Retention = Field(default_factory=Retention)
     card: Words | None = None
-    backup: Backup = Field(default_factory=Backup)
+    backup: Backup | None = Field(default_factory=Backup)
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
@@ -297,6 +303,7 @@ def specification(stack: dict[str, Any], chosen: dict[str, Any]) -> dict[str, An
             "version": stack["versions"][0]["version"],
             **{name: stack[name] for name in ("ports", "health", "secrets")},
             "web": stack.get("web"),
+            **{name: stack[name] for name in ("backup", "provides", "public_ports") if stack.get(name)},
         },
         "answers": {name: value for name, value in chosen.items() if name not in own},
     }

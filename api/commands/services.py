@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from api import words
+from api.commands import services_backups
 from api.commands.services_day2 import COMMANDS, tell_flow
 from api.formats import cell
 from api.output import json_option, print_json, print_rows
@@ -135,5 +136,5 @@ def _ask(service_id: int, verb: str, as_json: bool) -> None:
         tell_flow(reading.show(session, Flow, operations.ask(session, service_id, verb).id), as_json)
 
 
-for one in COMMANDS:
+for one in (*COMMANDS, *services_backups.COMMANDS):
     command.add_command(one)

@@ -8,7 +8,17 @@ from api import telling
 from orchestrator import log, worker
 from orchestrator.settings import load
 from orchestrator.worker import Duty
-from tenants import capacity, consoles, costs_days, deletions, members_working, request_answers, schedules, trail
+from tenants import (
+    backups_working,
+    capacity,
+    consoles,
+    costs_days,
+    deletions,
+    members_working,
+    request_answers,
+    schedules,
+    trail,
+)
 
 # What the rooms above the orchestrator do again and again; each acts on the worker's engine, in its own thread.
 DUTIES: tuple[Duty, ...] = (
@@ -17,6 +27,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("consoles", 1, consoles.run),
     Duty("deletions", 10, deletions.run),
     Duty("schedules", 10, schedules.run),
+    Duty("backups", 15, backups_working.run),
     Duty("costs", 120, costs_days.run),
     Duty("retention", 3600, trail.purge),
     Duty("request_keys", 3600, request_answers.forget),

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic import WithJsonSchema as Told
 
 from orchestrator.tables import FLOW_KINDS, FLOW_STATES, SERVICE_STATES, SNAPSHOT_STATES
+from orchestrator.tables_backups import BACKUP_STATES
 from tenants.tables import ORDER_KINDS, ORDER_STATES
 from tenants.tables_approvals import APPROVAL_STATES, STEPS
 
@@ -66,6 +67,7 @@ ServiceState = Annotated[str, one_of(*SERVICE_STATES), words(SERVICE_STATES, "ac
 FlowState = Annotated[str, one_of(*FLOW_STATES), words(FLOW_STATES, "running")]
 FlowKind = Annotated[str, one_of(*FLOW_KINDS), words(FLOW_KINDS)]
 SnapshotState = Annotated[str, words(SNAPSHOT_STATES, "ready")]
+BackupState = Annotated[str, words(BACKUP_STATES, "ready")]
 Step = Annotated[str, one_of(*STEPS), words(STEPS)]
 ApprovalState = Annotated[str, words(APPROVAL_STATES)]
 

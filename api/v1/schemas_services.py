@@ -9,6 +9,7 @@ from pydantic import Field
 
 from api.v1.schemas import (
     Amount,
+    BackupState,
     FlowKind,
     FlowOut,
     FlowState,
@@ -207,6 +208,30 @@ class SnapshotMade(Given):
     """A snapshot being made, and the flow that makes it."""
 
     snapshot: SnapshotOut
+    flow: FlowOut
+
+
+class BackupOut(Given):
+    """An archive of an application's data in the vault; sizes in bytes and made_at once it is made."""
+
+    id: Id
+    service_id: Id
+    state: BackupState
+    scheduled: bool
+    archive: str
+    bytes: int | None
+    added: int | None
+    files: int | None
+    requested_by: str
+    created_at: datetime
+    made_at: datetime | None
+    ended_at: datetime | None
+
+
+class BackupMade(Given):
+    """A backup being made, and the flow that makes it."""
+
+    backup: BackupOut
     flow: FlowOut
 
 

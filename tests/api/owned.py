@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
 from orchestrator.tables import Flow, Service, Snapshot
+from orchestrator.tables_backups import Backup
 from tenants import orders
 from tenants.tables import Offer, Period, Price, Statement, StatementLine
 from tenants.tables_administration import Announcement, MemberChange, PriceDraft
@@ -179,6 +180,12 @@ def _line(session: Session, member_id: int, statement_id: int) -> int:
     return 1
 
 
+def _backup(session: Session, member_id: int, service_id: int) -> int:
+    return _add(session, Backup(member_id=member_id, service_id=service_id, vault_id=service_id, archive="t", bytes=1,
+                                scheduled=False, requested_by="t", created_at=NOW, made_at=NOW, added=1, files=1,
+                                borg_id="t", state="ready"))  # fmt: skip
+
+
 def _snapshot(session: Session, member_id: int, service_id: int) -> int:
     return _add(session, Snapshot(member_id=member_id, service_id=service_id, name="t", requested_by="t"))
 
@@ -227,6 +234,9 @@ IDS: dict[str, Find] = {
 IDS |= {
     "snapshot_id": lambda world, slug, asking: world.once(
         "snapshot", slug, lambda session, member: _snapshot(session, member, world.once("service", slug, _service))
+    ),
+    "backup_id": lambda world, slug, asking: world.once(
+        "backup", slug, lambda session, member: _backup(session, member, world.once("service", slug, _service))
     ),
     "endpoint_id": lambda world, slug, asking: world.row(slug, _endpoint),
     "delivery_id": lambda world, slug, asking: world.row(slug, _delivery),

@@ -110,6 +110,7 @@ SCREENS: tuple[Screen, ...] = (
     Screen("services-none", "/services?text=zzz"),
     Screen("service", "", prepare=inside(portal.service)),
     Screen("service-held", "", prepare=inside(portal.busy)),
+    Screen("service-kept", "", prepare=inside(portal.kept)),
     Screen("service-leaving", "", prepare=inside(portal.leaving)),
     *(
         Screen(f"service-{name}", "", prepare=inside(portal.beside(path)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
 from orchestrator.tables import Flow, FlowStep, Service, Snapshot
+from orchestrator.tables_backups import Backup, BackupClient
 from tenants import orders
 from tenants.tables_consoles import ConsoleReading
 from tests.tenants.ordering import KEY, wish
@@ -47,6 +48,23 @@ def busy(session: Session, member_id: int) -> str:
     session.flush()
     session.add(FlowStep(flow_id=flow.id, member_id=member_id, name="reboot", state="failed", started_at=at,
                          ended_at=at, message="Le nuage n’a pas répondu à temps."))  # fmt: skip
+    return f"/services/{made}"
+
+
+def kept(session: Session, member_id: int) -> str:
+    """An application with backups, the last good one too old."""
+    made, at = running(session, member_id), datetime.now(UTC)
+    known = session.get_one(Service, made)
+    backup = {"schedule": "daily", "keep": {"daily": 7, "weekly": 4, "monthly": 6}}
+    known.specification = known.specification | {"stack": {"version": "1", "backup": backup}}
+    session.add(BackupClient(service_id=made, member_id=member_id, public_key="k", private_key="s", passphrase="s",
+                             vault_id=made, host_key="k", late_since=at))  # fmt: skip
+    for days, state in ((3, "ready"), (2, "ready"), (1, "failed")):
+        then = at - timedelta(days=days)
+        session.add(Backup(member_id=member_id, service_id=made, vault_id=made, archive=str(days), state=state,
+                           scheduled=days != 2, requested_by="account 1 (Inès Caradec)", created_at=then,
+                           **({"made_at": then, "bytes": 25**days * 7_000, "added": 1, "files": 31_000, "borg_id": "b"}
+                              if state == "ready" else {"ended_at": then})))  # fmt: skip
     return f"/services/{made}"
 
 

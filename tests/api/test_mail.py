@@ -50,6 +50,10 @@ FACTS: dict[str, list[dict[str, Any]]] = {
         {"path": "/costs", "member": "Brevaux", "year": 2026, "reached": reached, "committed": "131.40",
          "budget": "140.00"} for reached in (80, 100)
     ],
+    "backup_late": [
+        {"path": "/services/1", "name": "salut", "member": "Brevaux", "last": last}
+        for last in ("2026-11-21T01:00:00+00:00", None)
+    ],
     "webhook_disabled": [{"path": "/webhooks", "label": "CMDB", "url": "https://hook.example/"}],
     "invitation": [{"path": "/password/s3cret", "name": "Jo", "choose": True, "member": "Brevaux"},
                    {"path": "/sign-in", "name": "Jo", "choose": False, "member": None}],

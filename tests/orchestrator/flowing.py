@@ -81,8 +81,9 @@ class Stage:
             return self._queue(session, service_id, kind, parameters)
 
     def _queue(self, session: Any, service_id: int, kind: str, parameters: dict[str, Any] | None = None) -> int:
+        service = session.get_one(Service, service_id)
         flow = Flow(
-            member_id=self.member_id, service_id=service_id, kind=kind, parameters=parameters or {},
+            member_id=service.member_id, service_id=service_id, kind=kind, parameters=parameters or {},
             requested_by="tests",
         )  # fmt: skip
         session.add(flow)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 import orchestrator.tables as o
+import orchestrator.tables_backups as b
 import tenants.tables as t
 import tenants.tables_administration as a
 import tenants.tables_approvals as p
@@ -63,6 +64,10 @@ def two(owner: sa.Engine) -> None:
             session.add_all([flow, resource, statement, account])
             session.add(o.Snapshot(member_id=number, service_id=service.id, name="s", requested_by="t"))
             session.add(o.ServiceSecret(member_id=number, service_id=service.id, name="password", sealed="s"))
+            session.add(b.BackupClient(member_id=number, service_id=service.id, public_key="k", private_key="s",
+                                       passphrase="s"))  # fmt: skip
+            session.add(b.Backup(member_id=number, service_id=service.id, vault_id=service.id, archive="a",
+                                 scheduled=True, requested_by="t", created_at=START))  # fmt: skip
             session.add(n.ConsoleReading(member_id=number, service_id=service.id, asked_by="t", asked_at=START))
             order = t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
                             state="waiting", estimate={}, monthly=1, placed_by="t")  # fmt: skip
@@ -189,6 +194,9 @@ DOORS = (
     "UPDATE cost_days SET amount = 0",
     "UPDATE cost_services SET amount = 0",
     "UPDATE snapshots SET state = 'active'",
+    "UPDATE backups SET state = 'ready'",
+    "SELECT passphrase, private_key FROM backup_clients",
+    "UPDATE backup_clients SET vault_id = NULL",
     "UPDATE audit_retention SET days = 1",
     "SELECT clocher_purge_audit()",
     "UPDATE service_secrets SET sealed = 'x'",
@@ -331,8 +339,9 @@ def test_a_member_can_not_open_the_door(two: None, web: sa.Engine) -> None:
 
 
 def test_the_territory_does_not_read_what_opens_an_application(two: None, staff: sa.Engine) -> None:
-    with _refused("sealed"), territory_session(staff, "test") as session:
-        session.execute(sa.text("SELECT sealed FROM service_secrets"))
+    for secret in ("sealed FROM service_secrets", "passphrase FROM backup_clients", "private_key FROM backup_clients"):
+        with _refused(secret), territory_session(staff, "test") as session:
+            session.execute(sa.text(f"SELECT {secret}"))
 
 
 def test_a_change_touches_only_its_own_rows(two: None, web: sa.Engine) -> None:
@@ -360,6 +369,11 @@ def _snapshot(member_id: int) -> sa.Insert:
     return sa.insert(o.Snapshot).values(member_id=member_id, service_id=member_id, name="new", requested_by="x")
 
 
+def _backup(member_id: int) -> sa.Insert:
+    own = {"member_id": member_id, "service_id": member_id, "vault_id": member_id}
+    return sa.insert(b.Backup).values(**own, archive="new", scheduled=False, requested_by="x", created_at=START)
+
+
 def _deputy(member_id: int) -> sa.Insert:
     return sa.insert(p.Deputy).values(
         member_id=member_id, account_id=1, deputy_id=2, role="finance", during=Range(START, END), made_by="x"
@@ -379,7 +393,7 @@ def _answer(member_id: int) -> sa.Insert:
 
 
 def test_a_member_writes_only_in_its_own_name(two: None, web: sa.Engine) -> None:
-    for row in (_order, _service, _entry, _snapshot, _deputy, _endpoint, _answer):
+    for row in (_order, _service, _entry, _snapshot, _backup, _deputy, _endpoint, _answer):
         with member_session(web, OWN, "test") as session:
             session.execute(row(OWN))
         with _refused(row.__name__), member_session(web, OWN, "test") as session:

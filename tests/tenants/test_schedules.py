@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from orchestrator import retention
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict, InvalidInput
 from orchestrator.tables import AuditEntry, Flow, Service, Snapshot
@@ -55,12 +56,12 @@ def test_weekdays_are_local() -> None:
 
 def test_what_is_kept() -> None:
     days = [(n, utc(2026, 11, 1, 2) + timedelta(days=n)) for n in range(60)]  # 1 November to 30 December
-    kept = {n for n, _ in days} - set(schedules.superfluous(days, 7, 4, 2, PARIS))
+    kept = {n for n, _ in days} - set(retention.superfluous(days, 7, 4, 2, PARIS))
     # The last seven days; of the last four weeks their newest (30, 27, 20, 13 December); 30 November for its month.
     assert kept == {53, 54, 55, 56, 57, 58, 59, 49, 42, 29}
-    assert schedules.superfluous(days[:1], 0, 0, 1, PARIS) == []
-    assert 59 not in schedules.superfluous(days, 1, 0, 0, PARIS)
-    assert schedules.superfluous([], 7, 4, 2, PARIS) == []
+    assert retention.superfluous(days[:1], 0, 0, 1, PARIS) == []
+    assert 59 not in retention.superfluous(days, 1, 0, 0, PARIS)
+    assert retention.superfluous([], 7, 4, 2, PARIS) == []
 
 
 def put(web: sa.Engine, member_id: int, service: int, at: datetime = MONDAY, **more: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from api.commands.remote import client, pages, read
+from api.commands.remote import client, pages, read, services_backups
 from api.commands.remote.services_day2 import COMMANDS
 from api.commands.services import print_services, service_argument, tell
 from api.commands.services_day2 import tell_flow
@@ -100,5 +100,5 @@ def undelete(service_id: int, as_json: bool) -> None:
         click.echo("La suppression est annulée." + (" Le service redémarre." if back["flow"] else ""))
 
 
-for one in COMMANDS:
+for one in (*COMMANDS, *services_backups.COMMANDS):
     command.add_command(one)

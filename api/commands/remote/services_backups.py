@@ -1,0 +1,46 @@
+"""`clocher --url … services` for the backups of applications; as `api.commands.services_backups` does it here."""
+
+from __future__ import annotations
+
+import click
+
+from api.commands.remote import client, read
+from api.commands.services_backups import LOSS, backup_argument, print_backups
+from api.commands.services_day2 import service_argument, tell_flow
+from api.output import json_option
+from api.v1.schemas import FlowOut
+from api.v1.schemas_services import BackupOut
+
+
+@click.command("backups")
+@service_argument
+@json_option
+def list_(service_id: int, as_json: bool) -> None:
+    """The backups of a service, newest first."""
+    found = client().call("GET", f"/services/{service_id}/backups")["items"]
+    print_backups(service_id, [read(BackupOut, row) for row in found], as_json)
+
+
+@click.command()
+@service_argument
+@json_option
+def backup(service_id: int, as_json: bool) -> None:
+    """Put a copy of an application's data into the vault now."""
+    made = client().call("POST", f"/services/{service_id}/backups")
+    tell_flow(read(FlowOut, made["flow"]), as_json)
+
+
+@click.command("restore-backup")
+@service_argument
+@backup_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
+    """Make an application's data what it was when it was backed up; what was written since is lost."""
+    if not yes:
+        click.confirm(LOSS, abort=True, err=True)
+    flow = client().call("POST", f"/services/{service_id}/backups/{backup_id}/restore")
+    tell_flow(read(FlowOut, flow), as_json)
+
+
+COMMANDS = (list_, backup, restore)

@@ -1,0 +1,66 @@
+"""`clocher services` for the backups of applications."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from api.commands.services_day2 import BIGGEST, service_argument, tell_flow
+from api.output import json_option, print_rows
+from api.staff import staff_session
+from orchestrator.tables import Flow, Service
+from orchestrator.tables_backups import Backup
+from tenants import backups, reading
+
+LOSS = "Tout ce qui a été écrit dans l’application depuis cette sauvegarde est perdu. Restaurer ?"
+backup_argument = click.argument("backup_id", type=click.IntRange(1, BIGGEST))
+
+
+@click.command("backups")
+@service_argument
+@json_option
+def list_(service_id: int, as_json: bool) -> None:
+    """The backups of a service, newest first."""
+    with staff_session() as session:
+        found = backups.listed(session, reading.find(session, Service, service_id).id)
+        rows = [{column.key: getattr(row, column.key) for column in Backup.__table__.columns} for row in found]
+    print_backups(service_id, rows, as_json)
+
+
+def print_backups(service_id: int, rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Backups as a table."""
+    print_rows(
+        rows,
+        [("id", "N°"), ("state", "État"), ("made_at", "Faite le"), ("bytes", "Octets"), ("added", "Ajoutés"),
+         ("files", "Fichiers"), ("scheduled", "Planifiée")],
+        as_json=as_json,
+        empty=f"Aucune sauvegarde. Faites-en une : clocher services backup {service_id}",
+    )  # fmt: skip
+
+
+@click.command()
+@service_argument
+@json_option
+def backup(service_id: int, as_json: bool) -> None:
+    """Put a copy of an application's data into the vault now."""
+    with staff_session() as session:
+        _, flow = backups.back_up(session, service_id, datetime.now(UTC))
+        tell_flow(reading.show(session, Flow, flow.id), as_json)
+
+
+@click.command("restore-backup")
+@service_argument
+@backup_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
+    """Make an application's data what it was when it was backed up. What was written since is lost."""
+    if not yes:
+        click.confirm(LOSS, abort=True, err=True)
+    with staff_session() as session:
+        tell_flow(reading.show(session, Flow, backups.restore(session, service_id, backup_id).id), as_json)
+
+
+COMMANDS = (list_, backup, restore)

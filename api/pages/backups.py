@@ -1,0 +1,63 @@
+"""Backups of an application: made now, and brought back after saying what that loses."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import flash, redirect, render_template, url_for
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from api import auth
+from api.forms import Form
+from api.language import show
+from orchestrator import backups as kept
+from orchestrator.errors import ClocherError
+from orchestrator.tables import Service
+from tenants import backups, reading
+
+blueprint = APIBlueprint(
+    "backup_pages", __name__, enable_openapi=False, url_prefix="/services/<int:service_id>/backups"
+)
+
+
+@blueprint.post("")
+def make(service_id: int) -> Response:
+    """Back the application up now; a refusal is said on its page."""
+    try:
+        with auth.scope() as session:
+            backups.back_up(session, service_id, auth.now())
+    except ClocherError as error:
+        if error.status == 404:
+            raise
+        flash(f"{show(error.sentence)} {show(error.action)}", "danger")
+    else:
+        flash(gettext("La sauvegarde est en cours."), "success")
+    return redirect(url_for("service_pages.one", service_id=service_id))
+
+
+@blueprint.get("/<int:backup_id>/restore")
+def ask_restore(service_id: int, backup_id: int) -> str:
+    """What a restoration loses, and the button that does it."""
+    return _asked(service_id, backup_id, Form())
+
+
+def _asked(service_id: int, backup_id: int, form: Form) -> str:
+    with auth.scope() as session:
+        service = reading.find(session, Service, service_id)
+        found = kept.find(session, min(backup_id, reading.BEYOND), service.id)
+        kept.check_ready(found)
+        return render_template("services/restore_backup.html", service=service, backup=found, form=form)
+
+
+@blueprint.post("/<int:backup_id>/restore")
+def restore(service_id: int, backup_id: int) -> Response | tuple[str, int]:
+    """Bring the application's data back."""
+    try:
+        with auth.scope() as session:
+            backups.restore(session, service_id, backup_id)
+    except ClocherError as error:
+        if error.status == 404:
+            raise
+        return _asked(service_id, backup_id, Form.sent().refused(error)), error.status
+    flash(gettext("La restauration commence."), "success")
+    return redirect(url_for("service_pages.one", service_id=service_id))

@@ -1,0 +1,155 @@
+"""The steps that put an application's data into the vault, bring it back, and keep the vault in order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from orchestrator import backups, retention, vaults
+from orchestrator import steps_guest as guest
+from orchestrator import steps_stack as stack
+from orchestrator.errors import N_, ClocherError
+from orchestrator.ssh import Guest
+from orchestrator.steps import Run, Write, nothing
+from orchestrator.tables import Service
+from orchestrator.tables_backups import Backup, BackupClient
+from orchestrator.vaults import Opened
+
+FAILED = {
+    "backup": (N_("La sauvegarde a échoué."), N_("Une autre sera tentée d’elle-même ; la DSI en a le détail.")),
+    "restore": (N_("La restauration a échoué."), N_("L’application peut être arrêtée : la DSI s’en occupe.")),
+}
+SPARED = timedelta(days=2)  # what was kept by hand of late is not taken for superfluous
+
+
+def check_vault(run: Run) -> Write:
+    """The vault lets the service in."""
+    _opened(run)
+    return nothing
+
+
+def check_backup(run: Run) -> Write:
+    """The backup that the data goes back to is this service's, whole, and in the vault that lets it in."""
+    opened, backup = _opened(run), _backup(run)
+    backups.check_ready(backup)
+    if backup.vault_id != opened.vault.id:
+        raise vaults.missing(_service(run))
+    return nothing
+
+
+def make(run: Run) -> Write:
+    """Have the application put a consistent copy of its data into the vault."""
+    backup_id, made, at = run.parameters["backup_id"], _play(run, "backup"), datetime.now(UTC)
+    missing = [name for name in ("id", "bytes", "added", "files") if name not in made]
+    if missing:
+        detail = f"{run.specification['play']}: backup.yml tells no {', '.join(missing)}"
+        raise ClocherError("backup_untold", "La sauvegarde n’a pas dit ce qu’elle a gardé.", "Prévenez la DSI.",
+                           detail=detail)  # fmt: skip
+    return lambda session: backups.keep(session, backup_id, at, made)
+
+
+def bring_back(run: Run) -> Write:
+    """Have the application be what it was when it was backed up."""
+    _play(run, "restore")
+    return nothing
+
+
+def _play(run: Run, act: str) -> dict[str, Any]:
+    """Run a play of the stack that goes to the vault; what it gives back."""
+    given = {**stack.variables(run), "vault": _opened(run).variables, "archive": _backup(run).archive}
+    within = run.runtime.settings.backup_timeout
+    try:
+        outcome = guest.perform(run, run.specification["play"], act, within=within, **given)
+    except ClocherError as error:
+        if error.code not in ("play_failed", "play_timeout"):
+            raise
+        raise ClocherError(f"{act}_failed", *FAILED[act], detail=error.detail) from error
+    return dict(outcome.data.get("result") or {})
+
+
+def prune(run: Run) -> Write:
+    """Have the vault erase what need not be kept any longer. It refuses when something is gone that should be there."""
+    opened, at = _opened(run), datetime.now(UTC)
+    with run.session() as session:
+        good = session.scalars(sa.select(Backup).where(
+            Backup.service_id == run.owner.service_id, Backup.vault_id == opened.vault.id, Backup.state == "ready",
+        )).all()  # fmt: skip
+    gone = _superfluous(run, good, at)
+    if not gone:
+        return nothing
+    wanted = {
+        "ref": run.facts["ref"],
+        "passphrase": opened.variables["passphrase"],
+        "keep": [backup.borg_id for backup in good if backup.id not in gone],
+    }
+    _in_vault(run, opened.vault, "prune", vault_prune=[wanted])
+
+    def write(session: Session) -> None:
+        for backup_id in gone:
+            backups.change_state(session, backup_id, "deleted", at)
+
+    return write
+
+
+def _superfluous(run: Run, good: Any, at: datetime) -> list[int]:
+    keep = run.specification["stack"]["backup"]["keep"]
+    taken = [(backup.id, backup.made_at) for backup in good]
+    spared = {backup.id for backup in good if backup.made_at > at - SPARED}
+    return [one for one in retention.superfluous(taken, **keep, timezone=run.runtime.settings.timezone)
+            if one not in spared]  # fmt: skip
+
+
+def _in_vault(run: Run, vault: Service, act: str, **given: Any) -> None:
+    there = Guest(address=vault.address or "", hostname=vault.name, ref=vault.ref)
+    guest.perform_in(run, there, vault.specification["play"], act, given)
+
+
+def let_clients_in(run: Run) -> Write:
+    """Have the vault let in exactly the services that are its clients, each to its own repository."""
+    with run.session() as session:
+        known = vaults.clients(session)
+    listed = [{"ref": str(service.ref), "public_key": client.public_key, "quota_gib": vaults.quota_gib(service)}
+              for client, service in known]  # fmt: skip
+    outcome = guest.perform(run, run.specification["play"], "clients", vault_clients=listed)
+    host_key = str(outcome.data["result"]["host_key"])
+    let_in = BackupClient.service_id.in_([service.id for _, service in known]) & BackupClient.ended_at.is_(None)
+    changes = {"vault_id": run.owner.service_id, "host_key": host_key}
+    return _written(sa.update(BackupClient).where(let_in).values(**changes))
+
+
+def forget_clients(run: Run) -> Write:
+    """Have the vault delete the repositories of services that are gone."""
+    ended = (BackupClient.vault_id == run.owner.service_id) & BackupClient.ended_at.is_not(None)
+    query = sa.select(Service.id, Service.ref).join(BackupClient, BackupClient.service_id == Service.id).where(ended)
+    with run.session() as session:
+        gone = {service_id: str(ref) for service_id, ref in session.execute(query)}
+    if not gone:
+        return nothing
+    guest.perform(run, run.specification["play"], "forget", vault_forgotten=sorted(gone.values()))
+    return _written(sa.delete(BackupClient).where(BackupClient.service_id.in_(gone)))
+
+
+def _written(change: sa.Executable) -> Write:
+    def write(session: Session) -> None:
+        session.execute(change)
+
+    return write
+
+
+def _opened(run: Run) -> Opened:
+    with run.session() as session:
+        service = session.get_one(Service, run.owner.service_id)
+        return vaults.opened(session, run.runtime.settings, service)
+
+
+def _service(run: Run) -> Service:
+    with run.session() as session:
+        return session.get_one(Service, run.owner.service_id)
+
+
+def _backup(run: Run) -> Backup:
+    with run.session() as session:
+        return backups.find(session, run.parameters["backup_id"], run.owner.service_id)

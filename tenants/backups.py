@@ -1,0 +1,119 @@
+"""Backups of applications: what may be asked for, what is there, and whether it is late."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from orchestrator import backups, vaults
+from orchestrator.errors import Conflict, Text
+from orchestrator.tables import Flow, Service
+from orchestrator.tables_backups import Backup, BackupClient
+from tenants import operations, reading, schedules, starting
+
+# How old the last good backup may be, by the schedule that the stack declares: that, and six hours to try again.
+ALLOWED = {"daily": timedelta(hours=30)}
+MOST = 50  # of the list: the newest
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one; age: how old that
+    is; keep: how many are kept for days, weeks, months; due: when the next is made by itself; refused: why none can be
+    asked for now.
+    """
+
+    rows: list[Backup]
+    last: Backup | None
+    age: timedelta | None
+    late: bool
+    keep: dict[str, int]
+    due: datetime
+    refused: Conflict | None
+
+
+def declared(service: Service) -> Mapping[str, Any] | None:
+    """Schedule and keep of a service, as its stack says; None when it is not backed up."""
+    found: Mapping[str, Any] | None = service.specification.get("stack", {}).get("backup")
+    return found
+
+
+def back_up(session: Session, service_id: int, at: datetime, *, scheduled: bool = False) -> tuple[Backup, Flow]:
+    """Put a copy of a service's data into the vault now.
+
+    Raises not_found, Conflict not_backed_up, no_vault and what `operations.ask_for` raises.
+    """
+    service = reading.find(session, Service, service_id, lock=True)
+    starting.check_free(session, service)
+    made = backups.declare(session, service, _vault_of(session, service), at, scheduled=scheduled)
+    flow = operations.ask_for(session, service.id, "backup_service", "backup.make", backup_id=made.id)
+    return made, flow
+
+
+def restore(session: Session, service_id: int, backup_id: int) -> Flow:
+    """Make a service's data what it was when it was backed up; what was written since is lost.
+
+    Raises not_found, backup_not_found, Conflict backup_state, service_protected, not_backed_up, no_vault and what
+    `operations.ask_for` raises.
+    """
+    service = reading.find(session, Service, service_id)
+    found = backups.find(session, min(backup_id, reading.BEYOND), service.id)
+    backups.check_ready(found)
+    if _vault_of(session, service) != found.vault_id:
+        raise vaults.missing(service)
+    given = {"backup_id": found.id}
+    return operations.ask_for(session, service.id, "restore_service", "backup.restore", harmful=True, **given)
+
+
+def _vault_of(session: Session, service: Service) -> int:
+    """The vault that lets the service in. A member does not see the vault itself, only that."""
+    if declared(service) is None:
+        raise Conflict(
+            "not_backed_up",
+            Text("« {name} » ne se sauvegarde pas dans le coffre.", name=service.name),
+            "Faites-en un instantané.",
+        )
+    client = session.get(BackupClient, service.id)
+    if client is None or client.vault_id is None:
+        raise vaults.missing(service)
+    return client.vault_id
+
+
+def listed(session: Session, service_id: int) -> list[Backup]:
+    """The backups of a service that exist, are being made or failed, newest first."""
+    query = sa.select(Backup).where(Backup.service_id == service_id, Backup.state != "deleted")
+    return list(session.scalars(query.order_by(Backup.id.desc()).limit(MOST)))
+
+
+def kept(session: Session, service: Service, at: datetime, hour: int, timezone: str) -> Kept | None:
+    """What is kept of a service; None when it is not backed up. hour: local, from which the night's are made."""
+    wanted = declared(service)
+    if wanted is None:
+        return None
+    rows, client = listed(session, service.id), session.get(BackupClient, service.id)
+    last = next((row for row in rows if row.state == "ready"), None)
+    return Kept(
+        rows=rows,
+        last=last,
+        age=at - last.made_at if last and last.made_at else None,
+        late=client is not None and client.late_since is not None,
+        keep=dict(wanted["keep"]),
+        due=schedules.last_due(hour, schedules.EVERY_DAY, at + timedelta(days=1), timezone),
+        refused=_refusal(session, service),
+    )
+
+
+def _refusal(session: Session, service: Service) -> Conflict | None:
+    try:
+        _vault_of(session, service)
+        if service.state != "active":
+            raise starting.not_allowed_now(service)
+        starting.check_free(session, service)
+    except Conflict as refused:
+        return refused
+    return None

@@ -1,0 +1,138 @@
+"""The duty that backups are made by themselves: clients enrolled, the vault tended, what is due made, lateness told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.orm import Session
+
+from orchestrator import audit, vaults
+from orchestrator.database import territory_session
+from orchestrator.errors import Conflict
+from orchestrator.settings import Settings
+from orchestrator.steps import Runtime
+from orchestrator.tables import Flow, Service
+from orchestrator.tables_backups import Backup, BackupClient
+from tenants import backups, schedules, starting
+
+log = structlog.get_logger()
+
+AGAIN = timedelta(hours=3)  # after a backup that failed
+TEND_AGAIN = timedelta(hours=1)  # after the vault could not be tended
+
+
+def enrol(session: Session, settings: Settings) -> int:
+    """Make clients of the services that are to be backed up and are none yet; how many."""
+    known = sa.exists().where(BackupClient.service_id == Service.id)
+    new = session.scalars(
+        sa.select(Service).where(
+            Service.specification["stack"]["backup"]["schedule"].as_string().is_not(None),
+            Service.state.not_in(("creating", "deleting", "deleted", "failed")),
+            ~known,
+        )
+    ).all()
+    for service in new:
+        vaults.enrol(session, settings, service)
+    return len(new)
+
+
+def tend(session: Session, at: datetime) -> Flow | None:
+    """Queue the flow that brings the vault's list of clients up to date, if it is not; None when nothing is to do now.
+
+    Whatever the vault was since (restored, made anew), it is tended after it.
+    """
+    vault = vaults.present(session)
+    if vault is None or vault.state != "active" or not _to_tend(session, vault, at):
+        return None
+    try:
+        starting.check_free(session, session.get_one(Service, vault.id, with_for_update=True, populate_existing=True))
+    except Conflict:  # something else is done to it: the next time
+        return None
+    flow = starting.queue(session, vault, "tend_vault", {}, requested_by=session.info["actor"])
+    audit.record(session, "vault.tend", f"service {vault.id}", member_id=vault.member_id, detail={"flow": flow.id})
+    return flow
+
+
+def _to_tend(session: Session, vault: Service, at: datetime) -> bool:
+    tended = sa.select(sa.func.max(Flow.ended_at)).where(Flow.service_id == vault.id, Flow.kind == "tend_vault")
+    if (failed := session.scalar(tended.where(Flow.state == "failed"))) and failed > at - TEND_AGAIN:
+        return False
+    done = session.scalar(tended.where(Flow.state == "done"))
+    if done is None or done < vault.changed_at:
+        return True
+    outside = BackupClient.ended_at.is_(None) & BackupClient.vault_id.is_distinct_from(vault.id)
+    gone = BackupClient.ended_at.is_not(None) & (BackupClient.vault_id == vault.id)
+    return bool(session.scalar(sa.select(sa.exists().where(outside | gone))))
+
+
+def make_due(session: Session, at: datetime, hour: int, timezone: str) -> list[int]:
+    """Queue the backups that are due; the ids of their services. What was missed is made up by one.
+
+    Due is a service without a good backup since the last due instant, unless one failed just now. One that is busy
+    waits for the next time.
+    """
+    due = schedules.last_due(hour, schedules.EVERY_DAY, at, timezone)
+    mine = Backup.service_id == BackupClient.service_id
+    good = sa.exists().where(mine, Backup.state == "ready", Backup.made_at >= due)
+    tried = sa.exists().where(mine, Backup.created_at > at - AGAIN, Backup.state.in_(("making", "failed")))
+    vault = vaults.present(session)
+    if vault is None or vault.state != "active":
+        return []  # there is nobody to give it to: that it is late is told in time
+    waiting = session.scalars(
+        sa.select(BackupClient.service_id)
+        .join(Service, Service.id == BackupClient.service_id)
+        .where(BackupClient.vault_id == vault.id, BackupClient.ended_at.is_(None), Service.state == "active",
+               Service.delete_after.is_(None), ~good, ~tried)
+        .order_by(BackupClient.service_id)
+    ).all()  # fmt: skip
+    return [service_id for service_id in waiting if _make(session, service_id, at)]
+
+
+def _make(session: Session, service_id: int, at: datetime) -> bool:
+    try:
+        with session.begin_nested():
+            backups.back_up(session, service_id, at, scheduled=True)
+    except Conflict:  # another operation runs
+        return False
+    return True
+
+
+def watch(session: Session, at: datetime) -> list[int]:
+    """Write which services have become late: their last good backup is older than their schedule allows.
+
+    Each is told once, until a good one is made; one that is being made is waited for. The ids of the services.
+    """
+    mine = Backup.service_id == BackupClient.service_id
+    last = sa.select(sa.func.max(Backup.made_at)).where(mine, Backup.state == "ready").scalar_subquery()
+    making = sa.exists().where(mine, Backup.state == "making")
+    schedule = Service.specification["stack"]["backup"]["schedule"].as_string()
+    rows = session.execute(
+        sa.select(BackupClient, last, schedule)
+        .join(Service, Service.id == BackupClient.service_id)
+        .where(BackupClient.late_since.is_(None), BackupClient.ended_at.is_(None), Service.state == "active", ~making)
+        .with_for_update(of=BackupClient, skip_locked=True)
+    ).all()
+    late = [(client, made) for client, made, named in rows if (made or client.made_at) < at - backups.ALLOWED[named]]
+    for client, made in late:
+        client.late_since = at
+        session.flush()
+        detail = {"last": made.isoformat() if made else None}
+        audit.record(session, "backup.late", f"service {client.service_id}", member_id=client.member_id, detail=detail)
+    return [client.service_id for client, _ in late]
+
+
+def work(session: Session, settings: Settings, at: datetime) -> None:
+    """One round."""
+    enrolled, tended = enrol(session, settings), tend(session, at)
+    made = make_due(session, at, settings.backup_hour, settings.timezone)
+    late = watch(session, at)
+    if enrolled or tended or made or late:
+        log.info("backups", enrolled=enrolled, tended=tended is not None, made=made, late=late)
+
+
+def run(runtime: Runtime) -> None:
+    """The duty."""
+    with territory_session(runtime.engine, f"worker {runtime.settings.worker_id}") as session:
+        work(session, runtime.settings, datetime.now(UTC))

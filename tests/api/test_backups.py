@@ -1,0 +1,84 @@
+"""Backups of an application in the pages, by the API and on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sqlalchemy as sa
+from apiflask import APIFlask
+
+from orchestrator.database import territory_session
+from orchestrator.settings import Settings
+from orchestrator.tables_backups import BackupClient
+from tests.api.conftest import Run, told
+from tests.api.people import csrf, invite
+from tests.tenants.ordering import NOW
+from tests.tenants.vaulted import Valley, valley
+
+
+@pytest.fixture
+def place(owner: sa.Engine, settings: Settings) -> Valley:
+    return valley(owner, settings)
+
+
+def test_a_page_says_what_is_kept(app: APIFlask, place: Valley) -> None:
+    agent = invite(app, "Camille", "brevaux", ["requester"]).client()
+    page = f"/services/{place.service_id}"
+    assert "Aucun coffre de sauvegarde n’est ouvert" in agent.get(page).text
+    place.let_in()
+    assert "Aucune sauvegarde pour l’instant" in agent.get(page).text
+    asked = agent.post(f"{page}/backups", data={"csrf": csrf(agent)}, follow_redirects=True).text
+    assert "La sauvegarde est en cours." in asked
+    again = agent.post(f"{page}/backups", data={"csrf": csrf(agent)}, follow_redirects=True).text
+    assert "Une opération est déjà en cours" in again
+    made = place.ended(NOW)
+    shown = agent.get(page).text
+    assert "2,4\xa0Mio" in shown and "Sauvegarder maintenant" in shown
+    restore = f"{page}/backups/{made.id}/restore"
+    assert restore in shown
+    assert "Tout ce qui a été écrit dans l’application depuis" in agent.get(restore).text
+    assert agent.post(restore, data={"csrf": csrf(agent)}).status_code == 302
+    assert "Restauration d’une sauvegarde" in agent.get(page).text
+
+
+def test_a_page_says_that_it_is_late(app: APIFlask, place: Valley) -> None:
+    place.let_in()
+    with territory_session(place.owner, "tests") as session:
+        session.execute(sa.update(BackupClient).values(late_since=NOW))
+    agent = invite(app, "Camille", "brevaux", ["approver"]).client()
+    page = agent.get(f"/services/{place.service_id}").text
+    assert "en retard" in page and "Sauvegarder maintenant" not in page
+    assert "overdue" in agent.get(f"/services/{place.service_id}?lang=en").text
+
+
+def test_the_api_makes_lists_and_restores(app: APIFlask, place: Valley) -> None:
+    client, token = app.test_client(), invite(app, "Camille", "brevaux", ["requester"]).token()
+    said = {"Authorization": f"Bearer {token}"}
+    path = f"/api/v1/services/{place.service_id}/backups"
+    refused = client.post(path, headers=said)
+    assert (refused.status_code, refused.json["code"]) == (409, "no_vault")
+    place.let_in()
+    made = client.post(path, headers=said)
+    assert (made.status_code, made.json["backup"]["state"]) == (202, "making")
+    assert made.json["flow"]["kind"] == "backup_service"
+    place.ended(NOW)
+    [listed] = client.get(path, headers=said).json["items"]
+    assert (listed["state"], listed["bytes"], listed["made_at"]) == ("ready", 2_500_000, "2026-11-23T12:00:00Z")
+    assert "borg_id" not in listed
+    flow = client.post(f"{path}/{listed['id']}/restore", headers=said)
+    assert (flow.status_code, flow.json["kind"]) == (202, "restore_service")
+
+
+def test_the_dsi_does_it_on_the_command_line(place: Valley, run: Run) -> None:
+    number = str(place.service_id)
+    assert "Aucune sauvegarde" in run("services", "backups", number).stdout
+    refused = run("services", "backup", number, "--json")
+    assert (refused.exit_code, json.loads(refused.stderr)["error"]["code"]) == (3, "no_vault")
+    place.let_in()
+    assert told(run("services", "backup", number, "--json"))["kind"] == "backup_service"
+    made = place.ended(NOW)
+    assert [row["bytes"] for row in told(run("services", "backups", number, "--json"))] == [2_500_000]
+    restore = ("services", "restore-backup", number, str(made.id))
+    assert run(*restore, input="n\n").exit_code == 1
+    assert told(run(*restore, "--yes", "--json"))["kind"] == "restore_service"

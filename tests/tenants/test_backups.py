@@ -1,0 +1,202 @@
+"""Backups of applications: asked for, made by themselves when they are due, told when they are late."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from orchestrator import backups as kept
+from orchestrator import vaults
+from orchestrator.database import member_session, territory_session
+from orchestrator.errors import ClocherError, Conflict, InvalidInput, NotFound
+from orchestrator.settings import Settings
+from orchestrator.tables import AuditEntry, Flow, Service
+from orchestrator.tables_backups import Backup, BackupClient
+from tenants import backups, backups_working, catalogue, notices, operations, orders
+from tenants.tables_notices import Mail
+from tests.tenants.approving import person
+from tests.tenants.ordering import NOW, member
+from tests.tenants.vaulted import HOUR, PARIS, Valley, valley
+
+NIGHT = datetime.fromisoformat("2026-11-24T00:00:00+00:00")  # it is 1 o'clock in Paris: the next due instant after NOW
+
+
+@pytest.fixture
+def place(owner: sa.Engine, settings: Settings) -> Valley:
+    return valley(owner, settings)
+
+
+def refused(code: str) -> pytest.RaisesExc[ClocherError]:
+    return pytest.RaisesExc(ClocherError, check=lambda error: error.code == code)
+
+
+def test_one_is_asked_for_and_kept(place: Valley, web: sa.Engine) -> None:
+    place.let_in()
+    with member_session(web, place.commune, "agent") as session:
+        made, flow = backups.back_up(session, place.service_id, NOW)
+        assert (made.state, made.archive, made.requested_by) == ("making", "2026-11-23T12-00-00", "agent")
+        assert (flow.kind, flow.parameters) == ("backup_service", {"backup_id": made.id})
+    with refused("flow_running"), member_session(web, place.commune, "agent") as session:
+        backups.back_up(session, place.service_id, NOW)
+    done = place.ended(NOW)
+    assert (done.state, done.bytes, done.files) == ("ready", 2_500_000, 3)
+    with territory_session(place.owner, "tests") as session:
+        entries = session.scalars(sa.select(AuditEntry.action).where(AuditEntry.action.startswith("backup."))).all()
+    assert entries == ["backup.make", "backup.state"]
+
+
+def test_without_a_vault_none_is_made(place: Valley, web: sa.Engine) -> None:
+    with refused("no_vault"), member_session(web, place.commune, "agent") as session:
+        backups.back_up(session, place.service_id, NOW)
+    place.let_in()
+    place.specify(place.vault_id, state="stopped")
+    assert place.make_due(NIGHT) == []
+    with refused("no_vault"), territory_session(place.owner, "flow") as session:
+        vaults.opened(session, place.settings, session.get_one(Service, place.service_id))
+
+
+def test_a_machine_is_not_backed_up(place: Valley, web: sa.Engine) -> None:
+    with refused("not_backed_up"), territory_session(place.owner, "tests") as session:
+        backups.back_up(session, place.vault_id, NOW)
+
+
+def test_it_is_restored_by_its_member_only(place: Valley, web: sa.Engine) -> None:
+    place.let_in()
+    with member_session(web, place.commune, "agent") as session:
+        made, _ = backups.back_up(session, place.service_id, NOW)
+    with refused("backup_state"), member_session(web, place.commune, "agent") as session:
+        backups.restore(session, place.service_id, made.id)
+    place.ended(NOW)
+    stranger = member(place.owner, "orgelune")
+    with pytest.raises(NotFound), member_session(web, stranger, "agent") as session:
+        backups.restore(session, place.service_id, made.id)
+    with member_session(web, place.commune, "agent") as session:
+        operations.protect(session, place.service_id, True)
+    with refused("service_protected"), member_session(web, place.commune, "agent") as session:
+        backups.restore(session, place.service_id, made.id)
+    with member_session(web, place.commune, "agent") as session:
+        operations.protect(session, place.service_id, False)
+        flow = backups.restore(session, place.service_id, made.id)
+        assert (flow.kind, flow.parameters) == ("restore_service", {"backup_id": made.id})
+
+
+def test_the_night_makes_one(place: Valley) -> None:
+    assert place.make_due(NOW) == []  # the vault does not let it in yet
+    place.let_in()
+    assert place.make_due(NOW) == [place.service_id]  # it never had one
+    assert place.make_due(NOW) == []
+    assert place.ended(NOW).scheduled
+    assert place.make_due(NIGHT - timedelta(minutes=1)) == []
+    assert place.make_due(NIGHT) == [place.service_id]
+    place.ended(NIGHT, good=False)
+    assert place.make_due(NIGHT + backups_working.AGAIN - timedelta(seconds=1)) == []
+    assert place.make_due(NIGHT + backups_working.AGAIN) == [place.service_id]
+
+
+def test_what_is_late_is_told_once(place: Valley) -> None:
+    place.let_in()
+    place.make_due(NOW)
+    place.ended(NOW)
+    late = NOW + backups.ALLOWED["daily"]
+    assert (place.watch(late), place.watch(late + timedelta(seconds=1))) == ([], [place.service_id])
+    assert place.watch(late + timedelta(hours=1)) == []
+    with territory_session(place.owner, "tests") as session:
+        service = session.get_one(Service, place.service_id)
+        seen = backups.kept(session, service, late, HOUR, PARIS)
+        assert seen and seen.late and seen.last and seen.last.made_at == NOW
+    place.make_due(late)
+    place.ended(late)
+    with territory_session(place.owner, "tests") as session:
+        seen = backups.kept(session, service, late, HOUR, PARIS)
+        assert seen and not seen.late
+
+
+def test_member_and_dsi_are_told(place: Valley, owner: sa.Engine) -> None:
+    person(owner, "camille", place.commune, "requester")
+    person(owner, "noor", None, "dsi_operator")
+    person(owner, "finances", place.commune, "finance")
+    place.let_in()
+    with territory_session(owner, "tests") as session:
+        session.execute(sa.update(BackupClient).values(made_at=NOW))
+    assert place.watch(NOW + timedelta(hours=31)) == [place.service_id]
+    notices.tell(owner, "tests", "https://cloud.example", NOW)
+    with territory_session(owner, "tests") as session:
+        told = session.execute(sa.select(Mail.receiver, Mail.facts["last"]).where(Mail.template == "backup_late")).all()
+    assert sorted(map(tuple, told)) == [(f"{name}@vallombre.example", None) for name in ("camille", "noor")]
+
+
+def test_the_vault_is_tended_when_its_clients_change(place: Valley) -> None:
+    first = place.tend(NOW)
+    assert first and place.tend(NOW) is None
+    _end(place, first, NOW)
+    assert place.tend(NOW) is None
+    with territory_session(place.owner, "worker tests") as session:
+        assert backups_working.enrol(session, place.settings) == 1
+        assert backups_working.enrol(session, place.settings) == 0
+    second = place.tend(NOW)
+    assert second
+    _end(place, second, NOW, state="failed")
+    assert place.tend(NOW + timedelta(minutes=59)) is None
+    assert place.tend(NOW + timedelta(minutes=61))
+
+
+def _end(place: Valley, flow_id: int, at: datetime, state: str = "done") -> None:
+    with territory_session(place.owner, "tests") as session:
+        flow = session.get_one(Flow, flow_id)
+        flow.state, flow.ended_at = state, at
+
+
+def test_what_opens_a_repository_is_sealed(place: Valley, web: sa.Engine, staff: sa.Engine) -> None:
+    place.let_in()
+    with territory_session(place.owner, "flow") as session:
+        found = vaults.opened(session, place.settings, session.get_one(Service, place.service_id)).variables
+        stored = " ".join(str(row) for row in session.execute(sa.text("SELECT * FROM backup_clients")))
+    assert found["private_key"].get_secret_value().startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
+    assert found["address"] == "203.0.113.9"
+    for secret in (found["passphrase"].get_secret_value(), found["private_key"].get_secret_value().splitlines()[1]):
+        assert secret not in stored
+
+
+def test_a_service_that_goes_takes_what_opens_its_backups_along(place: Valley) -> None:
+    place.let_in()
+    place.make_due(NOW)
+    done = place.ended(NOW)
+    with territory_session(place.owner, "flow 9") as session:
+        kept.forget(session, place.service_id)
+    with territory_session(place.owner, "tests") as session:
+        assert session.get_one(Backup, done.id).state == "deleted"
+        keys = sa.select(BackupClient.private_key, BackupClient.passphrase, BackupClient.vault_id)
+        assert session.execute(keys).all() == [("", "", place.vault_id)]  # the vault still has to delete it
+    assert place.tend(NOW)
+
+
+def test_a_vault_that_goes_takes_its_backups_along(place: Valley) -> None:
+    place.let_in()
+    place.make_due(NOW)
+    done = place.ended(NOW)
+    with territory_session(place.owner, "flow 9") as session:
+        kept.forget(session, place.vault_id)
+    with territory_session(place.owner, "tests") as session:
+        assert session.get_one(Backup, done.id).state == "deleted"
+    with refused("no_vault"), territory_session(place.owner, "tests") as session:
+        backups.back_up(session, place.service_id, NOW)
+
+
+def test_only_the_dsi_orders_a_vault_and_for_the_agglomeration(place: Valley, web: sa.Engine) -> None:
+    with member_session(web, place.commune, "agent") as session:
+        assert not [offer.slug for offer in catalogue.published(session) if offer.slug.startswith("vault")]
+        with pytest.raises(InvalidInput) as unknown:
+            orders.place(session, place.commune, "vault-small", {"name": "coffre"}, "v", NOW)
+        assert unknown.value.code == "unknown_offer"
+    with refused("for_territory"), territory_session(place.owner, "tests") as session:
+        orders.place(session, place.commune, "vault-small", {"name": "coffre"}, "v", NOW)
+
+
+def test_states_lead_where_they_may(place: Valley) -> None:
+    place.let_in()
+    place.make_due(NOW)
+    done = place.ended(NOW, good=False)
+    with pytest.raises(Conflict), territory_session(place.owner, "tests") as session:
+        kept.change_state(session, done.id, "ready", NOW)
