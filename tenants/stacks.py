@@ -164,7 +164,7 @@ class Stack(_Part):
     register_: Register = Field(alias="register")
     retention: Retention = Field(default_factory=Retention)
     card: Words | None = None
-    backup: Backup = Field(default_factory=Backup)
+    backup: Backup | None = Field(default_factory=Backup)
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
