@@ -54,7 +54,7 @@ def enter(page: Page, address: str, door: Door, password: str) -> None:
         page.locator(door.password).press("Enter")
     if door.page:
         page.goto(urljoin(address, door.page))
-    expect(page.get_by_text(door.seen).first).to_be_visible(timeout=LONG)
+    expect(page.get_by_text(door.seen).locator("visible=true").first).to_be_visible(timeout=LONG)
 
 
 @pytest.mark.parametrize("slug", LIVED)
