@@ -49,7 +49,7 @@ def opened(settings: Settings) -> Iterator[Trial]:
         own = settings.model_copy(update=apart)
         site = places.open_site(cloud.connect(own))
         try:
-            wanted = places.Wanted(territory, "Trial", _subnet(settings), (), QUOTAS)
+            wanted = places.Wanted(territory, "Trial", a_subnet(settings), (), QUOTAS)
             ids = places.visit(places.Walk(site, wanted, act=True))
             project = site.cloud.project(ids.project_id)
             try:
@@ -60,7 +60,7 @@ def opened(settings: Settings) -> Iterator[Trial]:
             places.remove(site, territory)
 
 
-def _subnet(settings: Settings) -> str:
+def a_subnet(settings: Settings) -> str:
     """One of the members' subnets, from the end of the pool, which is taken last."""
     pool = list(ipaddress.ip_network(settings.member_networks).subnets(new_prefix=settings.member_prefix))
     return str(random.choice(pool[-max(1, len(pool) // 4) :]))  # noqa: S311  (nothing to guess)
