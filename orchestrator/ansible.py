@@ -157,8 +157,11 @@ def configure(
     *,
     act: str = "site",
     seconds: float | None = None,
+    owner: UUID | None = None,
 ) -> Outcome:
     """Run `<act>.yml` of a play's folder in a guest, within `seconds` (settings.configure_timeout if not given).
+
+    owner: the service whose flow runs it, when that is not the guest's own.
 
     variables: given to the play as they are, never as templates; a value of type SecretStr, at any depth, is masked in
     all that comes back. on_event is called for each event as it comes, in order; when it raises, the play is stopped
@@ -169,7 +172,7 @@ def configure(
     started = time.monotonic()
     seconds = settings.configure_timeout if seconds is None else seconds
     course = Course(on_event, guest.hostname, secrets_in(variables), seconds, started + seconds)
-    with private_dir(settings, guest) as folder, tempfile.TemporaryDirectory(prefix="clocher-") as sockets:
+    with private_dir(settings, owner or guest.ref) as folder, tempfile.TemporaryDirectory(prefix="clocher-") as sockets:
         write_variables(folder / "env" / "extravars", variables)
         ours = environment(folder, sockets, book)
         runner = init_runner(
@@ -214,12 +217,12 @@ def find_play(settings: Settings, play: str, act: str = "site") -> Path:
 
 
 @contextmanager
-def private_dir(settings: Settings, guest: Guest) -> Iterator[Path]:
+def private_dir(settings: Settings, owner: UUID) -> Iterator[Path]:
     """A directory for one run (mode 0700), removed afterwards.
 
-    Named by the service, which has one live flow at most: what a killed worker left behind goes first.
+    Named by the service whose flow it is, which has one live flow at most: what a killed worker left behind goes first.
     """
-    folder = settings.state_dir / "ansible" / str(guest.ref)
+    folder = settings.state_dir / "ansible" / str(owner)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700)

@@ -110,6 +110,11 @@ class Settings(BaseSettings):
     snapshots_per_service: int = Field(30, ge=1, le=200, description="how many snapshots a service may have")
     configure_timeout: float = Field(900.0, gt=0, description="seconds to configure a guest, all tries together")
     stacks_dirs: tuple[Path, ...] = Field((), description="folders of stacks beside playbooks/stacks, one folder each")
+    entry_domain: str = Field(
+        "", pattern=r"^(([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63})?$",
+        description="domain of the applications' addresses, behind the territory's entry; empty: they have none",
+    )  # fmt: skip
+    availability_seconds: int = Field(300, ge=10, le=3600, description="how often each application's address is asked")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 
     listen_host: str = "127.0.0.1"

@@ -145,17 +145,20 @@ def _publish(session: Session, present: Offer | None, wanted: dict[str, Any]) ->
 
 
 def published(session: Session) -> list[Offer]:
-    """What can be ordered, smallest first."""
-    return list(
-        session.scalars(
-            sa.select(Offer).where(Offer.state == "published").order_by(Offer.vcpus, Offer.ram_mib, Offer.slug)
-        )
-    )
+    """What can be ordered, smallest first: by a member nothing that is the agglomeration's own."""
+    return list(session.scalars(_orderable(session).order_by(Offer.vcpus, Offer.ram_mib, Offer.slug)))
+
+
+def _orderable(session: Session) -> sa.Select[Offer]:
+    query = sa.select(Offer).where(Offer.state == "published")
+    if session.info["scope"] == "territory":
+        return query
+    return query.where(Offer.stack["provides"].as_string().is_(None))
 
 
 def find(session: Session, slug: str) -> Offer:
     """The published version of an offer; raises `unknown_offer`."""
-    offer = session.scalar(sa.select(Offer).where(Offer.slug == slug, Offer.state == "published"))
+    offer = session.scalar(_orderable(session).where(Offer.slug == slug))
     if offer is None:
         known = ", ".join(offer.slug for offer in published(session)) or "aucune pour l’instant"
         raise InvalidInput(

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 import orchestrator.tables as o
+import orchestrator.tables_entry as e
 import tenants.tables as t
 import tenants.tables_administration as a
 import tenants.tables_approvals as p
@@ -63,6 +64,8 @@ def two(owner: sa.Engine) -> None:
             session.add_all([flow, resource, statement, account])
             session.add(o.Snapshot(member_id=number, service_id=service.id, name="s", requested_by="t"))
             session.add(o.ServiceSecret(member_id=number, service_id=service.id, name="password", sealed="s"))
+            session.add(e.Availability(member_id=number, service_id=service.id, day=START.date(), asked=1, answered=1,
+                                       asked_at=START, good=True))  # fmt: skip
             session.add(n.ConsoleReading(member_id=number, service_id=service.id, asked_by="t", asked_at=START))
             order = t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
                             state="waiting", estimate={}, monthly=1, placed_by="t")  # fmt: skip
@@ -191,6 +194,9 @@ DOORS = (
     "UPDATE snapshots SET state = 'active'",
     "UPDATE audit_retention SET days = 1",
     "SELECT clocher_purge_audit()",
+    "SELECT routes FROM entries",
+    "DELETE FROM entries",
+    "UPDATE availability SET answered = asked",
     "UPDATE service_secrets SET sealed = 'x'",
     "INSERT INTO service_secrets (service_id, name, member_id, sealed) VALUES (1, 'x', 1, 'x')",
 )

@@ -14,6 +14,7 @@ from orchestrator.database import Base, territory_session
 from orchestrator.errors import Unavailable
 from orchestrator.settings import Settings
 
+importlib.import_module("orchestrator.tables_entry")
 for path in Path(tenants.__file__).parent.glob("tables*.py"):
     importlib.import_module(f"tenants.{path.stem}")
 
