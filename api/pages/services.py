@@ -18,6 +18,7 @@ from orchestrator.errors import N_, ClocherError, InvalidInput, NotFound
 from orchestrator.tables import FLOW_LIVE, SERVICE_STATES, Service
 from tenants import (
     acts,
+    addresses,
     deletions,
     estimates,
     operations,
@@ -93,6 +94,8 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
     newest, book = view.flows[0] if view.flows else None, prices.in_force(session, auth.now())
     return {
         "view": view,
+        "address": addresses.of(session, view.service, auth.now(), zone),
+        "measured_every": auth.settings().availability_seconds // 60 or 1,
         "secrets": service_secrets.listed(session, view.service),
         "row": view.row,
         "flow": newest,
