@@ -22,7 +22,6 @@ from sqlalchemy.orm import Session
 from orchestrator import ansible
 from orchestrator.ansible import PlayEvent
 from orchestrator.database import territory_session
-from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 from orchestrator.steps import Runtime
 from orchestrator.tables import Member, Service
@@ -167,7 +166,7 @@ def _tell(runtime: Runtime, listen: Callable[[PlayEvent], None]) -> None:
         keep(session, found.service_id, found.domain, found.authority, routes)
 
 
-def host_of(session: Session, settings: Settings, service: str, member: str) -> str:
-    """The host of a service behind the entry; empty when there is no entry, or no domain is set."""
-    found = find(session) if settings.entry_domain else None
+def host_of(session: Session, service: str, member: str) -> str:
+    """The host of a service behind the entry; empty when there is no entry."""
+    found = find(session)
     return host(service, member, found.domain) if found else ""

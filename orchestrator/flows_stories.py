@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -120,15 +119,16 @@ def rename_server(run: Run) -> None:
         run.step("health", partial(guest.check_health, hostname=name))
     run.step("name", cloud.name_server, undo=cloud.unname_server)
 
-    def call(name: str) -> Callable[[Session], None]:
-        return lambda session: services.rename(session, run.owner.service_id, name, flow_id=run.flow_id)
-
     if entry.has_web(run):
-        run.step("rename", lambda _: call(name), undo=lambda run: call(run.facts["name"]))
+        run.step("rename", entry.take_name, undo=entry.give_name_back)
         run.step("readdress", partial(stack.configure, name=name), undo=stack.configure)
         run.step("answer", stack.check_health)
         _lead(run)
-    run.step("activate", runs.finish_as(None, call(name)))
+
+    def change(session: Session) -> None:
+        services.rename(session, run.owner.service_id, name, flow_id=run.flow_id)
+
+    run.step("activate", runs.finish_as(None, change))
 
 
 def add_volume(run: Run) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from orchestrator import entry, readiness
+from orchestrator import entry, readiness, services
 from orchestrator import steps_guest as guest
-from orchestrator.errors import ClocherError
+from orchestrator.errors import ClocherError, Conflict
 from orchestrator.steps import Run, Write, nothing
-from orchestrator.tables import Member, Service
+from orchestrator.tables import Flow, Member, Service
 
 log = structlog.get_logger()
 
@@ -40,12 +40,18 @@ def configure(run: Run, given: dict[str, Any]) -> Write:
         )
     with _alone(run):
         with run.session() as session:
+            _refuse_second(entry.find(session), run)
             routes = entry.wanted(session, domain)
         told = guest.perform(run, run.specification["play"], **given, **entry.variables(domain, routes))
         authority = (told.data.get("result") or {}).get("authority")
         with run.session() as session:
             entry.keep(session, run.owner.service_id, domain, authority or None, routes)
     return nothing
+
+
+def _refuse_second(known: entry.Known | None, run: Run) -> None:
+    if known and known.service_id != run.owner.service_id:
+        raise Conflict("entry_taken", "Le territoire a déjà une entrée web.", "Supprimez l’autre d’abord.")
 
 
 @contextmanager
@@ -77,6 +83,22 @@ def tell(run: Run) -> Write:
     except ClocherError as error:
         log.warning("entry not told", flow=run.flow_id, code=error.code, detail=error.detail)
         return nothing
+
+
+def take_name(run: Run) -> Write:
+    """The service has its new name, and its address with it. The flow keeps the former one for what may undo it."""
+
+    def write(session: Session) -> None:
+        flow = session.get_one(Flow, run.flow_id)
+        flow.parameters = flow.parameters | {"former": run.facts["name"]}
+        services.rename(session, run.owner.service_id, run.parameters["name"], flow_id=run.flow_id)
+
+    return write
+
+
+def give_name_back(run: Run) -> Write:
+    """The service has its former name, and its address with it."""
+    return lambda session: services.rename(session, run.owner.service_id, run.facts["name"], flow_id=run.flow_id)
 
 
 def check_address(run: Run) -> Write:

@@ -64,7 +64,7 @@ def variables(run: Run, renewed: str = "", name: str | None = None) -> dict[str,
     wanted, settings = run.specification, run.runtime.settings
     with run.session() as session:
         member = session.get_one(Member, run.owner.member_id)
-        host = entry.host_of(session, settings, name, member.slug) if wanted["stack"].get("web") else ""
+        host = entry.host_of(session, name, member.slug) if wanted["stack"].get("web") else ""
         secrets = service_secrets.opened(session, settings, run.owner.service_id, renewed=renewed)
         return {
             "member": {"slug": member.slug, "name": member.name, "siret": member.siret},

@@ -10,18 +10,19 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import ansible, availability, entry
+from orchestrator import ansible, availability, entry, runs, steps_entry
 from orchestrator.ansible import Outcome
 from orchestrator.cloud import Cloud
 from orchestrator.database import territory_session
-from orchestrator.errors import ClocherError
+from orchestrator.errors import ClocherError, Conflict
 from orchestrator.readiness import Seen
 from orchestrator.settings import Settings
-from orchestrator.steps import Runtime
-from orchestrator.tables import Member, Service
+from orchestrator.steps import Run, Runtime, Write
+from orchestrator.tables import Flow, Member, Service
 from orchestrator.tables_entry import Availability, Entry
 
 DOMAIN = "valmont.test"
+NO_CLOUD = cast(Cloud, None)
 AT = datetime(2026, 11, 30, 22, 58, tzinfo=UTC)  # two minutes before midnight in Paris
 
 
@@ -30,7 +31,7 @@ class Town:
 
     def __init__(self, settings: Settings, owner: sa.Engine, worker: sa.Engine) -> None:
         self.owner, self.told = owner, list[list[str]]()
-        self.runtime = Runtime(settings.model_copy(update={"entry_domain": DOMAIN}), worker, cast(Cloud, None))
+        self.runtime = Runtime(settings.model_copy(update={"entry_domain": DOMAIN}), worker, NO_CLOUD)
         self.commune = self.member("essai", "73282932000074", "commune")
         agglomeration = self.member("agglo", "20000017200017", "epci")
         self.entry_id = self.service(agglomeration, "portail", provides="entry")
@@ -217,3 +218,37 @@ def test_an_entry_that_is_gone_is_forgotten(town: Town) -> None:
         entry.forget(session, town.entry_id)
     with territory_session(town.owner, "tests") as session:
         assert not session.scalar(sa.select(sa.func.count()).select_from(Entry))
+
+
+def test_a_rename_that_runs_again_still_knows_the_former_name(town: Town) -> None:
+    service_id = town.application("un")
+    with territory_session(town.owner, "tests") as session:
+        flow = Flow(member_id=town.commune, service_id=service_id, kind="rename_server", parameters={"name": "deux"},
+                    requested_by="tests")  # fmt: skip
+        session.add(flow)
+        session.flush()
+        flow_id = flow.id
+
+    def run() -> Run:
+        with territory_session(town.runtime.engine, "tests") as session:
+            facts = runs._facts(session, session.get_one(Flow, flow_id), session.get_one(Service, service_id))
+        return Run(town.runtime, flow_id, 1, facts)
+
+    def do(write: Write) -> list[str]:
+        with territory_session(town.runtime.engine, "tests") as session:
+            write(session)
+            return [one["host"] for one in entry.wanted(session, DOMAIN)]
+
+    assert do(steps_entry.take_name(run())) == ["deux.essai.valmont.test"]
+    assert do(steps_entry.give_name_back(run())) == ["un.essai.valmont.test"]
+
+
+def test_a_second_entry_is_refused(town: Town) -> None:
+    facts = {"service_id": town.application("autre"), "member_id": town.commune, "specification": {"play": "x"}}
+    with pytest.raises(Conflict) as refused:
+        steps_entry.configure(Run(town.runtime, 1, 1, facts), {})
+    assert refused.value.code == "entry_taken"
+    without = Runtime(town.runtime.settings.model_copy(update={"entry_domain": ""}), town.runtime.engine, NO_CLOUD)
+    with pytest.raises(ClocherError) as held:
+        steps_entry.configure(Run(without, 1, 1, facts), {})
+    assert held.value.code == "no_entry_domain"
