@@ -24,7 +24,7 @@ from orchestrator.ansible import PlayEvent
 from orchestrator.database import territory_session
 from orchestrator.ssh import Guest
 from orchestrator.steps import Runtime
-from orchestrator.tables import Member, Service
+from orchestrator.tables import Flow, FlowStep, Member, Service
 from orchestrator.tables_entry import Entry
 
 log = structlog.get_logger()
@@ -73,9 +73,16 @@ def host(service: str, member: str, domain: str) -> str:
 
 
 def wanted(session: Session, domain: str) -> list[dict[str, Any]]:
-    """All that the entry has to lead to: every application with a face for the web, from its first address on."""
+    """All that the entry has to lead to: every application with a face for the web, from its first address on.
+
+    stopped: nobody is led to it, but told that it is off; so is one that was not well yet.
+    """
+    answered = sa.exists().where(
+        Flow.service_id == Service.id, FlowStep.flow_id == Flow.id, FlowStep.name == "answer", FlowStep.state == "done"
+    )
+    off = Service.state.in_(OFF) | ((Service.state == "creating") & ~answered)
     query = (
-        sa.select(Service.name, Service.address, Service.state, WEB_PORT.label("port"), Member.slug)
+        sa.select(Service.name, Service.address, off.label("off"), WEB_PORT.label("port"), Member.slug)
         .join(Member, Member.id == Service.member_id)
         .where(WEB_PORT.is_not(None), Service.address.is_not(None), Service.state.not_in(GONE))
         .order_by(Member.slug, Service.name)
@@ -85,7 +92,7 @@ def wanted(session: Session, domain: str) -> list[dict[str, Any]]:
             "host": host(row.name, row.slug, domain),
             "address": row.address,
             "port": row.port,
-            "stopped": row.state in OFF,
+            "stopped": row.off,
         }
         for row in session.execute(query)
     ]

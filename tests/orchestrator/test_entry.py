@@ -18,7 +18,7 @@ from orchestrator.errors import ClocherError, Conflict
 from orchestrator.readiness import Seen
 from orchestrator.settings import Settings
 from orchestrator.steps import Run, Runtime, Write
-from orchestrator.tables import Flow, Member, Service
+from orchestrator.tables import Flow, FlowStep, Member, Service
 from orchestrator.tables_entry import Availability, Entry
 
 DOMAIN = "valmont.test"
@@ -80,14 +80,21 @@ def town(settings: Settings, owner: sa.Engine, worker: sa.Engine, monkeypatch: p
 def test_it_leads_to_what_is_there(town: Town) -> None:
     town.application("site")
     town.application("wiki", "stopped")
-    town.application("neuf", "creating")
+    new = town.application("neuf", "creating")
     for state in entry.GONE:
         town.application(f"ancien-{state}", state)
     town.service(town.commune, "serveur")
     entry.settle(town.runtime)
-    assert town.told == [["neuf.essai.valmont.test", "site.essai.valmont.test", "wiki.essai.valmont.test off"]]
+    assert town.told == [["neuf.essai.valmont.test off", "site.essai.valmont.test", "wiki.essai.valmont.test off"]]
     entry.settle(town.runtime)  # it knows
     assert len(town.told) == 1
+    with territory_session(town.owner, "tests") as session:
+        flow = Flow(member_id=town.commune, service_id=new, kind="create_server", state="running", requested_by="t")
+        session.add(flow)
+        session.flush()
+        session.add(FlowStep(flow_id=flow.id, member_id=town.commune, name="answer", state="done"))
+    entry.settle(town.runtime)  # it was seen to be well
+    assert town.told[1][0] == "neuf.essai.valmont.test"
 
 
 def test_without_an_entry_nobody_is_told(town: Town) -> None:
