@@ -91,6 +91,7 @@ RULES: dict[str, str] = {
     "service_pages.do": "service.operate",
     "service_secret_pages.show": "service.secret",
     "service_secret_pages.renew": "service.operate",
+    "entry_pages.authority": "service.read",
     "console_pages.show": "service.operate",
     "console_pages.ask": "service.operate",
     "service_changes.ask": "order.place",

@@ -18,6 +18,7 @@ from orchestrator.errors import N_, ClocherError, InvalidInput, NotFound
 from orchestrator.tables import FLOW_LIVE, SERVICE_STATES, Service
 from tenants import (
     acts,
+    addresses,
     backups,
     deletions,
     estimates,
@@ -95,6 +96,8 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
     return {
         "view": view,
         "backups": backups.kept(session, view.service, auth.now(), auth.settings().backup_hour, zone),
+        "address": addresses.of(session, view.service, auth.now(), zone),
+        "measured_every": auth.settings().availability_seconds // 60 or 1,
         "secrets": service_secrets.listed(session, view.service),
         "row": view.row,
         "flow": newest,

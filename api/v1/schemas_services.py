@@ -286,6 +286,35 @@ class ConsoleShown(Given):
     console: ConsoleOut | None
 
 
+class MonthOut(Given):
+    """How often an application was asked from outside in a month, and answered; percent: rounded down."""
+
+    month: str = Field(examples=["2026-11"])
+    asked: int
+    answered: int
+    percent: Amount
+
+
+class AddressOut(Given):
+    """authority: the certificate (PEM) that browsers have to trust, null where a public authority certifies; asked_at,
+    good, said: what was seen last, and what was wrong; certificate_until: when the certificate seen then expires.
+    """
+
+    url: str = Field(examples=["https://site.brevaux.valmont.fr/"])
+    authority: str | None
+    asked_at: datetime | None
+    good: bool | None
+    said: str | None
+    certificate_until: datetime | None
+    months: list[MonthOut]
+
+
+class AddressShown(Given):
+    """The address of a service; null: it has none."""
+
+    address: AddressOut | None
+
+
 class HandOverIn(Taken):
     """to: who is on it (by default the caller); note: what they should know."""
 
