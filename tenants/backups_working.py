@@ -13,13 +13,15 @@ from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
-from orchestrator.tables import Flow, Service
+from orchestrator.tables import FLOW_LIVE, Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
 from tenants import backups, schedules, starting
 
 log = structlog.get_logger()
 
 AGAIN = timedelta(hours=3)  # after a backup that failed
+PROVE_EVERY, PROVE_AGAIN = timedelta(days=30), timedelta(days=1)
+NIGHT = timedelta(hours=5)  # from the hour of backups on: acts on a service wait while it is proved
 TEND_AGAIN = timedelta(hours=1)  # after the vault could not be tended
 
 
@@ -97,6 +99,41 @@ def _make(session: Session, service_id: int, at: datetime) -> bool:
     except Conflict:  # another operation runs
         return False
     return True
+
+
+def prove_due(session: Session, at: datetime, hour: int, timezone: str) -> int | None:
+    """Queue the proof of a service that has none of the last month: of its newest good backup, one at a time, at night.
+
+    First who waits longest; one that failed is tried again with a later night's backup. The id of the service.
+    """
+    if at > schedules.last_due(hour, schedules.EVERY_DAY, at, timezone) + NIGHT or _proving(session):
+        return None
+    newest = (
+        sa.select(sa.func.max(Backup.id).label("id"))
+        .where(Backup.state == "ready", Backup.meters.is_not(None))
+        .group_by(Backup.service_id)
+        .subquery()
+    )
+    last, failed = (
+        sa.select(service_id := Backup.service_id, sa.func.max(column).label("at")).group_by(service_id).subquery()
+        for column in (Backup.proved_at, Backup.unproved_at)
+    )
+    vault = vaults.present(session)
+    if vault is None or vault.state != "active":
+        return None
+    query = (
+        sa.select(Backup.service_id, Backup.id)
+        .join(newest, newest.c.id == Backup.id)
+        .join(Service, Service.id == Backup.service_id)
+        .join(last, last.c.service_id == Backup.service_id)
+        .join(failed, failed.c.service_id == Backup.service_id)
+        .where(Backup.vault_id == vault.id, Service.state == "active", Service.delete_after.is_(None),
+               sa.func.coalesce(last.c.at < at - PROVE_EVERY, True),
+               sa.func.coalesce(failed.c.at < at - PROVE_AGAIN, True))
+        .order_by(last.c.at.nulls_first(), Backup.service_id)
+    )  # fmt: skip
+    return next((service_id for service_id, backup_id in session.execute(query).all()
+                 if _prove(session, service_id, backup_id)), None)  # fmt: skip
 
 
 def watch(session: Session, at: datetime) -> list[int]:
