@@ -104,6 +104,7 @@ RULES: dict[str, str] = {
     "snapshot_pages.put_schedule": "service.operate",
     "snapshot_pages.remove_schedule": "service.operate",
     "backup_pages.make": "service.operate",
+    "backup_pages.prove": "service.operate",
     "backup_pages.ask_restore": "service.operate",
     "backup_pages.restore": "service.operate",
     # statements (pages)

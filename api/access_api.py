@@ -64,6 +64,7 @@ RULES: dict[str, str] = {
     "snapshots.remove_schedule": "service.operate",
     "backups.list_backups": "service.read",
     "backups.make": "service.operate",
+    "backups.prove": "service.operate",
     "backups.restore": "service.operate",
     # flows
     "flows.list_flows": "flow.read",

@@ -54,7 +54,7 @@ def check_ready(backup: Backup) -> None:
 
 
 def check_provable(backup: Backup) -> None:
-    """Raise Conflict `backup_state`, or `backup_uncounted` when nothing was counted that its data could be compared with."""
+    """Raise Conflict `backup_state`, or `backup_uncounted` when there is nothing to compare its data with."""
     check_ready(backup)
     if backup.meters is None:
         raise Conflict(

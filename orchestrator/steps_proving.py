@@ -72,10 +72,8 @@ def _restore(run: Run, place: Trial, vault: dict[str, Any], backup: Backup) -> N
     stack.ask(run, machine.guest.address)
 
 
-def _play(
-    run: Run, place: Trial, machine: Machine, act: str, *, within: float | None = None, **more: Any
-) -> Outcome:
-    """Run a play of the stack in the trial's guest as it is run in the service's own, for as long as it may take there."""
+def _play(run: Run, place: Trial, machine: Machine, act: str, *, within: float | None = None, **more: Any) -> Outcome:
+    """Run a play of the stack in the trial's guest as in the service's own, for as long as it may take there."""
     there = replace(run, runtime=replace(run.runtime, settings=place.settings), began=time.monotonic())
     own = {"admin": run.specification["admin"], "volumes": list(machine.volumes)} | ADMIN_ALONE
     given = own | stack.variables(run) | more

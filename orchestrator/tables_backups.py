@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,7 +35,7 @@ class Backup(Base):
     bytes: Mapped[int | None]
     added: Mapped[int | None]
     files: Mapped[int | None]
-    meters: Mapped[dict[str, int] | None]
+    meters: Mapped[dict[str, Any] | None]
     proved_at: Mapped[datetime | None]
     proof_seconds: Mapped[int | None]
     unproved_at: Mapped[datetime | None]

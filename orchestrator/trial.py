@@ -80,8 +80,8 @@ def _take_down(site: Site) -> None:
 
 def a_subnet(settings: Settings, avoid: Iterable[str] = ()) -> str:
     """One of the members' subnets, from the end of the pool, which is taken last."""
-    taken = [ipaddress.ip_network(one) for one in avoid]
-    pool = list(ipaddress.ip_network(settings.member_networks).subnets(new_prefix=settings.member_prefix))
+    taken = [ipaddress.IPv4Network(one) for one in avoid]
+    pool = list(ipaddress.IPv4Network(settings.member_networks).subnets(new_prefix=settings.member_prefix))
     free = [one for one in pool[-max(1, len(pool) // 4) :] if not any(one.overlaps(other) for other in taken)]
     if not free:
         raise Conflict("no_subnet", "Il ne reste pas de réseau pour un essai.", "Agrandissez CLOCHER_MEMBER_NETWORKS.")

@@ -23,9 +23,9 @@ MOST = 50  # of the list: the newest
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one, age: how old it is;
-    proof: the one that was proved last; keep: how many are kept for days, weeks, months; due: when the next is made by itself; refused: why none can be
-    asked for now.
+    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one, age: its age;
+    proof: the one that was proved last; keep: how many are kept for days, weeks, months; due: when the next is made by
+    itself; refused: why none can be asked for now.
     """
 
     rows: list[Backup]

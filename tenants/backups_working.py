@@ -1,4 +1,5 @@
-"""The duty that backups are made by themselves: clients enrolled, the vault tended, what is due made, lateness told."""
+"""The duty that backups are made by themselves: clients enrolled, the vault tended, what is due made and
+proved, lateness told."""
 
 from __future__ import annotations
 
@@ -102,38 +103,41 @@ def _make(session: Session, service_id: int, at: datetime) -> bool:
 
 
 def prove_due(session: Session, at: datetime, hour: int, timezone: str) -> int | None:
-    """Queue the proof of a service that has none of the last month: of its newest good backup, one at a time, at night.
+    """Queue the proof of a service that has none of the last month: of its newest good backup. The id of the service.
 
-    First who waits longest; one that failed is tried again with a later night's backup. The id of the service.
+    At night, one at a time, first who waits longest; after one that failed the next night's backup is tried.
     """
-    if at > schedules.last_due(hour, schedules.EVERY_DAY, at, timezone) + NIGHT or _proving(session):
-        return None
-    newest = (
-        sa.select(sa.func.max(Backup.id).label("id"))
-        .where(Backup.state == "ready", Backup.meters.is_not(None))
-        .group_by(Backup.service_id)
-        .subquery()
-    )
-    last, failed = (
-        sa.select(service_id := Backup.service_id, sa.func.max(column).label("at")).group_by(service_id).subquery()
-        for column in (Backup.proved_at, Backup.unproved_at)
-    )
     vault = vaults.present(session)
-    if vault is None or vault.state != "active":
+    if vault is None or vault.state != "active" or _proving(session):
         return None
-    query = (
-        sa.select(Backup.service_id, Backup.id)
-        .join(newest, newest.c.id == Backup.id)
-        .join(Service, Service.id == Backup.service_id)
-        .join(last, last.c.service_id == Backup.service_id)
-        .join(failed, failed.c.service_id == Backup.service_id)
-        .where(Backup.vault_id == vault.id, Service.state == "active", Service.delete_after.is_(None),
-               sa.func.coalesce(last.c.at < at - PROVE_EVERY, True),
-               sa.func.coalesce(failed.c.at < at - PROVE_AGAIN, True))
-        .order_by(last.c.at.nulls_first(), Backup.service_id)
-    )  # fmt: skip
-    return next((service_id for service_id, backup_id in session.execute(query).all()
-                 if _prove(session, service_id, backup_id)), None)  # fmt: skip
+    if at > schedules.last_due(hour, schedules.EVERY_DAY, at, timezone) + NIGHT:
+        return None
+    mine = Backup.service_id == Service.id
+    proved, failed = (sa.select(sa.func.max(column)).where(mine).scalar_subquery()
+                      for column in (Backup.proved_at, Backup.unproved_at))  # fmt: skip
+    good = mine & (Backup.vault_id == vault.id) & (Backup.state == "ready") & Backup.meters.is_not(None)
+    newest = sa.select(sa.func.max(Backup.id)).where(good).scalar_subquery()
+    waiting = session.execute(
+        sa.select(Service.id, newest)
+        .where(Service.state == "active", Service.delete_after.is_(None), newest.is_not(None),
+               proved.is_(None) | (proved < at - PROVE_EVERY), failed.is_(None) | (failed < at - PROVE_AGAIN))
+        .order_by(proved.nulls_first(), Service.id)
+    ).all()  # fmt: skip
+    return next((service_id for service_id, backup_id in waiting if _prove(session, service_id, backup_id)), None)
+
+
+def _proving(session: Session) -> bool:
+    live = sa.exists().where(Flow.kind == "prove_backup", Flow.state.in_(FLOW_LIVE))
+    return bool(session.scalar(sa.select(live)))
+
+
+def _prove(session: Session, service_id: int, backup_id: int) -> bool:
+    try:
+        with session.begin_nested():
+            backups.prove(session, service_id, backup_id)
+    except Conflict:  # another operation runs, or the vault does not let it in
+        return False
+    return True
 
 
 def watch(session: Session, at: datetime) -> list[int]:
@@ -164,9 +168,10 @@ def work(session: Session, settings: Settings, at: datetime) -> None:
     """One round."""
     enrolled, tended = enrol(session, settings), tend(session, at)
     made = make_due(session, at, settings.backup_hour, settings.timezone)
+    proving = prove_due(session, at, settings.backup_hour, settings.timezone)
     late = watch(session, at)
-    if enrolled or tended or made or late:
-        log.info("backups", enrolled=enrolled, tended=tended is not None, made=made, late=late)
+    if enrolled or tended or made or proving or late:
+        log.info("backups", enrolled=enrolled, tended=tended is not None, made=made, proving=proving, late=late)
 
 
 def run(runtime: Runtime) -> None:

@@ -34,7 +34,8 @@ def print_backups(service_id: int, rows: list[dict[str, Any]], as_json: bool) ->
     print_rows(
         rows,
         [("id", "N°"), ("state", "État"), ("made_at", "Faite le"), ("bytes", "Octets"), ("added", "Ajoutés"),
-         ("files", "Fichiers"), ("scheduled", "Planifiée")],
+         ("files", "Fichiers"), ("scheduled", "Planifiée"), ("proved_at", "Prouvée le"),
+         ("unproved_at", "Échec de la preuve")],
         as_json=as_json,
         empty=f"Aucune sauvegarde. Faites-en une : clocher services backup {service_id}",
     )  # fmt: skip
@@ -50,6 +51,16 @@ def backup(service_id: int, as_json: bool) -> None:
         tell_flow(reading.show(session, Flow, flow.id), as_json)
 
 
+@click.command("prove-backup")
+@service_argument
+@backup_argument
+@json_option
+def prove(service_id: int, backup_id: int, as_json: bool) -> None:
+    """Restore a backup in a place of its own, to see that it is whole; the service is not touched."""
+    with staff_session() as session:
+        tell_flow(reading.show(session, Flow, backups.prove(session, service_id, backup_id).id), as_json)
+
+
 @click.command("restore-backup")
 @service_argument
 @backup_argument
@@ -63,4 +74,4 @@ def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
         tell_flow(reading.show(session, Flow, backups.restore(session, service_id, backup_id).id), as_json)
 
 
-COMMANDS = (list_, backup, restore)
+COMMANDS = (list_, backup, prove, restore)

@@ -35,6 +35,12 @@ def test_a_page_says_what_is_kept(app: APIFlask, place: Valley) -> None:
     made = place.ended(NOW)
     shown = agent.get(page).text
     assert "2,4\xa0Mio" in shown and "Sauvegarder maintenant" in shown
+    assert "Aucune sauvegarde n’a encore été restaurée à l’essai" in shown
+    prove = agent.post(f"{page}/backups/{made.id}/prove", data={"csrf": csrf(agent)}, follow_redirects=True).text
+    assert "La restauration d’essai commence" in prove
+    place.proved(NOW)
+    proof = agent.get(page).text
+    assert "en 1\xa0min 01\xa0s" in proof and "Pages 1" in proof and "réussie" in proof
     restore = f"{page}/backups/{made.id}/restore"
     assert restore in shown
     assert "Tout ce qui a été écrit dans l’application depuis" in agent.get(restore).text
@@ -66,6 +72,11 @@ def test_the_api_makes_lists_and_restores(app: APIFlask, place: Valley) -> None:
     [listed] = client.get(path, headers=said).json["items"]
     assert (listed["state"], listed["bytes"], listed["made_at"]) == ("ready", 2_500_000, "2026-11-23T12:00:00Z")
     assert "borg_id" not in listed
+    proof = client.post(f"{path}/{listed['id']}/prove", headers=said)
+    assert (proof.status_code, proof.json["kind"]) == (202, "prove_backup")
+    place.proved(NOW)
+    [listed] = client.get(path, headers=said).json["items"]
+    assert (listed["proved_at"][:10], listed["proof_seconds"], listed["meters"]) == ("2026-11-23", 61, {"pages": 1})
     flow = client.post(f"{path}/{listed['id']}/restore", headers=said)
     assert (flow.status_code, flow.json["kind"]) == (202, "restore_service")
 
@@ -79,6 +90,8 @@ def test_the_dsi_does_it_on_the_command_line(place: Valley, run: Run) -> None:
     assert told(run("services", "backup", number, "--json"))["kind"] == "backup_service"
     made = place.ended(NOW)
     assert [row["bytes"] for row in told(run("services", "backups", number, "--json"))] == [2_500_000]
+    assert told(run("services", "prove-backup", number, str(made.id), "--json"))["kind"] == "prove_backup"
+    place.proved(NOW)
     restore = ("services", "restore-backup", number, str(made.id))
     assert run(*restore, input="n\n").exit_code == 1
     assert told(run(*restore, "--yes", "--json"))["kind"] == "restore_service"

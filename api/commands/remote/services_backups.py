@@ -30,6 +30,16 @@ def backup(service_id: int, as_json: bool) -> None:
     tell_flow(read(FlowOut, made["flow"]), as_json)
 
 
+@click.command("prove-backup")
+@service_argument
+@backup_argument
+@json_option
+def prove(service_id: int, backup_id: int, as_json: bool) -> None:
+    """Restore a backup in a place of its own, to see that it is whole; the service is not touched."""
+    flow = client().call("POST", f"/services/{service_id}/backups/{backup_id}/prove")
+    tell_flow(read(FlowOut, flow), as_json)
+
+
 @click.command("restore-backup")
 @service_argument
 @backup_argument
@@ -43,4 +53,4 @@ def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
     tell_flow(read(FlowOut, flow), as_json)
 
 
-COMMANDS = (list_, backup, restore)
+COMMANDS = (list_, backup, prove, restore)
