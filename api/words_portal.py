@@ -137,6 +137,7 @@ SECTIONS = {"fonctionnement": N_("fonctionnement"), "investissement": N_("invest
 # What the audit trail says was done; they join `api.words.ACTIONS`.
 ACTIONS = {
     "backup.make": N_("Sauvegarde demandée"),
+    "service.upgrade": N_("Mise à jour demandée"),
     "backup.prove": N_("Restauration d’essai demandée"),
     "backup.proved": N_("Restauration d’essai réussie"),
     "backup.unproved": N_("Restauration d’essai échouée"),

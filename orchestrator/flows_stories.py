@@ -16,6 +16,7 @@ from orchestrator import steps_restoring as restoring
 from orchestrator import steps_sizes as sizes
 from orchestrator import steps_snapshots as snapshots
 from orchestrator import steps_stack as stack
+from orchestrator import steps_upgrading as upgrading
 from orchestrator import steps_volumes as volumes
 from orchestrator.steps import Run
 
@@ -278,6 +279,17 @@ def restore_service(run: Run) -> None:
     run.step("restore", keeping.bring_back)
     _check(run)
     run.step("activate", runs.finish_as("active"))
+
+
+def upgrade_service(run: Run) -> None:
+    """Kept as it is → brought to its new version → healthy → of that version; else brought back to what was kept."""
+    _keep(run)
+    run.step("ready", snapshots.mark_ready)
+    new = upgrading.as_wanted(run)
+    new.step("secrets", stack.make_secrets)
+    new.step("upgrade", upgrading.upgrade, undo=upgrading.go_back)
+    _check(new)
+    run.step("activate", runs.finish_as(None, partial(_specify, run, **run.parameters["wanted"])))
 
 
 def prove_backup(run: Run) -> None:

@@ -236,6 +236,22 @@ class BackupOut(Given):
     ended_at: datetime | None
 
 
+class VersionOut(Given):
+    """A version of an application. app: what upstream calls it; brings: in each language."""
+
+    version: str
+    app: str
+    brings: dict[str, str]
+
+
+class UpgradeOut(Given):
+    """What a service can become. versions: newest first; refused: the code that says why not now, None when it can."""
+
+    version: str
+    versions: list[VersionOut]
+    refused: str | None
+
+
 class BackupMade(Given):
     """A backup being made, and the flow that makes it."""
 

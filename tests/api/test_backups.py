@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +16,7 @@ from orchestrator.tables_backups import BackupClient
 from tests.api.conftest import Run, told
 from tests.api.people import csrf, invite
 from tests.tenants.ordering import NOW
+from tests.tenants.test_upgrades import publish
 from tests.tenants.vaulted import Valley, valley
 
 
@@ -46,6 +49,37 @@ def test_a_page_says_what_is_kept(app: APIFlask, place: Valley) -> None:
     assert "Tout ce qui a été écrit dans l’application depuis" in agent.get(restore).text
     assert agent.post(restore, data={"csrf": csrf(agent)}).status_code == 302
     assert "Restauration d’une sauvegarde" in agent.get(page).text
+
+
+def test_a_newer_version_is_shown_and_asked_for(app: APIFlask, place: Valley, tmp_path: Path, run: Run) -> None:
+    place.let_in()
+    place.make_due(NOW)
+    made = place.ended(NOW)
+    client = invite(app, "Camille", "brevaux", ["requester"]).client()
+    page = f"/services/{place.service_id}"
+    nothing = client.get(f"{page}/upgrade")
+    assert nothing.status_code == 409 and "la plus récente" in nothing.text
+    assert "Rien de plus récent" in run("services", "upgrade", str(place.service_id), "--dry-run").stdout
+    publish(place, tmp_path)
+    assert [
+        row["version"] for row in told(run("services", "upgrade", str(place.service_id), "--dry-run", "--json"))
+    ] == ["2"]
+    shown = client.get(page).text
+    assert "Une version plus récente est proposée : 2" in shown and "Mieux." in shown
+    assert "n’a été restaurée à l’essai depuis un jour" in shown
+    refused = client.post(f"{page}/upgrade", data={"csrf": csrf(client)})
+    assert refused.status_code == 409 and "restaurée à l’essai depuis un jour" in refused.text
+    client.post(f"{page}/backups/{made.id}/prove", data={"csrf": csrf(client)})
+    place.proved(datetime.now(UTC))
+    assert f"{page}/upgrade" in client.get(page).text
+    assert "Better." in client.get(f"{page}/upgrade?lang=en").text
+    assert client.post(f"{page}/upgrade", data={"csrf": csrf(client)}).status_code == 302
+    token = invite(app, "Lou", "brevaux", ["requester"]).token()
+    said = {"Authorization": f"Bearer {token}"}
+    path = f"/api/v1{page}/upgrade"
+    assert app.test_client().get(path, headers=said).json["refused"] == "flow_running"
+    again = app.test_client().post(path, headers=said)
+    assert (again.status_code, again.json["code"]) == (409, "flow_running")
 
 
 def test_a_page_says_that_it_is_late(app: APIFlask, place: Valley) -> None:

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
-from orchestrator import cloud, cloud_volumes, places, trial, vaults
+from orchestrator import cloud, cloud_volumes, places, ssh, trial, vaults
 from orchestrator.cloud import Tag
 from orchestrator.database import territory_session
+from orchestrator.ssh import Guest
 from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, Service
 from orchestrator.tables_backups import Backup
-from tenants import backups, stacks
+from tenants import backups, catalogue, stacks, upgrades
 from tests.orchestrator.flowing import Stage
 from tests.orchestrator.vaulted import EXAMPLES, OURS, SECONDS, Valley, opened
+
+BROKEN = """---
+- name: Break everything
+  hosts: all
+  become: true
+  tasks:
+    - name: Lose the data
+      ansible.builtin.file:
+        path: /data/hello
+        state: absent
+
+    - name: Stop serving
+      ansible.builtin.command: rm /etc/nginx/nginx.conf
+
+    - name: Fail
+      ansible.builtin.fail:
+        msg: broken
+"""
 
 pytestmark = [pytest.mark.cloud, pytest.mark.slow]
 
@@ -27,7 +49,9 @@ def valley(stage: Stage) -> Iterator[Valley]:
         yield valley
 
 
-def test_a_backup_is_proved_and_the_service_not_touched(valley: Valley, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_backup_is_proved_and_the_service_not_touched(
+    valley: Valley, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     service_id = backed_up(valley)
     stage, before = valley.stage, (valley.stage.service(service_id).changed_at, valley.stage.events(service_id))
     stage.stop()
@@ -45,6 +69,7 @@ def test_a_backup_is_proved_and_the_service_not_touched(valley: Valley, capfd: p
     valley.play(service_id, "test/check")
     assert nothing_is_left(valley, name)
 
+    a_broken_upgrade_is_taken_back(valley, service_id, tmp_path)
     what_lacks_data_is_no_proof(valley, service_id)
 
     told = " ".join(str(vars(row)) for kind in (AnsibleEvent, AuditEntry, Flow) for row in stage.rows(kind))
@@ -80,6 +105,52 @@ def nothing_is_left(valley: Valley, name: str) -> bool:
     settings = valley.stage.settings
     place = places.enter(places.open_site(cloud.connect(settings)), name)
     return place is None and not list((settings.state_dir / "trials").iterdir())
+
+
+def a_broken_upgrade_is_taken_back(valley: Valley, service_id: int, folder: Path) -> None:
+    """Its new version destroys the data, then fails: the old version serves again, with all that was there."""
+    stage = valley.stage
+    stage.stop()
+    shutil.copytree(EXAMPLES / "hello", folder / "hello")
+    with territory_session(stage.owner, "tests") as session:
+        newer(session, folder)
+        (folder / "hello" / "upgrade.yml").write_text(BROKEN)
+        stage.settings = stage.settings.model_copy(update={"stacks_dirs": (folder,)})
+        flow = upgrades.upgrade(session, service_id, datetime.now(UTC), most=5).id
+    stage.start()
+    valley.settle()
+    assert (valley.last().id, valley.last().state, valley.last().error_code) == (flow, "failed", "upgrade_failed")
+    assert stage.steps(flow)["upgrade"] == "undone"
+    service = stage.service(service_id)
+    assert (service.state, service.specification["stack"]["version"]) == ("active", "1")
+    valley.play(service_id, "test/check")
+    guest = Guest(address=service.address or "", hostname=service.name, ref=service.ref)
+    assert ssh.run(stage.settings, guest, "cat", "/data/hello/version.txt") == "1"
+    assert stage.rows(AuditEntry, AuditEntry.action == "flow.failed", AuditEntry.subject == f"flow {flow}")
+
+    shutil.copy(EXAMPLES / "hello" / "upgrade.yml", folder / "hello" / "upgrade.yml")
+    with territory_session(stage.owner, "tests") as session:
+        upgrades.upgrade(session, service_id, datetime.now(UTC), most=5)
+    valley.settle()
+    assert (valley.last().state, valley.last().error_detail) == ("done", None)
+    assert stage.service(service_id).specification["stack"]["version"] == "2"
+    assert ssh.run(stage.settings, guest, "cat", "/data/hello/version.txt") == "2"
+    valley.play(service_id, "test/check")
+
+
+def newer(session: Session, folder: Path) -> None:
+    """Publish version 2 of the greeting."""
+    declared = folder / "hello" / "stack.yml"
+    text = declared.read_text().replace(
+        "versions:\n", 'versions:\n  - {version: "2", brings: {fr: Mieux, en: Better}}\n'
+    )
+    declared.write_text(text)
+    catalogue.load(session, places=[folder])
+    session.execute(
+        sa.update(Service)
+        .where(Service.specification["stack"]["slug"].as_string() == "hello")
+        .values(specification=Service.specification.concat({"offer": "hello"}))
+    )
 
 
 def what_lacks_data_is_no_proof(valley: Valley, service_id: int) -> None:
