@@ -84,7 +84,7 @@ def backed_up(valley: Valley) -> int:
     stage = valley.stage
     stage.start()
     _, making = valley.order(valley.agglomeration, "coffre", stacks.read(OURS / "vault"), public_address=True)
-    service_id, flow = valley.order(valley.commune, "salut", stacks.read(EXAMPLES / "hello"))
+    service_id, flow = valley.order(valley.commune, "salut", stacks.read(EXAMPLES / "hello"), offer="hello")
     assert [done.error_detail for done in stage.rest(making, flow, seconds=SECONDS)] == [None, None]
     valley.play(service_id, "test/put")
     valley.round()  # it becomes a client of the vault
@@ -113,7 +113,7 @@ def a_broken_upgrade_is_taken_back(valley: Valley, service_id: int, folder: Path
     stage.stop()
     shutil.copytree(EXAMPLES / "hello", folder / "hello")
     with territory_session(stage.owner, "tests") as session:
-        newer(session, folder)
+        publish(session, folder)
         (folder / "hello" / "upgrade.yml").write_text(BROKEN)
         stage.settings = stage.settings.model_copy(update={"stacks_dirs": (folder,)})
         flow = upgrades.upgrade(session, service_id, datetime.now(UTC), most=5).id
@@ -138,19 +138,11 @@ def a_broken_upgrade_is_taken_back(valley: Valley, service_id: int, folder: Path
     valley.play(service_id, "test/check")
 
 
-def newer(session: Session, folder: Path) -> None:
-    """Publish version 2 of the greeting."""
-    declared = folder / "hello" / "stack.yml"
-    text = declared.read_text().replace(
-        "versions:\n", 'versions:\n  - {version: "2", brings: {fr: Mieux, en: Better}}\n'
-    )
-    declared.write_text(text)
+def publish(session: Session, folder: Path) -> None:
+    """Version 2 of the greeting."""
+    declared, newest = folder / "hello" / "stack.yml", '  - {version: "2", brings: {fr: Mieux, en: Better}}'
+    declared.write_text(declared.read_text().replace("versions:\n", f"versions:\n{newest}\n"))
     catalogue.load(session, places=[folder])
-    session.execute(
-        sa.update(Service)
-        .where(Service.specification["stack"]["slug"].as_string() == "hello")
-        .values(specification=Service.specification.concat({"offer": "hello"}))
-    )
 
 
 def what_lacks_data_is_no_proof(valley: Valley, service_id: int) -> None:
