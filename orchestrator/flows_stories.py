@@ -287,8 +287,9 @@ def upgrade_service(run: Run) -> None:
     run.step("ready", snapshots.mark_ready)
     new = upgrading.as_wanted(run)
     new.step("secrets", stack.make_secrets)
-    new.step("upgrade", upgrading.upgrade, undo=upgrading.go_back)
-    _check(new)
+    new.step("upgrade", partial(upgrading.tried, act=upgrading.upgrade), undo=upgrading.go_back)
+    new.step("health", partial(upgrading.tried, act=guest.check_health))
+    new.step("answer", partial(upgrading.tried, act=stack.check_health))
     run.step("activate", runs.finish_as(None, partial(_specify, run, **run.parameters["wanted"])))
 
 

@@ -13,13 +13,8 @@ from orchestrator import steps_restoring as restoring
 from orchestrator import steps_snapshots as snapshots
 from orchestrator import steps_stack as stack
 from orchestrator import steps_volumes as volumes
-from orchestrator.errors import N_, ClocherError
+from orchestrator.errors import ClocherError
 from orchestrator.steps import Act, Run, Write, nothing
-
-FAILED = (
-    N_("La mise à jour a échoué ; l’application est remise comme elle était avant."),
-    N_("La DSI en a le détail. Rien n’a été perdu de ce qui était là avant la mise à jour."),
-)
 
 
 def as_wanted(run: Run) -> Run:
@@ -29,13 +24,21 @@ def as_wanted(run: Run) -> Run:
 
 def upgrade(run: Run) -> Write:
     """Have the application become the version of the run's specification."""
-    try:
-        guest.perform(run, run.specification["play"], "upgrade", **stack.variables(run))
-    except ClocherError as error:
-        if error.code not in ("play_failed", "play_timeout"):
-            raise
-        raise ClocherError("upgrade_failed", *FAILED, detail=error.detail) from error
+    guest.perform(run, run.specification["play"], "upgrade", **stack.variables(run))
     return nothing
+
+
+def tried(run: Run, *, act: Act) -> Write:
+    """An act whose failure is that of the upgrade."""
+    try:
+        return act(run)
+    except ClocherError as error:
+        if error.retryable:
+            raise
+        raise ClocherError(
+            "upgrade_failed", "La mise à jour a échoué : l’application revient à ce qu’elle était avant.",
+            "La DSI en a le détail.", detail=f"{error.code}: {error.detail}",
+        ) from error  # fmt: skip
 
 
 def go_back(run: Run) -> Write:

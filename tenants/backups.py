@@ -24,8 +24,8 @@ MOST = 50  # of the list: the newest
 @dataclass(frozen=True)
 class Kept:
     """What is kept of a service. rows: all but those erased, newest first; last: the newest good one, age: its age;
-    proof: the one that was proved last; keep: how many are kept for days, weeks, months; due: when the next is made by
-    itself; refused: why none can be asked for now.
+    proof: the one that was proved last; refuted: when a trial failed since; keep: how many are kept for days, weeks,
+    months; due: when the next is made by itself; refused: why none can be asked for now.
     """
 
     rows: list[Backup]
@@ -33,6 +33,7 @@ class Kept:
     age: timedelta | None
     late: bool
     proof: Backup | None
+    refuted: datetime | None
     keep: dict[str, int]
     due: datetime
     refused: Conflict | None
@@ -91,6 +92,11 @@ def last_proof(session: Session, service_id: int) -> Backup | None:
     return session.scalar(proved.order_by(Backup.proved_at.desc()).limit(1))
 
 
+def _refuted(session: Session, service_id: int, proof: Backup | None) -> datetime | None:
+    last = session.scalar(sa.select(sa.func.max(Backup.unproved_at)).where(Backup.service_id == service_id))
+    return last if last and (proof is None or proof.proved_at is None or last > proof.proved_at) else None
+
+
 def _vault_of(session: Session, service: Service) -> int:
     """The vault that lets the service in. A member does not see the vault itself, only that."""
     if declared(service) is None:
@@ -116,6 +122,7 @@ def kept(session: Session, service: Service, at: datetime, hour: int, timezone: 
     wanted = declared(service)
     if wanted is None:
         return None
+    proof = last_proof(session, service.id)
     rows, client = listed(session, service.id), session.get(BackupClient, service.id)
     last = next((row for row in rows if row.state == "ready"), None)
     return Kept(
@@ -123,7 +130,8 @@ def kept(session: Session, service: Service, at: datetime, hour: int, timezone: 
         last=last,
         age=at - last.made_at if last and last.made_at else None,
         late=client is not None and client.late_since is not None,
-        proof=last_proof(session, service.id),
+        proof=proof,
+        refuted=_refuted(session, service.id, proof),
         keep=dict(wanted["keep"]),
         due=schedules.last_due(hour, schedules.EVERY_DAY, at + timedelta(days=1), timezone),
         refused=_refusal(session, service),

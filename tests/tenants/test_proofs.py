@@ -55,7 +55,7 @@ def test_one_is_asked_for_and_dated(place: Valley, web: sa.Engine) -> None:
     assert (proof.proved_at, proof.proof_seconds, proof.meters) == (NIGHT, 61, {"pages": 1})
     with territory_session(place.owner, "tests") as session:
         seen = backups.kept(session, session.get_one(Service, place.service_id), NIGHT, HOUR, PARIS)
-        assert seen and seen.proof and seen.proof.id == made.id
+        assert seen and seen.proof and (seen.proof.id, seen.refuted) == (made.id, None)
         asked = sa.select(AuditEntry.actor, AuditEntry.action).where(AuditEntry.action.contains("prove"))
         assert [tuple(row) for row in session.execute(asked)] == [
             ("agent", "backup.prove"), ("flow tests", "backup.proved"),
@@ -87,6 +87,9 @@ def test_each_service_is_proved_once_a_month_at_night(place: Valley) -> None:
 def test_one_that_failed_is_tried_again_the_next_night(place: Valley) -> None:
     assert prove_due(place, NIGHT) == place.service_id
     place.proved(NIGHT, good=False)
+    with territory_session(place.owner, "tests") as session:
+        seen = backups.kept(session, session.get_one(Service, place.service_id), NIGHT, HOUR, PARIS)
+        assert seen and seen.refuted == NIGHT
     assert prove_due(place, NIGHT + timedelta(hours=4)) is None
     assert prove_due(place, NIGHT + DAY + timedelta(hours=1)) == place.service_id
 
