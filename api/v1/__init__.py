@@ -33,8 +33,8 @@ from api.v1 import (
 from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
-         flows, costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy, prices, periods,
-         announcements, audit, member_changes, files)  # fmt: skip
+         flows, costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy, prices,
+         periods, announcements, audit, member_changes, files)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]
