@@ -103,7 +103,10 @@ RULES: dict[str, str] = {
     "snapshot_pages.show_schedule": "service.operate",
     "snapshot_pages.put_schedule": "service.operate",
     "snapshot_pages.remove_schedule": "service.operate",
+    "upgrade_pages.ask": "service.operate",
+    "upgrade_pages.upgrade": "service.operate",
     "backup_pages.make": "service.operate",
+    "backup_pages.prove": "service.operate",
     "backup_pages.ask_restore": "service.operate",
     "backup_pages.restore": "service.operate",
     # statements (pages)

@@ -62,8 +62,11 @@ RULES: dict[str, str] = {
     "snapshots.show_schedule": "service.read",
     "snapshots.put_schedule": "service.operate",
     "snapshots.remove_schedule": "service.operate",
+    "upgrades.show": "service.read",
+    "upgrades.upgrade": "service.operate",
     "backups.list_backups": "service.read",
     "backups.make": "service.operate",
+    "backups.prove": "service.operate",
     "backups.restore": "service.operate",
     # flows
     "flows.list_flows": "flow.read",

@@ -57,6 +57,8 @@ FLOW_KINDS = {
     "renew_secret": N_("Renouvellement d’un secret"),
     "backup_service": N_("Sauvegarde"),
     "restore_service": N_("Restauration d’une sauvegarde"),
+    "upgrade_service": N_("Mise à jour de l’application"),
+    "prove_backup": N_("Restauration d’essai"),
     "tend_vault": N_("Entretien du coffre de sauvegarde"),
 }
 STEPS = {
@@ -102,6 +104,9 @@ STEPS = {
     "rebuild": N_("Refaire le système depuis l’instantané"),
     "copy": N_("Refaire un volume depuis l’instantané"),
     "vault": N_("Trouver le coffre"),
+    "upgrade": N_("Mettre l’application à jour"),
+    "count": N_("Compter ce que l’application contient"),
+    "trial": N_("Restaurer dans une machine d’essai, puis la retirer"),
     "backup": N_("Copier les données dans le coffre"),
     "prune": N_("Effacer les sauvegardes dépassées"),
     "restore": N_("Reprendre les données dans le coffre"),

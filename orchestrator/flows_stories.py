@@ -11,10 +11,12 @@ from orchestrator import steps_backups as keeping
 from orchestrator import steps_cloud as cloud
 from orchestrator import steps_entry as entry
 from orchestrator import steps_guest as guest
+from orchestrator import steps_proving as proving
 from orchestrator import steps_restoring as restoring
 from orchestrator import steps_sizes as sizes
 from orchestrator import steps_snapshots as snapshots
 from orchestrator import steps_stack as stack
+from orchestrator import steps_upgrading as upgrading
 from orchestrator import steps_volumes as volumes
 from orchestrator.steps import Run
 
@@ -265,6 +267,7 @@ def renew_secret(run: Run) -> None:
 def backup_service(run: Run) -> None:
     """The application puts a copy of its data into the vault, which then erases what need not be kept any longer."""
     run.step("vault", keeping.check_vault)
+    run.step("count", keeping.count)
     run.step("backup", keeping.make)
     run.step("prune", keeping.prune)
     run.step("activate", runs.finish_as(None))
@@ -276,6 +279,25 @@ def restore_service(run: Run) -> None:
     run.step("restore", keeping.bring_back)
     _check(run)
     run.step("activate", runs.finish_as("active"))
+
+
+def upgrade_service(run: Run) -> None:
+    """Kept as it is → brought to its new version → healthy → of that version; else brought back to what was kept."""
+    _keep(run)
+    run.step("ready", snapshots.mark_ready)
+    new = upgrading.as_wanted(run)
+    new.step("secrets", stack.make_secrets)
+    new.step("upgrade", partial(upgrading.tried, act=upgrading.upgrade), undo=upgrading.go_back)
+    new.step("health", partial(upgrading.tried, act=guest.check_health))
+    new.step("answer", partial(upgrading.tried, act=stack.check_health))
+    run.step("activate", runs.finish_as(None, partial(_specify, run, **run.parameters["wanted"])))
+
+
+def prove_backup(run: Run) -> None:
+    """The backup is restored in a guest of its own, which is gone afterwards; the proof is dated on the backup."""
+    run.step("vault", keeping.check_backup)
+    run.step("trial", proving.try_out, undo=proving.give_up)
+    run.step("activate", runs.finish_as(None))
 
 
 def tend_vault(run: Run) -> None:

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from orchestrator import entry, readiness, service_secrets, steps_entry
 from orchestrator import steps_guest as guest
+from orchestrator.ansible import Outcome
+from orchestrator.errors import ClocherError
 from orchestrator.steps import Run, Write, nothing
 from orchestrator.tables import Member
 
@@ -78,7 +80,22 @@ def variables(run: Run, renewed: str = "", name: str | None = None) -> dict[str,
 
 def check_health(run: Run) -> Write:
     """The application answers as its stack says."""
-    address = guest.address(run)
+    ask(run, guest.address(run))
+    return nothing
+
+
+def ask(run: Run, address: str) -> None:
+    """Ask the application at an address what its stack says. Raises what `readiness.check_web` raises."""
     for check in run.specification["stack"]["health"]:
         readiness.check_web(address, **check)
-    return nothing
+
+
+def counted(outcome: Outcome) -> dict[str, int]:
+    """The business meters that the play `usage` gave back. Raises `usage_missing` when they are no whole numbers."""
+    meters = (outcome.data.get("result") or {}).get("meters")
+    if not isinstance(meters, dict) or not all(type(number) is int for number in meters.values()):
+        raise ClocherError(
+            "usage_missing", "L’application n’a pas compté ce qu’elle contient.", "Prévenez la DSI.",
+            detail=f"usage.yml: meters {meters}",
+        )  # fmt: skip
+    return meters

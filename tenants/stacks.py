@@ -91,11 +91,15 @@ class Secret(_Part):
 
 
 class Meter(_Part):
-    """Something of the trade that the play `usage` counts."""
+    """Something of the trade that the play `usage` counts.
+
+    steady: counted again, the same data give the same number; not so what counts the last days, or measures a disk.
+    """
 
     code: Name
     label: Words
     unit: Words
+    steady: bool = True
 
 
 class Component(_Part):
@@ -305,6 +309,7 @@ def specification(stack: dict[str, Any], chosen: dict[str, Any]) -> dict[str, An
             "version": stack["versions"][0]["version"],
             **{name: stack[name] for name in ("ports", "health", "secrets")},
             "web": stack.get("web"),
+            "moving": [meter["code"] for meter in stack["meters"] if not meter.get("steady", True)],
             **{name: stack[name] for name in ("backup", "provides", "public_ports") if stack.get(name)},
         },
         "answers": {name: value for name, value in chosen.items() if name not in own},

@@ -25,6 +25,7 @@ from api.pages import (
     snapshots,
     statements,
     tokens,
+    upgrades,
     webhooks,
 )
 
@@ -40,6 +41,7 @@ BLUEPRINTS = (
     consoles.blueprint,
     snapshots.blueprint,
     backups.blueprint,
+    upgrades.blueprint,
     statements.blueprint,
     costs.blueprint,
     webhooks.blueprint,

@@ -28,6 +28,7 @@ from tenants import (
     reading_orders,
     reading_service,
     service_secrets,
+    upgrades,
 )
 from tenants.acts import Act
 from tenants.prices import InForce
@@ -98,6 +99,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
         "backups": backups.kept(session, view.service, auth.now(), auth.settings().backup_hour, zone),
         "address": addresses.of(session, view.service, auth.now(), zone),
         "measured_every": auth.settings().availability_seconds // 60 or 1,
+        "newer": upgrades.newer(session, view.service, auth.now()),
         "secrets": service_secrets.listed(session, view.service),
         "row": view.row,
         "flow": newest,

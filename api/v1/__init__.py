@@ -27,13 +27,14 @@ from api.v1 import (
     snapshots,
     statements,
     tokens,
+    upgrades,
     webhooks,
 )
 from api.v1.frame import install
 
-NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, flows,
-         costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy, prices, periods,
-         announcements, audit, member_changes, files)  # fmt: skip
+NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
+         flows, costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy, prices,
+         periods, announcements, audit, member_changes, files)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]
