@@ -114,6 +114,7 @@ WEBHOOK_EVENTS = {
     "period.closed": N_("Période close"),
     "budget.reached": N_("Budget presque atteint"),
     "backup.late": N_("Sauvegarde en retard"),
+    "backup.unproved": N_("Restauration d’essai échouée"),
     "webhook.test": N_("Essai"),
 }
 ENDPOINTS = {"active": N_("actif"), "disabled": N_("désactivé"), "removed": N_("retiré")}
@@ -148,6 +149,10 @@ SECTIONS = {"fonctionnement": N_("fonctionnement"), "investissement": N_("invest
 # What the audit trail says was done; they join `api.words.ACTIONS`.
 ACTIONS = {
     "backup.make": N_("Sauvegarde demandée"),
+    "service.upgrade": N_("Mise à jour demandée"),
+    "backup.prove": N_("Restauration d’essai demandée"),
+    "backup.proved": N_("Restauration d’essai réussie"),
+    "backup.unproved": N_("Restauration d’essai échouée"),
     "backup.restore": N_("Restauration d’une sauvegarde demandée"),
     "backup.late": N_("Sauvegarde en retard"),
     "backup.state": N_("Sauvegarde changée d’état"),

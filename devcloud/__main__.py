@@ -1,4 +1,4 @@
-"""`python3 -m devcloud up|down|status|reset|install [--json]`: the dev cloud's command. Standard library only."""
+"""`python3 -m devcloud up|down|status|reset|install|admit [--json]`: the dev cloud's command. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from devcloud import cloud
+from devcloud import cloud, edge
 from devcloud.install import install
 from devcloud.place import Place, here
 from devcloud.plug import PlugError
@@ -22,6 +22,7 @@ COMMANDS = {
     "reset": "down, then forget its state",
     "status": "tell what runs; exit 0 only if all does",
     "install": "install what it needs, start nothing",
+    "admit": "have the edge let these addresses, and no others, through to members' networks: that of the entry",
 }
 
 
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument(
         "command", choices=COMMANDS, help="; ".join(f"{name}: {text}" for name, text in COMMANDS.items())
     )
+    parser.add_argument("addresses", nargs="*", help="admit: public addresses")
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     asked = parser.parse_args()
     place, start = here(), time.monotonic()
@@ -41,8 +43,12 @@ def main() -> int:
         if asked.command == "status":
             return _show(cloud.status(place), asked.json)
         with _alone(place, log):
-            {"up": cloud.up, "down": cloud.down, "reset": cloud.reset, "install": install}[asked.command](place, log)
-    except (RuntimeError, OSError, PlugError) as problem:
+            if asked.command == "admit":
+                edge.admit(place, asked.addresses)
+            else:
+                acts = {"up": cloud.up, "down": cloud.down, "reset": cloud.reset, "install": install}
+                acts[asked.command](place, log)
+    except (RuntimeError, OSError, PlugError, ValueError) as problem:
         print(f"devcloud: {problem}", file=sys.stderr)
         return 1
     if asked.json:

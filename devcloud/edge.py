@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import time
+from collections.abc import Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from devcloud import plug
@@ -33,8 +35,24 @@ def open_edge(place: Place) -> None:
             run("ip", "link", "add", bridge, "type", "bridge")
         run("ip", "addr", "replace", f"{place.external_gateway}/{length}", "dev", bridge)
         run("ip", "link", "set", bridge, "up")
-        run("nft", "-f", "-", text=edge_rules(place.prefix, bridge, place.external_cidr))
+        _filter(place)
         _borrow()
+
+
+def admit(place: Place, addresses: Sequence[str]) -> None:
+    """Let what comes from these public addresses, and no others, through to members' prefixes.
+
+    An operator does so once, for the territory's entry.
+    """
+    wanted = [str(IPv4Address(address)) for address in addresses]
+    with plug.locked():
+        place.admitted.write_text("".join(f"{address}\n" for address in wanted))
+        _filter(place)
+
+
+def _filter(place: Place) -> None:
+    admitted = place.admitted.read_text().split() if place.admitted.exists() else []
+    run("nft", "-f", "-", text=edge_rules(place.prefix, place.external_bridge, place.external_cidr, admitted))
 
 
 def close_edge(place: Place) -> None:

@@ -83,7 +83,7 @@ class Applier:
                 self._leg(name, device, leg)
             if router.gateway:
                 self._gateway(name, outer, router)
-        _load(name, rules.router_rules(router, outer, self._place.external_gateway))
+        _load(name, rules.router_rules(router, outer))
         _set_routes(name, ([("default", self._place.external_gateway)] if router.gateway else []) + router.routes)
 
     def _leg(self, namespace: str, device: str, leg: Leg) -> None:

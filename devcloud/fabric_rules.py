@@ -152,15 +152,11 @@ def _match(rule: Rule, field: str) -> list[str]:
     return [" ".join(parts)]
 
 
-def router_rules(router: Router, external: str, host: str) -> str:
-    """NAT and filter of a router. `external` is the name of its outer leg, `host` the address of the edge beyond it."""
+def router_rules(router: Router, external: str) -> str:
+    """NAT of a router; `external` is the name of its outer leg. It filters nothing, as Neutron's own: who may come in,
+    the edge and the security groups say.
+    """
     inside = subnets(router.legs)
-    forward = [
-        "ct state established,related accept",
-        f'iifname != "{external}" accept',
-        "ct status dnat accept",
-        f"ip saddr {host} accept",
-    ]
     before, after = [], []
     if router.floating:
         before.append(
@@ -181,22 +177,24 @@ def router_rules(router: Router, external: str, host: str) -> str:
     return _table(
         "ip",
         [
-            _chain("forward", "type filter hook forward priority 0; policy drop", forward),
             _chain("prerouting", "type nat hook prerouting priority -100; policy accept", before),
             _chain("postrouting", "type nat hook postrouting priority 100; policy accept", after),
         ],
     )
 
 
-def edge_rules(name: str, bridge: str, cidr: str) -> str:
-    """The host's part: guests reach the world behind its address; it never forwards between members' prefixes."""
+def edge_rules(name: str, bridge: str, cidr: str, admitted: Iterable[str]) -> str:
+    """The host's part: guests reach the world behind its address. It forwards nothing to members' prefixes but what
+    comes from the public addresses that were admitted.
+    """
+    others = f" ip saddr != {_set(admitted)}" if admitted else ""
     return _table(
         "ip",
         [
             _chain(
                 "forward",
                 "type filter hook forward priority 0; policy accept",
-                [f'iifname "{bridge}" oifname "{bridge}" ip daddr != {cidr} drop'],
+                [f'iifname "{bridge}" oifname "{bridge}" ip daddr != {cidr}{others} drop'],
             ),
             _chain(
                 "postrouting",

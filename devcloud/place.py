@@ -60,6 +60,11 @@ class Place:
         """Exists once the first `up` has made everything."""
         return self.state / "ready"
 
+    @property
+    def admitted(self) -> Path:
+        """Lists the public addresses that the edge lets through to members' prefixes, one a line."""
+        return self.state / "admitted"
+
     def directory(self, name: str) -> Path:
         """A directory of the state: `etc`, `db`, `log`, `pid`, `nova`…"""
         return self.state / name

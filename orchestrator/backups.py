@@ -53,6 +53,37 @@ def check_ready(backup: Backup) -> None:
         raise _wrong(backup, "ready")
 
 
+def check_provable(backup: Backup) -> None:
+    """Raise Conflict `backup_state`, or `backup_uncounted` when there is nothing to compare its data with."""
+    check_ready(backup)
+    if backup.meters is None:
+        raise Conflict(
+            "backup_uncounted",
+            Text("Rien n’a été compté avec la sauvegarde {archive}.", archive=backup.archive),
+            "Faites une nouvelle sauvegarde, puis prouvez celle-là.",
+        )
+
+
+def prove(session: Session, backup_id: int, at: datetime, seconds: float) -> None:
+    """The backup was restored elsewhere, in so many seconds, and nothing was missing."""
+    backup = session.get_one(Backup, backup_id, with_for_update=True)
+    backup.proved_at, backup.proof_seconds, backup.unproved_at = at, round(seconds), None
+    _tell_proof(session, backup, "backup.proved", seconds=backup.proof_seconds)
+
+
+def refute(session: Session, backup_id: int, at: datetime) -> None:
+    """The backup could not be restored elsewhere, or something was missing."""
+    backup = session.get_one(Backup, backup_id, with_for_update=True)
+    backup.unproved_at = at
+    _tell_proof(session, backup, "backup.unproved")
+
+
+def _tell_proof(session: Session, backup: Backup, action: str, **more: Any) -> None:
+    session.flush()
+    detail = {"backup": backup.id, "made": backup.made_at.isoformat() if backup.made_at else None, **more}
+    audit.record(session, action, f"service {backup.service_id}", member_id=backup.member_id, detail=detail)
+
+
 def keep(session: Session, backup_id: int, at: datetime, made: Mapping[str, Any]) -> None:
     """The archive is in the vault: `made` is what the play `backup` tells of it. Its service is not late any more."""
     backup = session.get_one(Backup, backup_id, with_for_update=True)

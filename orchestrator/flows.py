@@ -43,6 +43,9 @@ KINDS = {
     "restore_server": Kind(stories.restore_server, "restoring"),
     # One that failed is told, and made again: the service must not wait for it.
     "backup_service": Kind(stories.backup_service, holds=False),
+    "prove_backup": Kind(stories.prove_backup, holds=False),
+    # A version that does not do is taken back at once: the service is worth more than the wish.
+    "upgrade_service": Kind(stories.upgrade_service, holds=False),
     "restore_service": Kind(stories.restore_service, "restoring"),
     "tend_vault": Kind(stories.tend_vault),
     "export_service": Kind(stories.export_service, holds=False),

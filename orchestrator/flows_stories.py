@@ -9,12 +9,15 @@ from sqlalchemy.orm import Session
 from orchestrator import backups, runs, service_secrets, services
 from orchestrator import steps_backups as keeping
 from orchestrator import steps_cloud as cloud
+from orchestrator import steps_entry as entry
 from orchestrator import steps_exports as leaving
 from orchestrator import steps_guest as guest
+from orchestrator import steps_proving as proving
 from orchestrator import steps_restoring as restoring
 from orchestrator import steps_sizes as sizes
 from orchestrator import steps_snapshots as snapshots
 from orchestrator import steps_stack as stack
+from orchestrator import steps_upgrading as upgrading
 from orchestrator import steps_volumes as volumes
 from orchestrator.steps import Run
 
@@ -35,8 +38,9 @@ def create_server(run: Run) -> None:
     if stack.runs_one(run):
         run.step("secrets", stack.make_secrets, undo=stack.forget_secrets)
     if wanted["play"]:
-        run.step("configure", stack.configure)
+        run.step("configure", stack.configure, undo=entry.forget if entry.is_entry(run) else None)
         _check(run)
+    _lead(run)
     run.step("activate", runs.finish_as("active"))
 
 
@@ -47,10 +51,19 @@ def _check(run: Run) -> None:
         run.step("answer", stack.check_health)
 
 
+def _lead(run: Run) -> None:
+    """The web finds the application at its name. No undo: the entry forgets what is no longer there by itself."""
+    if entry.has_web(run):
+        run.step("routes", entry.lead)
+        run.step("url", entry.check_address)
+
+
 def delete_server(run: Run) -> None:
     """Everything that the service has goes, whatever of it is still there; then its quota is free."""
     for snapshot_id in run.facts.get("snapshots", ()):
         run.step(f"snapshot {snapshot_id}", partial(snapshots.remove_with_service, snapshot_id=snapshot_id))
+    if entry.has_web(run):
+        run.step("routes", entry.tell)
     run.step("address", cloud.remove_address)
     run.step("server", cloud.remove_server)
     run.step("volume", volumes.remove_volume)
@@ -58,17 +71,20 @@ def delete_server(run: Run) -> None:
         if role != volumes.MAIN:
             run.step(f"volume {role}", partial(volumes.remove_volume, role=role))
     run.step("port", cloud.remove_port)
-    run.step("release", runs.finish_as("deleted", partial(_forget, run.owner.service_id)))
+    run.step("release", runs.finish_as("deleted", partial(_forget, run)))
 
 
-def _forget(service_id: int, session: Session) -> None:
-    """Nothing is left that opens the application, nor its backups."""
-    service_secrets.forget(session, service_id)
-    backups.forget(session, service_id)
+def _forget(run: Run, session: Session) -> None:
+    """Nothing is left that opens the application, nor its backups, nor leads to it."""
+    service_secrets.forget(session, run.owner.service_id)
+    backups.forget(session, run.owner.service_id)
+    entry.forget(run)(session)
 
 
 def stop_server(run: Run) -> None:
-    """The server stops; its meters go on at the price of a stopped one."""
+    """The server stops; its meters go on at the price of a stopped one. Visitors of an application are told first."""
+    if entry.has_web(run):
+        run.step("routes", entry.tell)
     run.step("stop", cloud.stop_server)
     run.step("rest", runs.finish_as("stopped"))
 
@@ -79,6 +95,8 @@ def start_server(run: Run) -> None:
     if run.specification["play"]:
         run.step("mount", guest.mount_volumes)
         _check(run)
+    if entry.has_web(run):
+        run.step("routes", entry.tell)
     run.step("activate", runs.finish_as("active"))
 
 
@@ -100,12 +118,18 @@ def resize_server(run: Run) -> None:
 
 
 def rename_server(run: Run) -> None:
-    """Host name in the guest, name in the cloud, name of the service."""
+    """Host name in the guest, name in the cloud, name of the service; an application's address goes with it."""
     name = run.parameters["name"]
     if run.specification["play"]:
         run.step("hostname", guest.rename, undo=guest.restore_name)
         run.step("health", partial(guest.check_health, hostname=name))
     run.step("name", cloud.name_server, undo=cloud.unname_server)
+
+    if entry.has_web(run):
+        run.step("rename", entry.take_name, undo=entry.give_name_back)
+        run.step("readdress", partial(stack.configure, name=name), undo=stack.configure)
+        run.step("answer", stack.check_health)
+        _lead(run)
 
     def change(session: Session) -> None:
         services.rename(session, run.owner.service_id, name, flow_id=run.flow_id)
@@ -244,6 +268,7 @@ def renew_secret(run: Run) -> None:
 def backup_service(run: Run) -> None:
     """The application puts a copy of its data into the vault, which then erases what need not be kept any longer."""
     run.step("vault", keeping.check_vault)
+    run.step("count", keeping.count)
     run.step("backup", keeping.make)
     run.step("prune", keeping.prune)
     run.step("activate", runs.finish_as(None))
@@ -255,6 +280,25 @@ def restore_service(run: Run) -> None:
     run.step("restore", keeping.bring_back)
     _check(run)
     run.step("activate", runs.finish_as("active"))
+
+
+def upgrade_service(run: Run) -> None:
+    """Kept as it is → brought to its new version → healthy → of that version; else brought back to what was kept."""
+    _keep(run)
+    run.step("ready", snapshots.mark_ready)
+    new = upgrading.as_wanted(run)
+    new.step("secrets", stack.make_secrets)
+    new.step("upgrade", partial(upgrading.tried, act=upgrading.upgrade), undo=upgrading.go_back)
+    new.step("health", partial(upgrading.tried, act=guest.check_health))
+    new.step("answer", partial(upgrading.tried, act=stack.check_health))
+    run.step("activate", runs.finish_as(None, partial(_specify, run, **run.parameters["wanted"])))
+
+
+def prove_backup(run: Run) -> None:
+    """The backup is restored in a guest of its own, which is gone afterwards; the proof is dated on the backup."""
+    run.step("vault", keeping.check_backup)
+    run.step("trial", proving.try_out, undo=proving.give_up)
+    run.step("activate", runs.finish_as(None))
 
 
 def export_service(run: Run) -> None:

@@ -299,17 +299,25 @@ def remove(site: Site, name: str) -> bool:
 
     Refused by the cloud (CloudConflict) while a server or a port is still in the network.
     """
+    project_id = enter(site, name)
+    if project_id is None:
+        return False
+    _remove_network(site.cloud.project(project_id), name)
+    cloud_projects.forget_quotas(site.cloud, project_id)
+    cloud_projects.delete_project(site.domain, project_id)
+    site.cloud.forget(project_id)
+    return True
+
+
+def enter(site: Site, name: str) -> str | None:
+    """The id of a place's project, which is ours to act in from now on; None when there is none."""
     project = cloud_projects.find_project(site.domain, name)
     if project is None:
-        return False
+        return None
     if not cloud_projects.is_granted(site.domain, project.id):
         cloud_projects.grant(site.domain, project.id)
         site.cloud.forget(project.id)
-    _remove_network(site.cloud.project(project.id), name)
-    cloud_projects.forget_quotas(site.cloud, project.id)
-    cloud_projects.delete_project(site.domain, project.id)
-    site.cloud.forget(project.id)
-    return True
+    return project.id
 
 
 def _remove_network(cloud: Cloud, name: str) -> None:

@@ -6,8 +6,11 @@ import http
 import http.client
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from orchestrator import ssh
@@ -22,6 +25,7 @@ HEALTH_SECONDS = 60.0
 APPLICATION_SECONDS = 180.0  # and so long for an application that makes its database first
 NODE_EXPORTER_PORT = 9100
 MOST_BYTES = 2**20
+ASKS_WHO = (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN)
 AGAIN = N_("Recommencez ; si cela se répète, prévenez la DSI.")
 
 
@@ -60,6 +64,60 @@ def check_web(address: str, port: int, path: str, status: int, contains: str | N
             AGAIN,
             detail=error.detail,
         ) from error
+
+
+def check_url(address: str, host: str, authority: str, path: str, contains: str | None = None) -> None:
+    """Return when an application answers people at its name; else `unreachable_url`, with what was said last.
+
+    address: the entry's, where the name is to lead; authority: the certificate (PEM) that must vouch for it.
+    """
+
+    def attempt() -> None:
+        seen = ask_url(address, host, authority, path)
+        if seen.said or (contains or "") not in seen.body:
+            said = seen.said or f"{contains!r} not in {seen.body[:200]!r}"
+            raise Unavailable("no_answer", "Pas de réponse.", detail=f"https://{host}{path}: {said}")
+
+    try:
+        wait(attempt, HEALTH_SECONDS)
+    except ClocherError as error:
+        raise WaitedTooLong(
+            "unreachable_url",
+            "L’application est installée, mais l’entrée web du territoire ne mène pas à elle.",
+            "Prévenez la DSI : le routeur de bord laisse-t-il passer l’adresse de l’entrée ?",
+            detail=error.detail,
+        ) from error
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen at an address. said: what went wrong, None when it answered people as it should."""
+
+    said: str | None
+    body: str = ""
+    certificate_until: datetime | None = None
+
+
+def ask_url(address: str, host: str, authority: str | None, path: str) -> Seen:
+    """Ask for a page as a browser does, without asking any name server: the name is `host`, the machine `address`.
+
+    authority None: a public one must vouch for the certificate. Asking for a password is an answer.
+    """
+    trust = ssl.create_default_context(cadata=authority)
+    connection = http.client.HTTPSConnection(host, timeout=ANSWER_SECONDS, context=trust)
+    try:
+        plain = socket.create_connection((address, 443), timeout=ANSWER_SECONDS)
+        connection.sock = secured = trust.wrap_socket(plain, server_hostname=host)
+        until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str((secured.getpeercert() or {})["notAfter"])), UTC)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read(MOST_BYTES).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return Seen(f"{type(error).__name__}: {error}"[:300])
+    finally:
+        connection.close()
+    good = answer.status < http.HTTPStatus.BAD_REQUEST or answer.status in ASKS_WHO
+    return Seen(None if good else f"HTTP {answer.status}", body, until)
 
 
 def _ask_web(address: str, port: int, path: str, status: int, contains: str | None) -> None:

@@ -108,7 +108,8 @@ def _facts(session: Session, flow: Flow, service: Service) -> dict[str, Any]:
         "member_id": flow.member_id,
         "service_id": service.id,
         "ref": str(service.ref),
-        "name": service.name,
+        # A flow that renamed it and runs again still speaks of the name that it found.
+        "name": flow.parameters.get("former", service.name),
         "specification": service.specification,
         "parameters": flow.parameters,
         "began_from": flow.began_from,

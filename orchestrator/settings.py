@@ -117,6 +117,11 @@ class Settings(BaseSettings):
     export_gib: int = Field(50, ge=1, description="how much data one may hold")
     backup_hour: int = Field(1, ge=0, le=23, description="local hour from which the night's backups are made")
     stacks_dirs: tuple[Path, ...] = Field((), description="folders of stacks beside playbooks/stacks, one folder each")
+    entry_domain: str = Field(
+        "", pattern=r"^(([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63})?$",
+        description="domain of the applications' addresses, behind the territory's entry; empty: they have none",
+    )  # fmt: skip
+    availability_seconds: int = Field(300, ge=10, le=3600, description="how often each application's address is asked")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 
     listen_host: str = "127.0.0.1"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.orm import Session
 
 from orchestrator import audit, backups, retention, vaults
@@ -18,10 +19,13 @@ from orchestrator.tables import Service
 from orchestrator.tables_backups import Backup, BackupClient
 from orchestrator.vaults import Opened
 
+log = structlog.get_logger()
+
 FAILED = {
     "backup": (N_("La sauvegarde a échoué."), N_("Une autre sera tentée d’elle-même ; la DSI en a le détail.")),
     "restore": (N_("La restauration a échoué."), N_("L’application peut être arrêtée : la DSI s’en occupe.")),
 }
+UNCOUNTED = ("play_failed", "play_timeout", "play_missing", "usage_missing")
 SPARED = timedelta(days=2)  # what was kept by hand of late is not taken for superfluous
 
 
@@ -33,11 +37,29 @@ def check_vault(run: Run) -> Write:
 
 def check_backup(run: Run) -> Write:
     """The backup that the data goes back to is this service's, whole, and in the vault that lets it in."""
+    restored_from(run)
+    return nothing
+
+
+def restored_from(run: Run) -> tuple[dict[str, Any], Backup]:
+    """What opens the vault, and the flow's backup, which is whole and in there."""
     opened, backup = _opened(run), _backup(run)
     backups.check_ready(backup)
     if backup.vault_id != opened.vault.id:
         raise vaults.missing(_service(run))
-    return nothing
+    return opened.variables, backup
+
+
+def count(run: Run) -> Write:
+    """Have the application count what it holds. One that can't is backed up all the same, and can't be proved then."""
+    try:
+        meters = stack.counted(guest.perform(run, run.specification["play"], "usage", **stack.variables(run)))
+    except ClocherError as error:
+        if error.code not in UNCOUNTED:
+            raise
+        log.warning("not counted", flow=run.flow_id, code=error.code, detail=error.detail)
+        return nothing
+    return _written(sa.update(Backup).where(Backup.id == run.parameters["backup_id"]).values(meters=meters))
 
 
 def make(run: Run) -> Write:

@@ -61,6 +61,11 @@ def change_places(run: Run, *, roles: list[str]) -> Write:
     return write
 
 
+def changed_places(run: Run, roles: list[str]) -> bool:
+    """Whether the new volumes have taken their places already."""
+    return any(resources.row_id(run, "volume", old_role(run, role)) for role in roles)
+
+
 def change_back(run: Run, *, roles: list[str]) -> Write:
     """The old volumes are the service's again."""
 

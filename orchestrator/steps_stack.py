@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from orchestrator import readiness, service_secrets
+from orchestrator import entry, readiness, service_secrets, steps_entry
 from orchestrator import steps_guest as guest
+from orchestrator.ansible import Outcome
+from orchestrator.errors import ClocherError
 from orchestrator.steps import Run, Write, nothing
 from orchestrator.tables import Member
 
@@ -45,26 +47,31 @@ def adopt_secret(run: Run, session: Session) -> None:
     service_secrets.adopt(session, run.owner, run.parameters["secret"])
 
 
-def configure(run: Run, *, renewed: str = "") -> Write:
+def configure(run: Run, *, renewed: str = "", name: str | None = None) -> Write:
     """Run the service's play in the guest; each of its events is stored as it comes.
 
-    renewed: the secret of which the new one is given.
+    renewed: the secret of which the new one is given; name: the service's new one.
     """
-    return guest.play(run, run.specification["play"], **variables(run, renewed))
+    given = variables(run, renewed, name)
+    if steps_entry.is_entry(run):
+        return steps_entry.configure(run, given)
+    return guest.play(run, run.specification["play"], hostname=name, **given)
 
 
-def variables(run: Run, renewed: str = "") -> dict[str, Any]:
+def variables(run: Run, renewed: str = "", name: str | None = None) -> dict[str, Any]:
     """What plays of a stack are given beside the variables of every play; secrets are masked in what comes back."""
     if not runs_one(run):
         return {}
+    name = name or run.facts["name"]
     wanted, settings = run.specification, run.runtime.settings
     with run.session() as session:
         member = session.get_one(Member, run.owner.member_id)
+        host = entry.host_of(session, name, member.slug) if wanted["stack"].get("web") else ""
         secrets = service_secrets.opened(session, settings, run.owner.service_id, renewed=renewed)
         return {
             "member": {"slug": member.slug, "name": member.name, "siret": member.siret},
-            # Nobody reaches it by a name of its own yet: plays make their addresses from where they are asked.
-            "service": {"name": run.facts["name"], "ref": run.facts["ref"], "host": "", "url": ""},
+            # Without an entry it has no name of its own: plays make their addresses from where they are asked.
+            "service": {"name": name, "ref": run.facts["ref"], "host": host, "url": host and f"https://{host}/"},
             "answers": wanted["answers"],
             "secrets": secrets,
             "version": wanted["stack"]["version"],
@@ -73,7 +80,22 @@ def variables(run: Run, renewed: str = "") -> dict[str, Any]:
 
 def check_health(run: Run) -> Write:
     """The application answers as its stack says."""
-    address = guest.address(run)
+    ask(run, guest.address(run))
+    return nothing
+
+
+def ask(run: Run, address: str) -> None:
+    """Ask the application at an address what its stack says. Raises what `readiness.check_web` raises."""
     for check in run.specification["stack"]["health"]:
         readiness.check_web(address, **check)
-    return nothing
+
+
+def counted(outcome: Outcome) -> dict[str, int]:
+    """The business meters that the play `usage` gave back. Raises `usage_missing` when they are no whole numbers."""
+    meters = (outcome.data.get("result") or {}).get("meters")
+    if not isinstance(meters, dict) or not all(type(number) is int for number in meters.values()):
+        raise ClocherError(
+            "usage_missing", "L’application n’a pas compté ce qu’elle contient.", "Prévenez la DSI.",
+            detail=f"usage.yml: meters {meters}",
+        )  # fmt: skip
+    return meters

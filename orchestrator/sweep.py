@@ -29,7 +29,7 @@ from orchestrator.tables import FLOW_LIVE, Flow, Resource, Service, Sighting
 
 log = structlog.get_logger()
 
-SWEEP_LOCK = 0x434C0002  # advisory lock: one worker sweeps at a time
+SWEEP_LOCK = 0x434C0003  # advisory lock: one worker sweeps at a time
 ACTOR = "sweeper"
 
 # Both in this order: what is in use by something else goes after it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,6 +19,8 @@ class Backup(Base):
 
     archive: its name in the service's repository; borg_id: by which the vault knows it, whatever it is called;
     bytes, files: what is saved; added: by how many bytes the repository grew. All known once it is made.
+    meters: what the application counted right before; None when it could not. proved_at: when it was last seen to be
+    restored whole elsewhere, in so many proof_seconds; unproved_at: when that failed.
     """
 
     __tablename__ = "backups"
@@ -32,6 +35,10 @@ class Backup(Base):
     bytes: Mapped[int | None]
     added: Mapped[int | None]
     files: Mapped[int | None]
+    meters: Mapped[dict[str, Any] | None]
+    proved_at: Mapped[datetime | None]
+    proof_seconds: Mapped[int | None]
+    unproved_at: Mapped[datetime | None]
     requested_by: Mapped[str]
     created_at: Mapped[datetime]
     made_at: Mapped[datetime | None]
@@ -42,6 +49,7 @@ class Backup(Base):
         Index("ix_backups_service_id_id", "service_id", "id"),
         CheckConstraint(one_of("state", BACKUP_STATES), "state"),
         CheckConstraint("(ended_at IS NOT NULL) = (state IN ('deleted', 'failed'))", "ended"),
+        CheckConstraint("(proved_at IS NULL) = (proof_seconds IS NULL)", "proof"),
         CheckConstraint(
             "state <> 'ready' OR (borg_id IS NOT NULL AND bytes >= 0 AND added IS NOT NULL AND files >= 0"
             " AND made_at IS NOT NULL)",

@@ -5,22 +5,22 @@ from __future__ import annotations
 import ipaddress
 import random
 import secrets
-import tempfile
+import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from orchestrator import cloud, cloud_network, cloud_servers, cloud_volumes, places, readiness, ssh, sweep
 from orchestrator.cloud import Cloud, Tag
-from orchestrator.errors import CloudConflict, CloudError, WaitedTooLong
+from orchestrator.errors import CloudConflict, CloudError, Conflict, WaitedTooLong
+from orchestrator.places import Site
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
 PAUSE_SECONDS = 0.5
-QUOTAS = {"servers": 2, "vcpus": 16, "ram_mib": 65_536, "volumes": 2, "disk_gib": 500, "public_addresses": 0}
+QUOTAS = {"servers": 2, "vcpus": 16, "ram_mib": 65_536, "volumes": 2, "disk_gib": 2_500, "public_addresses": 0}
 
 
 @dataclass(frozen=True)
@@ -41,36 +41,58 @@ class Machine:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Trial]:
-    """A place of its own, taken out of the cloud afterwards with all that is in it."""
-    territory = f"trial-{secrets.token_hex(4)}"
-    with tempfile.TemporaryDirectory(prefix="clocher-") as folder:
-        apart = {"territory": territory, "state_dir": Path(folder), "clouds_file": settings.openstack_config}
-        own = settings.model_copy(update=apart)
-        site = places.open_site(cloud.connect(own))
-        try:
-            wanted = places.Wanted(territory, "Trial", _subnet(settings), (), QUOTAS)
-            ids = places.visit(places.Walk(site, wanted, act=True))
-            project = site.cloud.project(ids.project_id)
-            try:
-                yield Trial(own, project, ids)
-            finally:
-                _clear(own, project, ids)
-        finally:
-            places.remove(site, territory)
+def opened(settings: Settings, name: str | None = None, avoid: Iterable[str] = ()) -> Iterator[Trial]:
+    """A place of its own, taken out of the cloud afterwards with all that is in it.
+
+    name: what a trial of this name that was killed left behind goes first. avoid: subnets that it must not have.
+    """
+    territory = name or f"trial-{secrets.token_hex(4)}"
+    own = _apart(settings, territory)
+    site = places.open_site(cloud.connect(own))
+    _take_down(site)
+    try:
+        wanted = places.Wanted(territory, "Trial", a_subnet(settings, avoid), (), QUOTAS)
+        ids = places.visit(places.Walk(site, wanted, act=True))
+        yield Trial(own, site.cloud.project(ids.project_id), ids)
+    finally:
+        _take_down(site)
 
 
-def _subnet(settings: Settings) -> str:
+def remove(settings: Settings, name: str) -> None:
+    """Take the trial of this name out of the cloud, if there is one."""
+    _take_down(places.open_site(cloud.connect(_apart(settings, name))))
+
+
+def _apart(settings: Settings, territory: str) -> Settings:
+    folder = settings.state_dir / "trials" / territory
+    apart = {"territory": territory, "state_dir": folder, "clouds_file": settings.openstack_config}
+    return settings.model_copy(update=apart)
+
+
+def _take_down(site: Site) -> None:
+    own = site.cloud.settings
+    project_id = places.enter(site, own.territory)
+    if project_id is not None:
+        _clear(own, site.cloud.project(project_id), project_id)
+        places.remove(site, own.territory)
+    shutil.rmtree(own.state_dir, ignore_errors=True)
+
+
+def a_subnet(settings: Settings, avoid: Iterable[str] = ()) -> str:
     """One of the members' subnets, from the end of the pool, which is taken last."""
-    pool = list(ipaddress.ip_network(settings.member_networks).subnets(new_prefix=settings.member_prefix))
-    return str(random.choice(pool[-max(1, len(pool) // 4) :]))  # noqa: S311  (nothing to guess)
+    taken = [ipaddress.IPv4Network(one) for one in avoid]
+    pool = list(ipaddress.IPv4Network(settings.member_networks).subnets(new_prefix=settings.member_prefix))
+    free = [one for one in pool[-max(1, len(pool) // 4) :] if not any(one.overlaps(other) for other in taken)]
+    if not free:
+        raise Conflict("no_subnet", "Il ne reste pas de réseau pour un essai.", "Agrandissez CLOCHER_MEMBER_NETWORKS.")
+    return str(random.choice(free))  # noqa: S311  (nothing to guess)
 
 
-def _clear(settings: Settings, project: Cloud, ids: places.Ids) -> None:
+def _clear(settings: Settings, project: Cloud, project_id: str) -> None:
     """Delete all that carries the trial's tag; what something else still uses goes in a later round."""
 
     def gone() -> bool:
-        seen = sweep.look_into(project, ids.project_id, settings.territory)
+        seen = sweep.look_into(project, project_id, settings.territory)
         for thing in seen:
             try:
                 sweep.DELETE[thing.kind](project, thing.cloud_id)

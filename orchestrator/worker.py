@@ -21,7 +21,7 @@ from dbos import DBOS, DBOSConfig
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from orchestrator import cloud, database, flows, repair, sweep
+from orchestrator import availability, cloud, database, entry, flows, repair, sweep
 from orchestrator.errors import ClocherError, Conflict, Text
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
@@ -30,6 +30,7 @@ from orchestrator.tables import Worker
 log = structlog.get_logger()
 
 TAKEOVER_LOCK = 0x434C0001  # advisory lock: one survivor at a time looks for the dead
+AVAILABILITY_SECONDS = 5.0  # how often we look which addresses are to be asked
 EXPIRE_SECONDS = 60.0  # how often we look for flows that waited too long for the DSI
 NAME_LOCK = 0x434C0002  # advisory lock: one worker at a time takes its name
 VERSION = "clocher"  # constant, so that a new release goes on with the flows of the one before
@@ -54,7 +55,7 @@ def run(settings: Settings, duties: Sequence[Duty] = ()) -> None:
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 4 + len(duties))
+    engine = database.connect(settings, "clocher_worker", pool_size=settings.flows_total + 6 + len(duties))
     runtime = Runtime(settings, engine, cloud.connect(settings))
     claim_name(runtime)  # before any flow is ours, or nobody would notice our death
     launch(runtime)
@@ -64,6 +65,8 @@ def run(settings: Settings, duties: Sequence[Duty] = ()) -> None:
         Duty("keep_alive", settings.heartbeat_seconds, keep_alive),
         Duty("sweep", settings.sweep_seconds, sweep.run),
         Duty("expire_held", EXPIRE_SECONDS, repair.expire),
+        Duty("entry", entry.WATCH_SECONDS, entry.settle),
+        Duty("availability", AVAILABILITY_SECONDS, availability.watch),
     )
     for duty in (*own, *duties):
         threading.Thread(target=_repeat, args=(duty, runtime, stop), name=duty.name, daemon=True).start()

@@ -169,6 +169,8 @@ def _effects(name: str, facts: _Facts) -> tuple[Decimal | None, Text | None, Tex
         return (None if saved is None else -saved), Text("La machine redémarre."), None
     if name == "reboot":
         return None, Text("La machine est injoignable une à deux minutes."), None
+    if name == "rename" and facts.service.specification.get("stack", {}).get("web"):
+        return None, Text("L’adresse web suit le nom : l’ancienne ne répondra plus."), None
     if name == "keys":
         return None, Text("Seules les clés données ouvrent la machine ensuite."), None
     if name == "snapshot":

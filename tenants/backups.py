@@ -23,15 +23,17 @@ MOST = 50  # of the list: the newest
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one; age: how old that
-    is; keep: how many are kept for days, weeks, months; due: when the next is made by itself; refused: why none can be
-    asked for now.
+    """What is kept of a service. rows: all but those erased, newest first; last: the newest good one, age: its age;
+    proof: the one that was proved last; refuted: when a trial failed since; keep: how many are kept for days, weeks,
+    months; due: when the next is made by itself; refused: why none can be asked for now.
     """
 
     rows: list[Backup]
     last: Backup | None
     age: timedelta | None
     late: bool
+    proof: Backup | None
+    refuted: datetime | None
     keep: dict[str, int]
     due: datetime
     refused: Conflict | None
@@ -70,6 +72,31 @@ def restore(session: Session, service_id: int, backup_id: int) -> Flow:
     return operations.ask_for(session, service.id, "restore_service", "backup.restore", harmful=True, **given)
 
 
+def prove(session: Session, service_id: int, backup_id: int) -> Flow:
+    """Restore a backup in a place of its own, to see that it is whole. The service itself is not touched.
+
+    Raises not_found, backup_not_found, Conflict backup_state, backup_uncounted, not_backed_up, no_vault and what
+    `operations.ask_for` raises.
+    """
+    service = reading.find(session, Service, service_id)
+    found = backups.find(session, min(backup_id, reading.BEYOND), service.id)
+    backups.check_provable(found)
+    if _vault_of(session, service) != found.vault_id:
+        raise vaults.missing(service)
+    return operations.ask_for(session, service.id, "prove_backup", "backup.prove", backup_id=found.id)
+
+
+def last_proof(session: Session, service_id: int) -> Backup | None:
+    """The backup of a service that was proved last, whatever became of it since."""
+    proved = sa.select(Backup).where(Backup.service_id == service_id, Backup.proved_at.is_not(None))
+    return session.scalar(proved.order_by(Backup.proved_at.desc()).limit(1))
+
+
+def _refuted(session: Session, service_id: int, proof: Backup | None) -> datetime | None:
+    last = session.scalar(sa.select(sa.func.max(Backup.unproved_at)).where(Backup.service_id == service_id))
+    return last if last and (proof is None or proof.proved_at is None or last > proof.proved_at) else None
+
+
 def _vault_of(session: Session, service: Service) -> int:
     """The vault that lets the service in. A member does not see the vault itself, only that."""
     if declared(service) is None:
@@ -95,6 +122,7 @@ def kept(session: Session, service: Service, at: datetime, hour: int, timezone: 
     wanted = declared(service)
     if wanted is None:
         return None
+    proof = last_proof(session, service.id)
     rows, client = listed(session, service.id), session.get(BackupClient, service.id)
     last = next((row for row in rows if row.state == "ready"), None)
     return Kept(
@@ -102,6 +130,8 @@ def kept(session: Session, service: Service, at: datetime, hour: int, timezone: 
         last=last,
         age=at - last.made_at if last and last.made_at else None,
         late=client is not None and client.late_since is not None,
+        proof=proof,
+        refuted=_refuted(session, service.id, proof),
         keep=dict(wanted["keep"]),
         due=schedules.last_due(hour, schedules.EVERY_DAY, at + timedelta(days=1), timezone),
         refused=_refusal(session, service),

@@ -1,4 +1,5 @@
-"""The duty that backups are made by themselves: clients enrolled, the vault tended, what is due made, lateness told."""
+"""The duty that backups are made by themselves: clients enrolled, the vault tended, what is due made and
+proved, lateness told."""
 
 from __future__ import annotations
 
@@ -13,13 +14,15 @@ from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
-from orchestrator.tables import Flow, Service
+from orchestrator.tables import FLOW_LIVE, Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
 from tenants import backups, schedules, starting
 
 log = structlog.get_logger()
 
 AGAIN = timedelta(hours=3)  # after a backup that failed
+PROVE_EVERY, PROVE_AGAIN = timedelta(days=30), timedelta(days=1)
+NIGHT = timedelta(hours=5)  # from the hour of backups on: acts on a service wait while it is proved
 TEND_AGAIN = timedelta(hours=1)  # after the vault could not be tended
 
 
@@ -99,6 +102,44 @@ def _make(session: Session, service_id: int, at: datetime) -> bool:
     return True
 
 
+def prove_due(session: Session, at: datetime, hour: int, timezone: str) -> int | None:
+    """Queue the proof of a service that has none of the last month: of its newest good backup. The id of the service.
+
+    At night, one at a time, first who waits longest; after one that failed the next night's backup is tried.
+    """
+    vault = vaults.present(session)
+    if vault is None or vault.state != "active" or _proving(session):
+        return None
+    if at > schedules.last_due(hour, schedules.EVERY_DAY, at, timezone) + NIGHT:
+        return None
+    mine = Backup.service_id == Service.id
+    proved, failed = (sa.select(sa.func.max(column)).where(mine).scalar_subquery()
+                      for column in (Backup.proved_at, Backup.unproved_at))  # fmt: skip
+    good = mine & (Backup.vault_id == vault.id) & (Backup.state == "ready") & Backup.meters.is_not(None)
+    newest = sa.select(sa.func.max(Backup.id)).where(good).scalar_subquery()
+    waiting = session.execute(
+        sa.select(Service.id, newest)
+        .where(Service.state == "active", Service.delete_after.is_(None), newest.is_not(None),
+               proved.is_(None) | (proved < at - PROVE_EVERY), failed.is_(None) | (failed < at - PROVE_AGAIN))
+        .order_by(proved.nulls_first(), Service.id)
+    ).all()  # fmt: skip
+    return next((service_id for service_id, backup_id in waiting if _prove(session, service_id, backup_id)), None)
+
+
+def _proving(session: Session) -> bool:
+    live = sa.exists().where(Flow.kind == "prove_backup", Flow.state.in_(FLOW_LIVE))
+    return bool(session.scalar(sa.select(live)))
+
+
+def _prove(session: Session, service_id: int, backup_id: int) -> bool:
+    try:
+        with session.begin_nested():
+            backups.prove(session, service_id, backup_id)
+    except Conflict:  # another operation runs, or the vault does not let it in
+        return False
+    return True
+
+
 def watch(session: Session, at: datetime) -> list[int]:
     """Write which services have become late: their last good backup is older than their schedule allows.
 
@@ -127,9 +168,10 @@ def work(session: Session, settings: Settings, at: datetime) -> None:
     """One round."""
     enrolled, tended = enrol(session, settings), tend(session, at)
     made = make_due(session, at, settings.backup_hour, settings.timezone)
+    proving = prove_due(session, at, settings.backup_hour, settings.timezone)
     late = watch(session, at)
-    if enrolled or tended or made or late:
-        log.info("backups", enrolled=enrolled, tended=tended is not None, made=made, late=late)
+    if enrolled or tended or made or proving or late:
+        log.info("backups", enrolled=enrolled, tended=tended is not None, made=made, proving=proving, late=late)
 
 
 def run(runtime: Runtime) -> None:

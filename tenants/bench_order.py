@@ -20,7 +20,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from dbos import DBOS
 
-from orchestrator import cloud, places, scratch, ssh, sweep, worker
+from orchestrator import cloud, places, scratch, ssh, sweep, trial, worker
 from orchestrator.cloud import Cloud, Tag, translated
 from orchestrator.cloud_servers import import_keypair
 from orchestrator.database import connect, territory_session
@@ -35,7 +35,6 @@ from tenants.tables import Budget, Offer, Quota
 
 ACTOR = "bench"
 OFFER, IMAGE, DISK_GIB = "vm-small", "debian-12", 1
-NETWORK = "10.255.255.0/24"
 QUOTAS = {"servers": 4, "vcpus": 8, "ram_mib": 16384, "volumes": 4, "disk_gib": 40, "public_addresses": 4}
 LOOK_SECONDS = 0.02  # between two looks at whether our order is done
 
@@ -79,7 +78,7 @@ def _stage(settings: Settings) -> Iterator[Stage]:
     own = settings.model_copy(update={"territory": f"bench-{secrets.token_hex(4)}", "worker_id": ACTOR})
     control = cloud.connect(own)
     site = places.open_site(control)
-    walk = places.Walk(site, places.Wanted(own.territory, "Benchmark", NETWORK, (), QUOTAS), act=True)
+    walk = places.Walk(site, places.Wanted(own.territory, "Benchmark", trial.a_subnet(settings), (), QUOTAS), act=True)
     try:
         ids = places.visit(walk)
         with scratch.database(own) as alone:

@@ -38,6 +38,7 @@ EVENTS = {
     "period.close": "period.closed",
     "budget.reach": "budget.reached",
     "backup.late": "backup.late",
+    "backup.unproved": "backup.unproved",
 }
 # What an audit entry is about → where the portal shows it.
 PLACES = {"order": "/orders/", "service": "/services/", "flow": "/flows/", "statement": "/statements/"}

@@ -99,7 +99,7 @@ def _flow_stopped(session: Session, entry: AuditEntry, member: Member | None, at
     """An operation waits for the DSI or has failed: those who can mend it are told, and who asked for it."""
     flow = session.get(Flow, int(entry.subject.removeprefix("flow ")))
     service = session.get(Service, flow.service_id) if flow else None
-    if flow is None or service is None:
+    if flow is None or service is None or flow.error_code == "proof_failed":  # of this `backup.unproved` tells
         return
     facts = {
         "path": f"/flows/{flow.id}",
@@ -116,14 +116,15 @@ def _flow_stopped(session: Session, entry: AuditEntry, member: Member | None, at
         _concerned(session, entry, account_of(flow.requested_by), "flow_failed", facts, at)
 
 
-def _backup_late(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
-    """A service's last good backup is too old: those who operate it and the DSI are told."""
+def _backup_trouble(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
+    """A service's last good backup is too old, or could not be restored for trial: its people and the DSI are told."""
     service = session.get(Service, int(entry.subject.removeprefix("service ")))
     if service is None:
         return
     people = [*_holders(session, entry.member_id, ("requester",), at), *_holders(session, None, STEP_ROLES["dsi"], at)]
     facts = {**entry.detail, "path": f"/services/{service.id}", "name": service.name}
-    _queue(session, entry, _wanting(session, people), "backup_late", facts | {"member": member.name if member else ""})
+    template = entry.action.replace(".", "_")
+    _queue(session, entry, _wanting(session, people), template, facts | {"member": member.name if member else ""})
 
 
 def _budget(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
@@ -153,7 +154,7 @@ ABOUT: dict[str, Tell] = {
     "flow.hold": _flow_stopped,
     "flow.failed": _flow_stopped,
     "budget.reach": _budget,
-    "backup.late": _backup_late,
+    **dict.fromkeys(("backup.late", "backup.unproved"), _backup_trouble),
     "webhook.disable": _webhook_off,
 }
 

@@ -131,6 +131,20 @@ def snapshot(
     return made, _queue(session, service, "snapshot_server", given, "snapshot.make", snapshot=made.id, name=made.name)
 
 
+def upgrade(
+    session: Session, service_id: int, wanted: dict[str, Any], version: str, kept_as: str, *, most: int
+) -> Flow:
+    """Bring a running application to a version, with all that `wanted` changes in its specification.
+
+    What is there today is kept first, as a snapshot of which the service may have `most`: what failed goes back to it.
+    Raises snapshot_quota and what `starting.check_free` raises.
+    """
+    service = _free(session, service_id, "active")
+    kept = _declare(session, service, kept_as, most)
+    given = {"snapshot_id": kept.id, "safety_id": kept.id, "wanted": wanted}
+    return _queue(session, service, "upgrade_service", given, "service.upgrade", version=version, snapshot=kept.id)
+
+
 def _declare(session: Session, service: Service, name: str, most: int, *, scheduled: bool = False) -> Snapshot:
     name = name.strip()
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():

@@ -65,9 +65,9 @@ class Size(_Part):
 
 
 class Web(_Part):
-    """Where the application answers people."""
+    """Where the application answers people. port: the one that members' security groups let in for the entry."""
 
-    port: Port
+    port: Literal[80] = 80
     path: str = "/"
     title_contains: str | None = None
 
@@ -91,11 +91,15 @@ class Secret(_Part):
 
 
 class Meter(_Part):
-    """Something of the trade that the play `usage` counts."""
+    """Something of the trade that the play `usage` counts.
+
+    steady: counted again, the same data give the same number; not so what counts the last days, or measures a disk.
+    """
 
     code: Name
     label: Words
     unit: Words
+    steady: bool = True
 
 
 class Component(_Part):
@@ -155,9 +159,9 @@ class Stack(_Part):
     licence: Annotated[str, Field(min_length=1)]
     sources: list[Literal["debian", "pypi", "npm", "external"]] = Field(min_length=1)
     versions: list[Version] = Field(min_length=1)
+    provides: Literal["entry", "vault"] | None = None
     ports: list[Port] = []
     public_ports: list[Port] = []
-    provides: Literal["vault"] | None = None
     web: Web | None = None
     health: list[Check] = []
     secrets: list[Secret] = []
@@ -210,7 +214,9 @@ class Declared(Stack):
     @property
     def rules(self) -> list[dict[str, Any]]:
         """What an order of it is asked: what all are, with the bounds of its disk, then its own."""
-        shared = [rule | self.disk.model_dump() if rule["name"] == "disk_gib" else rule for rule in common()]
+        # What serves the whole territory is reached from everywhere, unless its order says otherwise.
+        own = {"disk_gib": self.disk.model_dump(), "public_address": {"default": self.provides is not None}}
+        shared = [rule | own.get(rule["name"], {}) for rule in common()]
         return [*shared, *(rule.model_dump(exclude_none=True) for rule in self.parameters)]
 
 
@@ -303,6 +309,7 @@ def specification(stack: dict[str, Any], chosen: dict[str, Any]) -> dict[str, An
             "version": stack["versions"][0]["version"],
             **{name: stack[name] for name in ("ports", "health", "secrets")},
             "web": stack.get("web"),
+            "moving": [meter["code"] for meter in stack["meters"] if not meter.get("steady", True)],
             **{name: stack[name] for name in ("backup", "provides", "public_ports") if stack.get(name)},
         },
         "answers": {name: value for name, value in chosen.items() if name not in own},

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from orchestrator import ansible
 from orchestrator.errors import N_, ClocherError
-from tenants import parameters, stacks
+from tenants import parameters, stacks, stacks_exports
+from tenants.declarations_yaml import load_yaml
 
 PLAYS = ("site", "backup", "restore", "upgrade", "export", "usage", "test/put", "test/check", "test/destroy")
 TOOLS = Path(sys.executable).parent  # this environment's own
@@ -34,8 +35,14 @@ def check(folder: Path) -> list[Finding]:
     """Everything that can be said of a stack without a machine."""
     folder = folder.resolve()
     found = [_declaration(folder)]
-    found += [_play(folder, play) for play in PLAYS]
-    return [*found, _lint(folder)]
+    found += [_play(folder, play) for play in (*PLAYS, *further_tests(folder))]
+    return [*found, _exported(folder), _lint(folder)]
+
+
+def further_tests(folder: Path) -> list[str]:
+    """Plays in `test/` beside those that each stack has: what this one alone must prove."""
+    found = [path for path in sorted((folder / "test").glob("*.yml")) if isinstance(load_yaml(path.read_text()), list)]
+    return [play for play in (f"test/{path.stem}" for path in found) if play not in PLAYS]
 
 
 def _declaration(folder: Path) -> Finding:
@@ -44,6 +51,14 @@ def _declaration(folder: Path) -> Finding:
     except ClocherError as error:
         return Finding(stacks.DECLARED, False, str(error))
     return Finding(stacks.DECLARED, True)
+
+
+def _exported(folder: Path) -> Finding:
+    try:
+        stacks_exports.expected(folder)
+    except ClocherError as error:
+        return Finding(stacks_exports.EXPECTED, False, str(error))
+    return Finding(stacks_exports.EXPECTED, True)
 
 
 def sample(stack: stacks.Declared) -> dict[str, object]:

@@ -15,7 +15,7 @@ from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
 from orchestrator.tables import Flow, Service
-from tenants import deletions, operations, reading
+from tenants import addresses, deletions, operations, reading
 
 service_argument = click.argument("service_id", type=click.IntRange(1, 2**63 - 1))
 
@@ -57,16 +57,21 @@ def show(service_id: int, as_json: bool) -> None:
     with staff_session() as session:
         service = reading.show(session, Service, service_id)
         events = reading.events(session, service_id)
-    tell(service, events, as_json)
+        found = addresses.of(
+            session, reading.find(session, Service, service_id), datetime.now(UTC), settings.load().timezone
+        )
+    tell(service, events, found.url if found else None, as_json)
 
 
-def tell(service: dict[str, Any], events: list[dict[str, Any]], as_json: bool) -> None:
-    """One service and what happened to it."""
+def tell(service: dict[str, Any], events: list[dict[str, Any]], url: str | None, as_json: bool) -> None:
+    """One service and what happened to it. url: where the web finds what it runs."""
     if as_json:
-        print_json({**service, "ref": str(service["ref"]), "events": events})
+        print_json({**service, "ref": str(service["ref"]), "url": url, "events": events})
         return
     size = f"{service['specification']['vcpus']} vCPU, {service['specification']['ram_mib']} Mio"
     click.echo(f"{service['name']} ({service['member']}) : {words.french(service['state'], 'service')}, {size}")
+    if url:
+        click.echo(f"Adresse web {url}")
     click.echo(f"Adresse {cell(service['address'])}, adresse publique {cell(service['public_address'])}")
     print_rows(
         events,

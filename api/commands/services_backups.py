@@ -1,4 +1,4 @@
-"""`clocher services` for the backups of applications."""
+"""`clocher services` for the backups of applications, and the upgrades that need them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import click
 from api.commands.services_day2 import BIGGEST, service_argument, tell_flow
 from api.output import json_option, print_rows
 from api.staff import staff_session
+from orchestrator import settings
 from orchestrator.tables import Flow, Service
 from orchestrator.tables_backups import Backup
-from tenants import backups, reading
+from tenants import backups, reading, upgrades
 
 LOSS = "Tout ce qui a été écrit dans l’application depuis cette sauvegarde est perdu. Restaurer ?"
 backup_argument = click.argument("backup_id", type=click.IntRange(1, BIGGEST))
@@ -34,7 +35,8 @@ def print_backups(service_id: int, rows: list[dict[str, Any]], as_json: bool) ->
     print_rows(
         rows,
         [("id", "N°"), ("state", "État"), ("made_at", "Faite le"), ("bytes", "Octets"), ("added", "Ajoutés"),
-         ("files", "Fichiers"), ("scheduled", "Planifiée")],
+         ("files", "Fichiers"), ("scheduled", "Planifiée"), ("proved_at", "Prouvée le"),
+         ("unproved_at", "Échec de la preuve")],
         as_json=as_json,
         empty=f"Aucune sauvegarde. Faites-en une : clocher services backup {service_id}",
     )  # fmt: skip
@@ -50,6 +52,16 @@ def backup(service_id: int, as_json: bool) -> None:
         tell_flow(reading.show(session, Flow, flow.id), as_json)
 
 
+@click.command("prove-backup")
+@service_argument
+@backup_argument
+@json_option
+def prove(service_id: int, backup_id: int, as_json: bool) -> None:
+    """Restore a backup in a place of its own, to see that it is whole; the service is not touched."""
+    with staff_session() as session:
+        tell_flow(reading.show(session, Flow, backups.prove(session, service_id, backup_id).id), as_json)
+
+
 @click.command("restore-backup")
 @service_argument
 @backup_argument
@@ -63,4 +75,27 @@ def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
         tell_flow(reading.show(session, Flow, backups.restore(session, service_id, backup_id).id), as_json)
 
 
-COMMANDS = (list_, backup, restore)
+@click.command()
+@service_argument
+@click.option("--dry-run", is_flag=True, help="Say what the newer versions bring; change nothing.")
+@json_option
+def upgrade(service_id: int, dry_run: bool, as_json: bool) -> None:
+    """Bring an application to its newest version; it goes back by itself when that fails. Needs a proof of the day."""
+    with staff_session() as session:
+        if dry_run:
+            found = upgrades.newer(session, reading.find(session, Service, service_id), datetime.now(UTC))
+            print_versions(found.versions if found else [], as_json)
+            return
+        most = settings.load().snapshots_per_service
+        flow = upgrades.upgrade(session, service_id, datetime.now(UTC), most=most)
+        tell_flow(reading.show(session, Flow, flow.id), as_json)
+
+
+def print_versions(versions: list[dict[str, Any]], as_json: bool) -> None:
+    """Newer versions of an application as a table."""
+    rows = [{**one, "brings": one["brings"] if as_json else one["brings"]["fr"]} for one in versions]
+    columns = [("version", "Version"), ("app", "Application"), ("brings", "Apporte")]
+    print_rows(rows, columns, as_json=as_json, empty="Rien de plus récent n’est proposé.")
+
+
+COMMANDS = (list_, backup, prove, restore, upgrade)

@@ -9,6 +9,7 @@ from api.pages import (
     consoles,
     costs,
     deputies,
+    entries,
     exports,
     flows,
     home,
@@ -25,6 +26,7 @@ from api.pages import (
     snapshots,
     statements,
     tokens,
+    upgrades,
     webhooks,
 )
 
@@ -36,10 +38,12 @@ BLUEPRINTS = (
     services.blueprint,
     service_changes.blueprint,
     service_secrets.blueprint,
+    entries.blueprint,
     consoles.blueprint,
     snapshots.blueprint,
     backups.blueprint,
     exports.blueprint,
+    upgrades.blueprint,
     statements.blueprint,
     costs.blueprint,
     webhooks.blueprint,

@@ -1,10 +1,13 @@
-"""Backups of an application: made now, and brought back after saying what that loses."""
+"""Backups of an application: made now, restored for trial, and brought back after saying what that loses."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from apiflask import APIBlueprint
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from api import auth
@@ -23,16 +26,28 @@ blueprint = APIBlueprint(
 @blueprint.post("")
 def make(service_id: int) -> Response:
     """Back the application up now; a refusal is said on its page."""
+    return _do(service_id, lambda session: backups.back_up(session, service_id, auth.now()),
+               gettext("La sauvegarde est en cours."))  # fmt: skip
+
+
+def _do(service_id: int, act: Callable[[Session], object], done: str) -> Response:
     try:
         with auth.scope() as session:
-            backups.back_up(session, service_id, auth.now())
+            act(session)
     except ClocherError as error:
         if error.status == 404:
             raise
         flash(f"{show(error.sentence)} {show(error.action)}", "danger")
     else:
-        flash(gettext("La sauvegarde est en cours."), "success")
+        flash(done, "success")
     return redirect(url_for("service_pages.one", service_id=service_id))
+
+
+@blueprint.post("/<int:backup_id>/prove")
+def prove(service_id: int, backup_id: int) -> Response:
+    """Have the backup restored for trial; a refusal is said on the service's page."""
+    return _do(service_id, lambda session: backups.prove(session, service_id, backup_id),
+               gettext("La restauration d’essai commence ; le service n’est pas touché."))  # fmt: skip
 
 
 @blueprint.get("/<int:backup_id>/restore")

@@ -18,6 +18,7 @@ from orchestrator.errors import N_, ClocherError, InvalidInput, NotFound
 from orchestrator.tables import FLOW_LIVE, SERVICE_STATES, Service
 from tenants import (
     acts,
+    addresses,
     backups,
     deletions,
     estimates,
@@ -28,6 +29,7 @@ from tenants import (
     reading_service,
     service_exports,
     service_secrets,
+    upgrades,
 )
 from tenants.acts import Act
 from tenants.prices import InForce
@@ -97,6 +99,9 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
         "view": view,
         "backups": backups.kept(session, view.service, auth.now(), auth.settings().backup_hour, zone),
         "exports": service_exports.taken(session, view.service),
+        "address": addresses.of(session, view.service, auth.now(), zone),
+        "measured_every": auth.settings().availability_seconds // 60 or 1,
+        "newer": upgrades.newer(session, view.service, auth.now()),
         "secrets": service_secrets.listed(session, view.service),
         "row": view.row,
         "flow": newest,

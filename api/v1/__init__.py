@@ -1,6 +1,7 @@
 """The JSON API, version 1. A handler parses, makes one call and answers; rules are in `tenants`."""
 
 from api.v1 import (
+    addresses,
     announcements,
     audit,
     backups,
@@ -27,13 +28,14 @@ from api.v1 import (
     snapshots,
     statements,
     tokens,
+    upgrades,
     webhooks,
 )
 from api.v1.frame import install
 
-NOUNS = (me, catalogue, orders, services, service_secrets, consoles, changes, snapshots, backups, exports, flows, costs,
-         statements, people, tokens, deputies, webhooks, members, capacity, offers, policy, prices, periods,
-         announcements, audit, member_changes, files)  # fmt: skip
+NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
+         exports, flows, costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy,
+         prices, periods, announcements, audit, member_changes, files)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]

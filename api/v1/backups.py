@@ -32,6 +32,18 @@ def make(service_id: int) -> dict[str, Any]:
         return {"backup": made, "flow": reading.show(session, Flow, flow.id)}
 
 
+@blueprint.post("/<int:backup_id>/prove")
+@blueprint.output(FlowOut, status_code=202)
+def prove(service_id: int, backup_id: int) -> dict[str, Any]:
+    """Restore the backup in a place of its own, to see that it is whole; the service is not touched.
+
+    Once the flow is done, the backup's `proved_at` tells when, `proof_seconds` how long it took, `meters` what was
+    counted. When it fails, `unproved_at` tells.
+    """
+    with auth.scope() as session:
+        return reading.show(session, Flow, backups.prove(session, service_id, backup_id).id)
+
+
 @blueprint.post("/<int:backup_id>/restore")
 @blueprint.output(FlowOut, status_code=202)
 def restore(service_id: int, backup_id: int) -> dict[str, Any]:

@@ -212,7 +212,11 @@ class SnapshotMade(Given):
 
 
 class BackupOut(Given):
-    """An archive of an application's data in the vault; sizes in bytes and made_at once it is made."""
+    """An archive of an application's data in the vault; sizes in bytes and made_at once it is made.
+
+    meters: what the application counted right before. proved_at: when it was last restored for trial and found whole,
+    in proof_seconds; unproved_at: when that failed.
+    """
 
     id: Id
     service_id: Id
@@ -222,10 +226,30 @@ class BackupOut(Given):
     bytes: int | None
     added: int | None
     files: int | None
+    meters: dict[str, int] | None
+    proved_at: datetime | None
+    proof_seconds: int | None
+    unproved_at: datetime | None
     requested_by: str
     created_at: datetime
     made_at: datetime | None
     ended_at: datetime | None
+
+
+class VersionOut(Given):
+    """A version of an application. app: what upstream calls it; brings: in each language."""
+
+    version: str
+    app: str
+    brings: dict[str, str]
+
+
+class UpgradeOut(Given):
+    """What a service can become. versions: newest first; refused: the code that says why not now, None when it can."""
+
+    version: str
+    versions: list[VersionOut]
+    refused: str | None
 
 
 class BackupMade(Given):
@@ -284,6 +308,35 @@ class ConsoleShown(Given):
     """The last reading of a service's console; null: there is none."""
 
     console: ConsoleOut | None
+
+
+class MonthOut(Given):
+    """How often an application was asked from outside in a month, and answered; percent: rounded down."""
+
+    month: str = Field(examples=["2026-11"])
+    asked: int
+    answered: int
+    percent: Amount
+
+
+class AddressOut(Given):
+    """authority: the certificate (PEM) that browsers have to trust, null where a public authority certifies; asked_at,
+    good, said: what was seen last, and what was wrong; certificate_until: when the certificate seen then expires.
+    """
+
+    url: str = Field(examples=["https://site.brevaux.valmont.fr/"])
+    authority: str | None
+    asked_at: datetime | None
+    good: bool | None
+    said: str | None
+    certificate_until: datetime | None
+    months: list[MonthOut]
+
+
+class AddressShown(Given):
+    """The address of a service; null: it has none."""
+
+    address: AddressOut | None
 
 
 class HandOverIn(Taken):

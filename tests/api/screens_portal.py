@@ -9,9 +9,10 @@ from uuid import uuid4
 from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
-from orchestrator import audit
+from orchestrator import audit, entry
 from orchestrator.tables import Flow, FlowStep, Resource, Service, Snapshot
 from orchestrator.tables_backups import Backup, BackupClient
+from orchestrator.tables_entry import Availability
 from orchestrator.tables_exports import Export
 from tenants import orders
 from tenants.tables_consoles import ConsoleReading
@@ -104,6 +105,24 @@ def leaving(session: Session, member_id: int) -> str:
     made = running(session, member_id)
     session.get_one(Service, made).delete_after = datetime.now(UTC)
     return f"/services/{made}"
+
+
+def addressed(session: Session, member_id: int) -> str:
+    """An application behind the territory's entry, whose certificate comes from its own authority."""
+    made, at = running(session, member_id), datetime.now(UTC)
+    service = session.get_one(Service, made)
+    stack = {"version": "1", "secrets": [], "web": {"port": 80, "path": "/"}}
+    service.specification = {**service.specification, "stack": stack}
+    entry.keep(session, made, "valmont.test", "PEM", [])
+    for day, answered in ((at.date(), 287), (at.date() - timedelta(days=40), 288)):
+        session.add(Availability(service_id=made, member_id=member_id, day=day, asked=288, answered=answered, good=True,
+                                 asked_at=at, certificate_until=at + timedelta(days=300)))  # fmt: skip
+    return f"/services/{made}"
+
+
+def unfold(page: Page) -> None:
+    """Open all that is folded."""
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
 
 
 def waiting(session: Session, member_id: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +16,7 @@ from orchestrator.tables_backups import BackupClient
 from tests.api.conftest import Run, told
 from tests.api.people import csrf, invite
 from tests.tenants.ordering import NOW
+from tests.tenants.test_upgrades import publish
 from tests.tenants.vaulted import Valley, valley
 
 
@@ -35,11 +38,47 @@ def test_a_page_says_what_is_kept(app: APIFlask, place: Valley) -> None:
     made = place.ended(NOW)
     shown = agent.get(page).text
     assert "2,4\xa0Mio" in shown and "Sauvegarder maintenant" in shown
+    assert "Aucune sauvegarde n’a encore été restaurée à l’essai" in shown
+    prove = agent.post(f"{page}/backups/{made.id}/prove", data={"csrf": csrf(agent)}, follow_redirects=True).text
+    assert "La restauration d’essai commence" in prove
+    place.proved(NOW)
+    proof = agent.get(page).text
+    assert "en 1\xa0min 01\xa0s" in proof and "Pages 1" in proof and "réussie" in proof
     restore = f"{page}/backups/{made.id}/restore"
     assert restore in shown
     assert "Tout ce qui a été écrit dans l’application depuis" in agent.get(restore).text
     assert agent.post(restore, data={"csrf": csrf(agent)}).status_code == 302
     assert "Restauration d’une sauvegarde" in agent.get(page).text
+
+
+def test_a_newer_version_is_shown_and_asked_for(app: APIFlask, place: Valley, tmp_path: Path, run: Run) -> None:
+    place.let_in()
+    place.make_due(NOW)
+    made = place.ended(NOW)
+    client = invite(app, "Camille", "brevaux", ["requester"]).client()
+    page = f"/services/{place.service_id}"
+    nothing = client.get(f"{page}/upgrade")
+    assert nothing.status_code == 409 and "la plus récente" in nothing.text
+    look = ("services", "upgrade", str(place.service_id), "--dry-run")
+    assert "Rien de plus récent" in run(*look).stdout
+    publish(place, tmp_path)
+    assert [row["version"] for row in told(run(*look, "--json"))] == ["2"]
+    shown = client.get(page).text
+    assert "Une version plus récente est proposée" in shown and "Mieux." in shown
+    assert "n’a été restaurée à l’essai depuis un jour" in shown
+    refused = client.post(f"{page}/upgrade", data={"csrf": csrf(client)})
+    assert refused.status_code == 409 and "restaurée à l’essai depuis un jour" in refused.text
+    client.post(f"{page}/backups/{made.id}/prove", data={"csrf": csrf(client)})
+    place.proved(datetime.now(UTC))
+    assert f"{page}/upgrade" in client.get(page).text
+    assert "Better." in client.get(f"{page}/upgrade?lang=en").text
+    assert client.post(f"{page}/upgrade", data={"csrf": csrf(client)}).status_code == 302
+    token = invite(app, "Lou", "brevaux", ["requester"]).token()
+    said = {"Authorization": f"Bearer {token}"}
+    path = f"/api/v1{page}/upgrade"
+    assert app.test_client().get(path, headers=said).json["refused"] == "flow_running"
+    again = app.test_client().post(path, headers=said)
+    assert (again.status_code, again.json["code"]) == (409, "flow_running")
 
 
 def test_a_page_says_that_it_is_late(app: APIFlask, place: Valley) -> None:
@@ -66,6 +105,11 @@ def test_the_api_makes_lists_and_restores(app: APIFlask, place: Valley) -> None:
     [listed] = client.get(path, headers=said).json["items"]
     assert (listed["state"], listed["bytes"], listed["made_at"]) == ("ready", 2_500_000, "2026-11-23T12:00:00Z")
     assert "borg_id" not in listed
+    proof = client.post(f"{path}/{listed['id']}/prove", headers=said)
+    assert (proof.status_code, proof.json["kind"]) == (202, "prove_backup")
+    place.proved(NOW)
+    [listed] = client.get(path, headers=said).json["items"]
+    assert (listed["proved_at"][:10], listed["proof_seconds"], listed["meters"]) == ("2026-11-23", 61, {"pages": 1})
     flow = client.post(f"{path}/{listed['id']}/restore", headers=said)
     assert (flow.status_code, flow.json["kind"]) == (202, "restore_service")
 
@@ -79,6 +123,8 @@ def test_the_dsi_does_it_on_the_command_line(place: Valley, run: Run) -> None:
     assert told(run("services", "backup", number, "--json"))["kind"] == "backup_service"
     made = place.ended(NOW)
     assert [row["bytes"] for row in told(run("services", "backups", number, "--json"))] == [2_500_000]
+    assert told(run("services", "prove-backup", number, str(made.id), "--json"))["kind"] == "prove_backup"
+    place.proved(NOW)
     restore = ("services", "restore-backup", number, str(made.id))
     assert run(*restore, input="n\n").exit_code == 1
     assert told(run(*restore, "--yes", "--json"))["kind"] == "restore_service"

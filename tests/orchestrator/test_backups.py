@@ -2,99 +2,29 @@
 
 from __future__ import annotations
 
-import random
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import ansible, cloud, places, ssh, vaults
+from orchestrator import vaults
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError
-from orchestrator.settings import ROOT
-from orchestrator.ssh import Guest
-from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, Member, Place, Service
+from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
-from tenants import backups, backups_working, stacks
-from tests.orchestrator.conftest import QUOTAS
-from tests.orchestrator.flowing import Stage, clear, eventually
+from tenants import backups, stacks
+from tests.orchestrator.flowing import Stage
 from tests.orchestrator.test_kill import restart, run_to_the_end
+from tests.orchestrator.vaulted import EXAMPLES, OURS, SECONDS, Valley, opened
 
 pytestmark = [pytest.mark.cloud, pytest.mark.slow]
-
-EXAMPLES, OURS = ROOT / "playbooks" / "examples", ROOT / "playbooks" / "stacks"
-SECONDS = 600.0
-
-
-@dataclass
-class Valley:
-    """A commune (the stage's own member) and the agglomeration, whose place is another."""
-
-    stage: Stage
-    commune: int
-    agglomeration: int
-
-    def order(self, member_id: int, name: str, stack: stacks.Declared, **more: Any) -> tuple[int, int]:
-        chosen = {"greeting": "Salut", "contact": "", "until": ""}
-        known = stack.model_dump(mode="json", exclude_none=True)
-        self.stage.member_id = member_id
-        return self.stage.order(name, disk_gib=1, **stacks.specification(known, chosen), **more)
-
-    def work(self, at: datetime | None = None) -> None:
-        """What the duty does."""
-        with territory_session(self.stage.owner, "worker tests") as session:
-            backups_working.work(session, self.stage.settings, at or datetime.now(UTC))
-
-    def round(self, at: datetime | None = None) -> None:
-        """What the duty does, and the end of what it began."""
-        self.work(at)
-        self.settle()
-
-    def settle(self) -> None:
-        """The end of every flow; one that is held would never come."""
-
-        def ended() -> bool:
-            flows = self.stage.rows(Flow)
-            assert not [flow.error_detail for flow in flows if flow.state == "held"]
-            return all(flow.ended_at for flow in flows)
-
-        eventually(ended, "an end of all flows", SECONDS)
-
-    def play(self, service_id: int, act: str) -> None:
-        service = self.stage.service(service_id)
-        guest = Guest(address=service.address or "", hostname=service.name, ref=service.ref)
-        ansible.configure(self.stage.settings, "stacks/hello", guest, {}, lambda event: None, act=act)
-
-    def repositories(self, vault_id: int) -> list[str]:
-        vault = self.stage.service(vault_id)
-        guest = Guest(address=vault.address or "", hostname=vault.name, ref=vault.ref)
-        return ssh.run(self.stage.settings, guest, "sudo", "ls", vaults.FOLDER).split()
-
-    def last(self) -> Flow:
-        return self.stage.rows(Flow)[-1]
 
 
 @pytest.fixture
 def valley(stage: Stage) -> Iterator[Valley]:
-    site = places.open_site(cloud.connect(stage.settings))
-    name, cidr = f"agglo-{uuid.uuid4().hex[:8]}", f"10.{random.randint(200, 249)}.{random.randint(0, 255)}.0/24"
-    ids = places.visit(places.Walk(site, places.Wanted(name, "Agglomeration", cidr, (), QUOTAS), act=True))
-    try:
-        with territory_session(stage.owner, "tests") as session:
-            house = Member(slug="agglo", name="Agglo", kind="epci", siren="200000008", siret="20000000800009")
-            session.add(house)
-            session.flush()
-            session.add(Place(member_id=house.id, **vars(ids)))
-        stage.settings = stage.settings.model_copy(update={"stacks_dirs": (EXAMPLES,)})
-        yield Valley(stage, stage.member_id, house.id)
-    finally:
-        stage.stop()
-        clear(stage.settings, ids)
-        places.remove(site, name)
+    with opened(stage) as valley:
+        yield valley
 
 
 def test_what_is_lost_comes_back_from_the_vault(valley: Valley, capfd: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +57,7 @@ def test_what_is_lost_comes_back_from_the_vault(valley: Valley, capfd: pytest.Ca
 
     the_old_one_goes_whenever_a_worker_dies(valley, service_id)
 
-    secrets = opened(valley, service_id)
+    secrets = keys(valley, service_id)
     said = capfd.readouterr()
     told = " ".join(str(vars(row)) for kind in (AnsibleEvent, AuditEntry, Flow) for row in stage.rows(kind))
     assert not [secret for secret in secrets if secret in told + said.out + said.err]
@@ -152,7 +82,7 @@ def the_old_one_goes_whenever_a_worker_dies(valley: Valley, service_id: int) -> 
     stage.start()
 
 
-def opened(valley: Valley, service_id: int) -> list[str]:
+def keys(valley: Valley, service_id: int) -> list[str]:
     """All that opens the service's repository, the key by its lines."""
     with territory_session(valley.stage.owner, "tests") as session:
         service = session.get_one(Service, service_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -12,22 +11,16 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-import orchestrator.tables as o
-import orchestrator.tables_backups as b
-import orchestrator.tables_exports as x
-import tenants.tables as t
-import tenants.tables_administration as a
-import tenants.tables_approvals as p
-import tenants.tables_consoles as n
-import tenants.tables_costs as c
-import tenants.tables_identity as i
-import tenants.tables_notices as w
-import tenants.tables_requests as r
-import tenants.tables_schedules as h
 from orchestrator.database import ROLES, Base, door_session, member_session, territory_session
-from tests.orchestrator.isolated import END, ROWS, START
+from orchestrator.tables import AuditEntry, Service, Snapshot
+from orchestrator.tables_backups import Backup
+from orchestrator.tables_exports import Export
+from tenants.tables import Order
+from tenants.tables_approvals import Deputy
+from tenants.tables_notices import Endpoint
+from tenants.tables_requests import RequestAnswer
+from tests.orchestrator.two_members import END, OTHER, OWN, START, fill
 
-OWN, OTHER = 1, 2  # ids of the two members
 DENIED = "42501"  # insufficient privilege; so is a row that the policy refuses
 # What the portal has no business to read, even of its own member.
 NOT_FOR_WEB = {"sessions", "member_changes", "cloud_usage", "budget_marks"}
@@ -44,104 +37,7 @@ def _secured() -> list[str]:
 def two(owner: sa.Engine) -> None:
     """Two members, each with a row in every table that holds members' rows."""
     with Session(owner, info={"actor": "test"}) as session, session.begin():
-        meter, price, period, offer = _shared(session)
-        for number in (OWN, OTHER):
-            member = o.Member(
-                slug=f"m{number}", name="M", kind="commune", siren="210000113", siret=f"2100001130000{number}"
-            )
-            session.add(member)
-            session.flush()
-            assert member.id == number
-            service = o.Service(member_id=number, name="web", specification={}, state="active")
-            session.add(service)
-            session.flush()
-            flow = o.Flow(
-                member_id=number, service_id=service.id, kind="create_server", state="running", requested_by="t"
-            )
-            resource = o.Resource(member_id=number, service_id=service.id, kind="server", cloud_id=f"c{number}")
-            statement = t.Statement(period_id=period, member_id=number, total=1)
-            account = i.Account(email=f"a{number}@m.fr", name="A", state="active")
-            session.add_all([flow, resource, statement, account])
-            session.add(o.Snapshot(member_id=number, service_id=service.id, name="s", requested_by="t"))
-            session.add(o.ServiceSecret(member_id=number, service_id=service.id, name="password", sealed="s"))
-            session.add(b.BackupClient(member_id=number, service_id=service.id, public_key="k", private_key="s",
-                                       passphrase="s"))  # fmt: skip
-            session.add(x.Export(member_id=number, service_id=service.id, title="a", file="0" * 64, papers={},
-                                 requested_by="t", created_at=START))  # fmt: skip
-            session.add(b.Backup(member_id=number, service_id=service.id, vault_id=service.id, archive="a",
-                                 scheduled=True, requested_by="t", created_at=START))  # fmt: skip
-            session.add(n.ConsoleReading(member_id=number, service_id=service.id, asked_by="t", asked_at=START))
-            order = t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
-                            state="waiting", estimate={}, monthly=1, placed_by="t")  # fmt: skip
-            session.add(order)
-            session.flush()
-            _decided_and_told(session, number, order.id, account.id)
-            sizes = {"servers": 1, "vcpus": 1, "ram_mib": 1, "volumes": 1, "disk_gib": 1, "public_addresses": 1}
-            session.add_all(
-                [
-                    o.Place(member_id=number, project_id=f"p{number}", network_id="n", subnet_id="s", router_id="r",
-                            security_group_id="g"),
-                    o.FlowStep(member_id=number, flow_id=flow.id, name="server", state="done"),
-                    o.AnsibleEvent(member_id=number, flow_id=flow.id, uuid=uuid4(), event="runner_on_ok"),
-                    o.ResourceEvent(member_id=number, resource_id=resource.id, kind="launched", at=START),
-                    o.AuditEntry(actor="test", member_id=number, action="member.create", subject="member"),
-                    t.Quota(member_id=number, **sizes),
-                    t.Budget(member_id=number, year=2026, amount=1),
-                    i.Token(member_id=number, label="t", digest=bytes([number]), roles=["requester"], expires_at=END),
-                    i.AccountRole(member_id=number, account_id=account.id, role="requester", granted_by="t"),
-                    i.SignedIn(member_id=number, account_id=account.id, digest=bytes([number]), csrf="c", seen_at=START,
-                               expires_at=END, address="", device=""),
-                    a.MemberChange(member_id=number, slug=f"m{number}", kind="edit", requested_by="t"),
-                    a.CloudUsage(member_id=number, read_at=START, limits={}, **sizes),
-                    a.Announcement(member_id=number, level="info", title={}, body={}, starts_at=START, made_by="t"),
-                    h.SnapshotSchedule(member_id=number, service_id=service.id, hour=2, weekdays=[1], daily=1, weekly=0,
-                                       monthly=0, handled_until=START, changed_by="t"),
-                    h.ScheduledSnapshot(member_id=number, service_id=service.id, due_at=START, snapshot_id=number),
-                    c.CostDay(member_id=number, day=START.date(), meter_id=meter, amount=1, until=END),
-                    c.CostService(service_id=service.id, member_id=number, amount=1, ahead=0, until=END),
-                    t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,
-                                    quantity=1, during=Range(START, END)),
-                    t.StatementLine(statement_id=statement.id, period_id=period, member_id=number, position=1,
-                                    kind="usage", meter_id=meter, price_id=price, unit_seconds=1, amount=1),
-                ]
-            )  # fmt: skip
-
-
-def _decided_and_told(session: Session, number: int, order_id: int, account_id: int) -> None:
-    """What a member's order, its people and its programs have around them."""
-    deputy = i.Account(email=f"d{number}@m.fr", name="D", state="active")
-    endpoint = w.Endpoint(
-        member_id=number, label="w", url="https://m.fr/", events=[], secret=b"s", made_by="t", made_at=START
-    )
-    session.add_all([deputy, endpoint])
-    session.flush()
-    delivery = w.Delivery(
-        endpoint_id=endpoint.id, member_id=number, event="e", body="{}", due_at=START, queued_at=START
-    )
-    session.add(delivery)
-    session.flush()
-    session.add_all(
-        [
-            p.Approval(order_id=order_id, member_id=number, position=1, step="dsi", policy_version=1, rules={}),
-            p.Deputy(account_id=account_id, deputy_id=deputy.id, role="approver", member_id=number,
-                     during=Range(START, END), made_by="t"),
-            w.Attempt(delivery_id=delivery.id, member_id=number, at=START, milliseconds=1, status=200),
-            w.BudgetMark(member_id=number, year=2026, reached=80),
-            w.NoticeChoice(account_id=account_id, choice="mine"),
-            w.Mail(receiver=f"a{number}@m.fr", template="t", language="fr", facts={}),
-            r.RequestAnswer(member_id=number, asker="t", request_key="k", digest=b"d", status=201, answer=b"a",
-                            at=START),
-        ]
-    )  # fmt: skip
-
-
-def _shared(session: Session) -> tuple[int, int, int, int]:
-    price = t.Price(meter_id=2, during=Range(START, None), hourly=1, book="test")
-    period = t.Period(label="2026-01", during=Range(START, END))
-    offer = t.Offer(slug="s", version=1, kind="vm", title={}, summary={}, flavor="f", vcpus=1, ram_mib=1, parameters={})
-    session.add_all([price, period, offer])
-    session.flush()
-    return 2, price.id, period.id, offer.id
+        fill(session)
 
 
 # What an injected statement might try; all refused for want of a privilege.
@@ -195,13 +91,16 @@ DOORS = (
     "UPDATE deputies SET deputy_id = 1",
     "UPDATE cost_days SET amount = 0",
     "UPDATE cost_services SET amount = 0",
+    "UPDATE exports SET file = repeat('0', 64)",
     "UPDATE snapshots SET state = 'active'",
     "UPDATE backups SET state = 'ready'",
-    "UPDATE exports SET file = repeat('0', 64)",
     "SELECT passphrase, private_key FROM backup_clients",
     "UPDATE backup_clients SET vault_id = NULL",
     "UPDATE audit_retention SET days = 1",
     "SELECT clocher_purge_audit()",
+    "SELECT routes FROM entries",
+    "DELETE FROM entries",
+    "UPDATE availability SET answered = asked",
     "UPDATE service_secrets SET sealed = 'x'",
     "INSERT INTO service_secrets (service_id, name, member_id, sealed) VALUES (1, 'x', 1, 'x')",
 )
@@ -353,8 +252,55 @@ def test_a_change_touches_only_its_own_rows(two: None, web: sa.Engine) -> None:
             assert session.scalars(sa.text(f"UPDATE {change} RETURNING member_id")).all() == [OWN]
 
 
+def _order(member_id: int) -> sa.Insert:
+    return sa.insert(Order).values(
+        member_id=member_id, kind="create", request_key="new", offer_id=1, parameters={}, state="waiting", estimate={},
+        monthly=1, placed_by="x",
+    )  # fmt: skip
+
+
+def _service(member_id: int) -> sa.Insert:
+    return sa.insert(Service).values(member_id=member_id, name="mine", specification={})
+
+
+def _entry(member_id: int) -> sa.Insert:
+    return sa.insert(AuditEntry).values(member_id=member_id, actor="x", action="a", subject="s")
+
+
+def _snapshot(member_id: int) -> sa.Insert:
+    return sa.insert(Snapshot).values(member_id=member_id, service_id=member_id, name="new", requested_by="x")
+
+
+def _backup(member_id: int) -> sa.Insert:
+    own = {"member_id": member_id, "service_id": member_id, "vault_id": member_id}
+    return sa.insert(Backup).values(**own, archive="new", scheduled=False, requested_by="x", created_at=START)
+
+
+def _export(member_id: int) -> sa.Insert:
+    given = {"title": "new", "file": "0" * 64, "papers": {}, "requested_by": "x", "created_at": START}
+    return sa.insert(Export).values(member_id=member_id, service_id=member_id, **given)
+
+
+def _deputy(member_id: int) -> sa.Insert:
+    return sa.insert(Deputy).values(
+        member_id=member_id, account_id=1, deputy_id=2, role="finance", during=Range(START, END), made_by="x"
+    )
+
+
+def _endpoint(member_id: int) -> sa.Insert:
+    return sa.insert(Endpoint).values(
+        member_id=member_id, label="x", url="https://x.fr/", events=[], secret=b"x", made_by="x", made_at=START
+    )
+
+
+def _answer(member_id: int) -> sa.Insert:
+    return sa.insert(RequestAnswer).values(
+        member_id=member_id, asker="x", request_key="x", digest=b"x", status=200, answer=b"x", at=START
+    )
+
+
 def test_a_member_writes_only_in_its_own_name(two: None, web: sa.Engine) -> None:
-    for row in ROWS:
+    for row in (_order, _service, _entry, _snapshot, _backup, _export, _deputy, _endpoint, _answer):
         with member_session(web, OWN, "test") as session:
             session.execute(row(OWN))
         with _refused(row.__name__), member_session(web, OWN, "test") as session:

@@ -8,14 +8,16 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+import orchestrator
 import tenants
 from orchestrator import schema
 from orchestrator.database import Base, territory_session
 from orchestrator.errors import Unavailable
 from orchestrator.settings import Settings
 
-for path in Path(tenants.__file__).parent.glob("tables*.py"):
-    importlib.import_module(f"tenants.{path.stem}")
+for room in (orchestrator, tenants):
+    for path in Path(str(room.__file__)).parent.glob("tables*.py"):
+        importlib.import_module(f"{room.__name__}.{path.stem}")
 
 
 def test_models_equal_migrations(owner: sa.Engine) -> None:

@@ -60,6 +60,8 @@ def test_each_size_is_an_offer(place: Path) -> None:
         (lambda it: it.update(colour="blue"), "colour"),
         (lambda it: it.update(sources=["docker"]), "sources.0"),
         (lambda it: it["health"][0].update(port=8080), "8080"),
+        (lambda it: it["web"].update(port=8080), "web.port"),
+        (lambda it: it.update(provides="coffee"), "provides"),
         (lambda it: it["parameters"][0].update(name="disk_gib"), "disk_gib"),
         (lambda it: it["parameters"][0].update(pattern="("), "parameters.0.text.pattern"),
         (lambda it: it["parameters"][0].update(maximum=3), "parameters.0"),

@@ -60,11 +60,23 @@ class Valley:
             assert flow
             backup_id = flow.parameters["backup_id"]
             if good:
+                session.execute(sa.update(Backup).where(Backup.id == backup_id).values(meters={"pages": 1}))
                 kept.keep(session, backup_id, at, MADE)
             kept.give_up(session, flow)
             flow.state, flow.ended_at = "done" if good else "failed", at
             session.flush()
             return session.get_one(Backup, backup_id)
+
+    def proved(self, at: datetime, *, good: bool = True) -> None:
+        """What the last proof's flow leaves behind."""
+        with territory_session(self.owner, "flow tests") as session:
+            flow = session.scalars(sa.select(Flow).where(Flow.kind == "prove_backup").order_by(Flow.id.desc())).first()
+            assert flow
+            if good:
+                kept.prove(session, flow.parameters["backup_id"], at, 61.4)
+            else:
+                kept.refute(session, flow.parameters["backup_id"], at)
+            flow.state, flow.ended_at = "done" if good else "failed", at
 
     def specify(self, service_id: int, **columns: object) -> None:
         with territory_session(self.owner, "tests") as session:

@@ -42,7 +42,8 @@ def show(service_id: int, as_json: bool) -> None:
     far = client()
     service = read(ServiceOut, far.call("GET", f"/services/{service_id}"))
     events = far.call("GET", f"/services/{service_id}/events")["items"]
-    tell(service, [read(EventOut, event) for event in events], as_json)
+    address = far.call("GET", f"/services/{service_id}/address")["address"]
+    tell(service, [read(EventOut, event) for event in events], address and address["url"], as_json)
 
 
 def _operation(verb: str, said: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from api.commands.remote import client, read
-from api.commands.services_backups import LOSS, backup_argument, print_backups
+from api.commands.services_backups import LOSS, backup_argument, print_backups, print_versions
 from api.commands.services_day2 import service_argument, tell_flow
 from api.output import json_option
 from api.v1.schemas import FlowOut
@@ -30,6 +30,16 @@ def backup(service_id: int, as_json: bool) -> None:
     tell_flow(read(FlowOut, made["flow"]), as_json)
 
 
+@click.command("prove-backup")
+@service_argument
+@backup_argument
+@json_option
+def prove(service_id: int, backup_id: int, as_json: bool) -> None:
+    """Restore a backup in a place of its own, to see that it is whole; the service is not touched."""
+    flow = client().call("POST", f"/services/{service_id}/backups/{backup_id}/prove")
+    tell_flow(read(FlowOut, flow), as_json)
+
+
 @click.command("restore-backup")
 @service_argument
 @backup_argument
@@ -43,4 +53,16 @@ def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
     tell_flow(read(FlowOut, flow), as_json)
 
 
-COMMANDS = (list_, backup, restore)
+@click.command()
+@service_argument
+@click.option("--dry-run", is_flag=True, help="Say what the newer versions bring; change nothing.")
+@json_option
+def upgrade(service_id: int, dry_run: bool, as_json: bool) -> None:
+    """Bring an application to its newest version; it goes back by itself when that fails. Needs a proof of the day."""
+    if dry_run:
+        print_versions(client().call("GET", f"/services/{service_id}/upgrade")["versions"], as_json)
+        return
+    tell_flow(read(FlowOut, client().call("POST", f"/services/{service_id}/upgrade")), as_json)
+
+
+COMMANDS = (list_, backup, prove, restore, upgrade)

@@ -1,0 +1,179 @@
+"""The territory's entry from the web: a service like others, which leads a name to each application's guest.
+
+What it leads to is read from the database, whole, by whoever tells it; one at a time, so that no older list overwrites
+a newer one. Flows have it told when they change something; a duty mends what they could not tell.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from orchestrator import ansible
+from orchestrator.ansible import PlayEvent
+from orchestrator.database import territory_session
+from orchestrator.ssh import Guest
+from orchestrator.steps import Runtime
+from orchestrator.tables import Flow, FlowStep, Member, Service
+from orchestrator.tables_entry import Entry
+
+log = structlog.get_logger()
+
+LOCK = 0x434C0010  # advisory lock: one at a time tells the entry
+PAUSE_SECONDS = 0.5
+WATCH_SECONDS = 15.0  # how often we look whether the entry was told all
+GONE = ("failed", "deleting", "deleted")
+OFF = ("stopping", "stopped")
+WEB_PORT = Service.specification["stack"]["web"]["port"].as_integer()
+PROVIDES = Service.specification["stack"]["provides"].as_string()
+
+
+@dataclass(frozen=True)
+class Known:
+    """The entry, as it is when it is read. address: the public one, which visitors come to."""
+
+    guest: Guest
+    service_id: int
+    state: str
+    address: str
+    domain: str
+    authority: str | None
+    answers: dict[str, Any]
+    play: str
+    routes: list[dict[str, Any]]
+
+
+def find(session: Session) -> Known | None:
+    """The entry that was made and is still there; the oldest where there are several."""
+    query = sa.select(Entry, Service).join(Service, Service.id == Entry.service_id).where(Service.state.not_in(GONE))
+    row = session.execute(query.order_by(Service.id).limit(1)).one_or_none()
+    if row is None:
+        return None
+    entry, service = row
+    guest = Guest(service.address or "", service.name, UUID(str(service.ref)))
+    return Known(
+        guest, service.id, service.state, service.public_address or service.address or "", entry.domain,
+        entry.authority, service.specification["answers"], service.specification["play"], entry.routes,
+    )  # fmt: skip
+
+
+def host(service: str, member: str, domain: str) -> str:
+    """The name by which the web knows a service."""
+    return f"{service}.{member}.{domain}"
+
+
+def wanted(session: Session, domain: str) -> list[dict[str, Any]]:
+    """All that the entry has to lead to: every application with a face for the web, from its first address on.
+
+    stopped: nobody is led to it, but told that it is off; so is one that was not well yet.
+    """
+    answered = sa.exists().where(
+        Flow.service_id == Service.id, FlowStep.flow_id == Flow.id, FlowStep.name == "answer", FlowStep.state == "done"
+    )
+    off = Service.state.in_(OFF) | ((Service.state == "creating") & ~answered)
+    query = (
+        sa.select(Service.name, Service.address, off.label("off"), WEB_PORT.label("port"), Member.slug)
+        .join(Member, Member.id == Service.member_id)
+        .where(WEB_PORT.is_not(None), Service.address.is_not(None), Service.state.not_in(GONE))
+        .order_by(Member.slug, Service.name)
+    )
+    return [
+        {
+            "host": host(row.name, row.slug, domain),
+            "address": row.address,
+            "port": row.port,
+            "stopped": row.off,
+        }
+        for row in session.execute(query)
+    ]
+
+
+def variables(domain: str, routes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What plays of the entry are given beside what those of all stacks are."""
+    return {"entry": {"domain": domain, "routes": routes}}
+
+
+def keep(session: Session, service_id: int, domain: str, authority: str | None, routes: list[dict[str, Any]]) -> None:
+    """Write what an entry was made to be."""
+    told = {"domain": domain, "authority": authority, "routes": routes, "set_at": datetime.now(UTC)}
+    made = insert(Entry).values(service_id=service_id, **told)
+    session.execute(made.on_conflict_do_update(index_elements=["service_id"], set_=told))
+
+
+def forget(session: Session, service_id: int) -> None:
+    """The service is no entry any more, if it was one."""
+    session.execute(sa.delete(Entry).where(Entry.service_id == service_id))
+
+
+def settle(runtime: Runtime, check: Callable[[], None] = lambda: None) -> None:
+    """Have the entry lead to what the database says now; nothing happens when it does, or when none can be told.
+
+    check: raises when whoever waits is to stop. Raises what plays raise.
+    """
+
+    def listen(_: PlayEvent) -> None:
+        check()
+
+    while _untold(runtime):
+        with alone(runtime.engine) as ours:
+            if ours:
+                _tell(runtime, listen)
+                return
+        check()
+        time.sleep(PAUSE_SECONDS)
+
+
+@contextmanager
+def alone(engine: sa.Engine) -> Iterator[bool]:
+    """Whether we are the one who may tell the entry.
+
+    The lock is the connection's, with no transaction open; it goes with us if we die.
+    """
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        held = bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LOCK))))
+        try:
+            yield held
+        finally:
+            if held:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(LOCK)))
+
+
+def _untold(runtime: Runtime) -> tuple[Known, list[dict[str, Any]]] | None:
+    """The entry and what it has to lead to, if that differs and it can be told."""
+    with territory_session(runtime.engine, "entry", reads=True) as session:
+        found = find(session)
+        if found is None or found.state != "active":
+            return None
+        routes = wanted(session, found.domain)
+    return (found, routes) if routes != found.routes else None
+
+
+def _tell(runtime: Runtime, listen: Callable[[PlayEvent], None]) -> None:
+    untold = _untold(runtime)  # again: another told it while we waited
+    if untold is None:
+        return
+    found, routes = untold
+    given: Mapping[str, Any] = {"answers": found.answers, **variables(found.domain, routes)}
+    # A run of its own: a flow of the entry's may run a play at the same time.
+    ansible.configure(
+        runtime.settings, found.play, found.guest, given, listen, act="routes", owner=uuid5(found.guest.ref, "routes")
+    )
+    log.info("routes set", routes=len(routes))
+    with territory_session(runtime.engine, "entry") as session:
+        keep(session, found.service_id, found.domain, found.authority, routes)
+
+
+def host_of(session: Session, service: str, member: str) -> str:
+    """The host of a service behind the entry; empty when there is no entry."""
+    found = find(session)
+    return host(service, member, found.domain) if found else ""

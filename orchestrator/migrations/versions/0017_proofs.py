@@ -1,0 +1,13 @@
+"""Proofs that backups can be restored: see 0017_proofs.sql."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+
+
+def upgrade() -> None:
+    # A whole script, without parameters: text with colons must reach the server as it is.
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text().replace("%", "%%"))

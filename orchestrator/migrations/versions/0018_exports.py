@@ -1,0 +1,13 @@
+"""What members take along of their applications: see 0018_exports.sql."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0018"
+down_revision = "0017"
+
+
+def upgrade() -> None:
+    # A whole script, without parameters: text with colons must reach the server as it is.
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text().replace("%", "%%"))

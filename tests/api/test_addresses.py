@@ -1,0 +1,108 @@
+"""The address of an application: on its page, by the API, and what computers need to trust it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from apiflask import APIFlask
+
+from orchestrator import availability, entry
+from orchestrator.database import territory_session
+from orchestrator.readiness import Seen
+from orchestrator.settings import Settings
+from orchestrator.tables import Service
+from tenants import addresses, catalogue, orders, stacks
+from tests.api.people import invite
+from tests.tenants.ordering import NOW, member, seed
+from tests.tenants.test_changes import end
+from tests.tenants.test_stacks import STACKS
+
+AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture
+def service_id(owner: sa.Engine) -> int:
+    """A running application of brevaux."""
+    seed(owner)
+    commune = member(owner)
+    with territory_session(owner, "tests") as session:
+        catalogue.load(session, places=[STACKS])
+        placed = orders.place(session, commune, "hello", {"name": "salut", "greeting": "Bonjour"}, "k", NOW)
+    end(owner, placed.flow_id, "done", "active")
+    assert placed.service_id
+    return placed.service_id
+
+
+@pytest.fixture
+def known(owner: sa.Engine, worker: sa.Engine, settings: Settings, service_id: int) -> int:
+    """The same behind an entry; it answered 1,999 times of 2,000 in one day of the month."""
+    with territory_session(owner, "tests") as session:
+        whole = {"play": "stacks/entry", "answers": {}, "stack": {"provides": "entry"}}
+        made = Service(member_id=member_of(session, service_id), name="portail", specification=whole, state="active")
+        session.add(made)
+        session.flush()
+        entry.keep(session, made.id, "valmont.test", AUTHORITY, [])
+    with territory_session(worker, "tests") as session:
+        one = availability.Asked(service_id, member_of(session, service_id), "", "/")
+        for number in range(3):
+            at = NOW - timedelta(hours=number)
+            availability.count(session, settings, one, Seen("HTTP 503" if number else None, "", NOW), at)
+    with territory_session(owner, "tests") as session:
+        session.execute(sa.text("UPDATE availability SET asked = 2000, answered = 1999"))
+    return service_id
+
+
+def member_of(session: object, service_id: int) -> int:
+    return session.get_one(Service, service_id).member_id  # type: ignore[attr-defined, no-any-return]
+
+
+def test_the_page_begins_with_the_address(app: APIFlask, known: int) -> None:
+    agent = invite(app, "Camille", "brevaux", ["requester"]).client()
+    page = agent.get(f"/services/{known}").text
+    assert "https://salut.brevaux.valmont.test/" in page
+    assert "Certificat" in page and "Disponibilité" in page
+    english = agent.get(f"/services/{known}?lang=en").text
+    assert "Availability" in english and "Download" in english
+    given = agent.get("/entry/authority.crt")
+    assert (given.text, given.mimetype) == (AUTHORITY, "application/x-x509-ca-cert")
+
+
+def test_the_api_tells_it(app: APIFlask, known: int) -> None:
+    token = invite(app, "Camille", "brevaux", ["requester"]).token()
+    told = app.test_client().get(f"/api/v1/services/{known}/address", headers={"Authorization": f"Bearer {token}"})
+    address = told.json["address"]
+    assert (address["url"], address["authority"]) == ("https://salut.brevaux.valmont.test/", AUTHORITY)
+    assert address["months"] == [{"month": "2026-11", "asked": 2000, "answered": 1999, "percent": "99.95"}]
+
+
+def test_without_an_entry_there_is_none(app: APIFlask, service_id: int) -> None:
+    person = invite(app, "Camille", "brevaux", ["requester"])
+    said = {"Authorization": f"Bearer {person.token()}"}
+    told = app.test_client().get(f"/api/v1/services/{service_id}/address", headers=said)
+    assert told.json == {"address": None}
+    assert person.client().get("/entry/authority.crt").status_code == 404
+    assert 'id="url"' not in person.client().get(f"/services/{service_id}").text
+
+
+def test_a_hundred_percent_means_always() -> None:
+    assert str(addresses.Month("2026-11", 100_000, 99_999).share) == "99.99"
+    assert str(addresses.Month("2026-11", 7, 7).share) == "100.00"
+
+
+def test_a_rename_says_what_becomes_of_the_address(app: APIFlask, known: int) -> None:
+    agent = invite(app, "Camille", "brevaux", ["requester"]).client()
+    assert "l’ancienne ne répondra plus" in agent.get(f"/services/{known}/acts/rename").text
+
+
+def test_members_do_not_order_what_is_the_territorys(
+    app: APIFlask, owner: sa.Engine, settings: Settings, service_id: int
+) -> None:
+    with territory_session(owner, "tests") as session:
+        catalogue.load(session, places=stacks.folders(settings))
+    agent = invite(app, "Camille", "brevaux", ["requester"]).client()
+    assert "entry-small" not in agent.get("/catalogue").text
+    assert agent.get("/catalogue/entry-small").status_code == 422
+    director = invite(app, "Dominique", None, ["dsi_admin"]).client()
+    assert director.get("/catalogue/entry-small").status_code == 200

@@ -1,0 +1,261 @@
+"""What the entry is told, by whom and when; and how answers seen from outside are counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+import sqlalchemy as sa
+
+from orchestrator import ansible, availability, entry, runs, steps_entry
+from orchestrator.ansible import Outcome
+from orchestrator.cloud import Cloud
+from orchestrator.database import territory_session
+from orchestrator.errors import ClocherError, Conflict
+from orchestrator.readiness import Seen
+from orchestrator.settings import Settings
+from orchestrator.steps import Run, Runtime, Write
+from orchestrator.tables import Flow, FlowStep, Member, Service
+from orchestrator.tables_entry import Availability, Entry
+
+DOMAIN = "valmont.test"
+NO_CLOUD = cast(Cloud, None)
+AT = datetime(2026, 11, 30, 22, 58, tzinfo=UTC)  # two minutes before midnight in Paris
+
+
+class Town:
+    """An entry, and applications of a commune that it leads to; what it was told is in `told`."""
+
+    def __init__(self, settings: Settings, owner: sa.Engine, worker: sa.Engine) -> None:
+        self.owner, self.told = owner, list[list[str]]()
+        self.runtime = Runtime(settings.model_copy(update={"entry_domain": DOMAIN}), worker, NO_CLOUD)
+        self.commune = self.member("essai", "73282932000074", "commune")
+        agglomeration = self.member("agglo", "20000017200017", "epci")
+        self.entry_id = self.service(agglomeration, "portail", provides="entry")
+        with territory_session(worker, "tests") as session:
+            entry.keep(session, self.entry_id, DOMAIN, None, [])
+
+    def member(self, slug: str, siret: str, kind: str) -> int:
+        with territory_session(self.owner, "tests") as session:
+            made = Member(slug=slug, name=slug, kind=kind, siren=siret[:9], siret=siret)
+            session.add(made)
+            session.flush()
+            return made.id
+
+    def service(self, member_id: int, name: str, state: str = "active", **stack: Any) -> int:
+        with territory_session(self.owner, "tests") as session:
+            wanted = {"play": "stacks/x", "answers": {}, "stack": {"web": None, **stack}}
+            made = Service(member_id=member_id, name=name, specification=wanted, state=state, address="10.0.0.9",
+                           public_address="192.0.2.9", changed_at=AT - timedelta(days=30))  # fmt: skip
+            session.add(made)
+            session.flush()
+            return made.id
+
+    def application(self, name: str, state: str = "active") -> int:
+        return self.service(self.commune, name, state, web={"port": 80, "path": "/"})
+
+    def change(self, service_id: int, **values: Any) -> None:
+        with territory_session(self.owner, "tests") as session:
+            session.execute(sa.update(Service).where(Service.id == service_id).values(**values))
+
+    def answer(self, *_: Any, **__: Any) -> Outcome:
+        return Outcome(1, 1, 0.0)
+
+    def configure(self, _s: Any, _p: str, _g: Any, given: dict[str, Any], *_: Any, act: str, **__: Any) -> Outcome:
+        assert act == "routes"
+        self.told.append([f"{one['host']}{' off' if one['stopped'] else ''}" for one in given["entry"]["routes"]])
+        return self.answer()
+
+
+@pytest.fixture
+def town(settings: Settings, owner: sa.Engine, worker: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> Town:
+    made = Town(settings, owner, worker)
+    monkeypatch.setattr(ansible, "configure", made.configure)
+    return made
+
+
+def test_it_leads_to_what_is_there(town: Town) -> None:
+    town.application("site")
+    town.application("wiki", "stopped")
+    new = town.application("neuf", "creating")
+    for state in entry.GONE:
+        town.application(f"ancien-{state}", state)
+    town.service(town.commune, "serveur")
+    entry.settle(town.runtime)
+    assert town.told == [["neuf.essai.valmont.test off", "site.essai.valmont.test", "wiki.essai.valmont.test off"]]
+    entry.settle(town.runtime)  # it knows
+    assert len(town.told) == 1
+    with territory_session(town.owner, "tests") as session:
+        flow = Flow(member_id=town.commune, service_id=new, kind="create_server", state="running", requested_by="t")
+        session.add(flow)
+        session.flush()
+        session.add(FlowStep(flow_id=flow.id, member_id=town.commune, name="answer", state="done"))
+    entry.settle(town.runtime)  # it was seen to be well
+    assert town.told[1][0] == "neuf.essai.valmont.test"
+
+
+def test_without_an_entry_nobody_is_told(town: Town) -> None:
+    town.application("site")
+    town.change(town.entry_id, state="stopped")
+    entry.settle(town.runtime)
+    assert town.told == []
+
+
+def test_what_could_not_be_told_is_told_later(town: Town) -> None:
+    town.application("site")
+
+    def fail(*_: Any, **__: Any) -> Outcome:
+        raise ClocherError("play_failed", "Non.")
+
+    town.answer = fail  # type: ignore[method-assign]
+    with pytest.raises(ClocherError):
+        entry.settle(town.runtime)
+    town.answer = lambda *_, **__: Outcome(1, 1, 0.0)  # type: ignore[method-assign]
+    entry.settle(town.runtime)
+    assert len(town.told) == 2 and town.told[0] == town.told[1]
+
+
+def test_one_at_a_time_tells_it_and_the_last_word_is_the_newest(town: Town) -> None:
+    """The second waits until the first is done, then tells what the first did not know."""
+    town.application("un")
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> Outcome:
+        inside.set()
+        assert go_on.wait(30)
+        return Outcome(1, 1, 0.0)
+
+    town.answer = slow  # type: ignore[method-assign]
+    first = threading.Thread(target=entry.settle, args=(town.runtime,))
+    first.start()
+    assert inside.wait(30)
+    town.application("deux")
+    waited = threading.Event()
+    second = threading.Thread(target=entry.settle, args=(town.runtime, waited.set))
+    second.start()
+    assert waited.wait(30)  # it asked, and was refused
+    assert len(town.told) == 1
+    go_on.set()
+    first.join(30)
+    second.join(30)
+    assert town.told == [["un.essai.valmont.test"], ["deux.essai.valmont.test", "un.essai.valmont.test"]]
+
+
+def test_whoever_waits_can_be_stopped(town: Town) -> None:
+    town.application("site")
+
+    def stop() -> None:
+        raise ClocherError("flow_cancelled", "Assez.")
+
+    with entry.alone(town.runtime.engine) as ours, pytest.raises(ClocherError):
+        assert ours
+        entry.settle(town.runtime, stop)
+    assert town.told == []
+
+
+Count = Callable[[Seen, datetime], None]
+
+
+@pytest.fixture
+def asked(town: Town) -> tuple[int, Count]:
+    service_id = town.application("site")
+    one = availability.Asked(service_id, town.commune, "site.essai.valmont.test", "/")
+
+    def count(seen: Seen, at: datetime) -> None:
+        with territory_session(town.runtime.engine, "tests") as session:
+            availability.count(session, town.runtime.settings, one, seen, at)
+
+    return service_id, count
+
+
+def days(town: Town) -> list[tuple[int, int, int, bool]]:
+    with territory_session(town.owner, "tests") as session:
+        rows = session.scalars(sa.select(Availability).order_by(Availability.day))
+        return [(row.day.day, row.asked, row.answered, row.good) for row in rows]
+
+
+def test_answers_are_counted_by_local_day_once_in_a_stretch(town: Town, asked: tuple[int, Count]) -> None:
+    _, count = asked
+    good, bad = Seen(None, "", AT + timedelta(days=90)), Seen("HTTP 503")
+    count(good, AT - timedelta(minutes=10))
+    count(bad, AT - timedelta(minutes=9))  # another worker, in the same stretch
+    count(bad, AT)
+    count(good, AT + timedelta(minutes=5))  # tomorrow in Paris
+    assert days(town) == [(30, 2, 1, False), (1, 1, 1, True)]
+
+
+def test_what_is_off_is_neither_asked_nor_counted(town: Town, asked: tuple[int, Count]) -> None:
+    service_id, count = asked
+    with territory_session(town.runtime.engine, "tests") as session:
+        assert [one.host for one in availability.due(session, town.runtime.settings, DOMAIN, AT)] == [
+            "site.essai.valmont.test"
+        ]
+    town.change(service_id, state="stopped")
+    count(Seen("HTTP 503"), AT)
+    with territory_session(town.runtime.engine, "tests") as session:
+        assert availability.due(session, town.runtime.settings, DOMAIN, AT) == []
+    assert days(town) == []
+
+
+def test_a_round_asks_each_through_the_entry(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.application("site")
+    town.application("wiki")
+    seen: list[tuple[str, ...]] = []
+
+    def answer(address: str, host: str, authority: str | None, path: str) -> Seen:
+        seen.append((address, host, path))
+        return Seen(None if host.startswith("site") else "HTTP 500")
+
+    monkeypatch.setattr(availability.readiness, "ask_url", answer)
+    for _ in range(2):  # the second finds that all were asked
+        availability.ask(town.runtime, AT)
+    assert sorted(seen) == [
+        ("192.0.2.9", "site.essai.valmont.test", "/"), ("192.0.2.9", "wiki.essai.valmont.test", "/"),
+    ]  # fmt: skip
+    assert sorted((asked, answered) for _, asked, answered, _ in days(town)) == [(1, 0), (1, 1)]
+
+
+def test_an_entry_that_is_gone_is_forgotten(town: Town) -> None:
+    town.change(town.entry_id, state="deleted")
+    with territory_session(town.runtime.engine, "tests") as session:
+        assert entry.find(session) is None
+        entry.forget(session, town.entry_id)
+    with territory_session(town.owner, "tests") as session:
+        assert not session.scalar(sa.select(sa.func.count()).select_from(Entry))
+
+
+def test_a_rename_that_runs_again_still_knows_the_former_name(town: Town) -> None:
+    service_id = town.application("un")
+    with territory_session(town.owner, "tests") as session:
+        flow = Flow(member_id=town.commune, service_id=service_id, kind="rename_server", parameters={"name": "deux"},
+                    requested_by="tests")  # fmt: skip
+        session.add(flow)
+        session.flush()
+        flow_id = flow.id
+
+    def run() -> Run:
+        with territory_session(town.runtime.engine, "tests") as session:
+            facts = runs._facts(session, session.get_one(Flow, flow_id), session.get_one(Service, service_id))
+        return Run(town.runtime, flow_id, 1, facts)
+
+    def do(write: Write) -> list[str]:
+        with territory_session(town.runtime.engine, "tests") as session:
+            write(session)
+            return [one["host"] for one in entry.wanted(session, DOMAIN)]
+
+    assert do(steps_entry.take_name(run())) == ["deux.essai.valmont.test"]
+    assert do(steps_entry.give_name_back(run())) == ["un.essai.valmont.test"]
+
+
+def test_a_second_entry_is_refused(town: Town) -> None:
+    facts = {"service_id": town.application("autre"), "member_id": town.commune, "specification": {"play": "x"}}
+    with pytest.raises(Conflict) as refused:
+        steps_entry.configure(Run(town.runtime, 1, 1, facts), {})
+    assert refused.value.code == "entry_taken"
+    without = Runtime(town.runtime.settings.model_copy(update={"entry_domain": ""}), town.runtime.engine, NO_CLOUD)
+    with pytest.raises(ClocherError) as held:
+        steps_entry.configure(Run(without, 1, 1, facts), {})
+    assert held.value.code == "no_entry_domain"
