@@ -46,9 +46,10 @@ def export(service_id: int, to: Path | None, as_json: bool) -> None:
 
     def look() -> tuple[dict[str, Any], dict[str, Any]]:
         with staff_session() as session:
-            row = exports.find(session, export_id, service_id)
+            # The flow first: where it is over, the export is what it made of it.
+            flow = reading.show(session, Flow, flow_id)
             steps = [{"name": step.name, "state": step.state} for step in reading.steps(session, [flow_id])]
-            return {**reading.show(session, Flow, flow_id), "steps": steps}, _columns(row)
+            return {**flow, "steps": steps}, _columns(exports.find(session, export_id, service_id))
 
     def fetch(file: IO[bytes]) -> None:
         with staff_session() as session:
