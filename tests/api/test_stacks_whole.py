@@ -1,6 +1,6 @@
 """Whole lives of applications on the dev cloud; while there are data in one, its administrator comes through Chromium.
 
-Two of them each time; CLOCHER_STACKS names others: `CLOCHER_STACKS="school video" ./clocher test -- -k whole_life`.
+One of them each time; CLOCHER_STACKS names others: `CLOCHER_STACKS="school video" ./clocher test -- -k whole_life`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tenants import stacks_trial
 from tests.orchestrator.conftest import CLOUDS
 
 pytestmark = [pytest.mark.cloud, pytest.mark.browser, pytest.mark.slow]
-LIVED = os.environ.get("CLOCHER_STACKS", "website collaboration").split()
+LIVED = os.environ.get("CLOCHER_STACKS", "website").split()
 LONG = 60_000.0  # milliseconds: a small guest on a busy machine
 
 
