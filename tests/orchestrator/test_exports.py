@@ -50,12 +50,13 @@ def test_the_data_come_out_whenever_a_worker_dies(stage: Stage) -> None:
     export_id = declare(stage, service_id)
     run_to_the_end(stage, restart)
     (made,) = stage.rows(Export, Export.id == export_id)
-    assert (made.state, made.files) == ("ready", 2)
+    assert (made.state, made.files) == ("ready", 3)
     path = exports.path(stage.settings, made)
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     assert (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) == (made.bytes, made.sha256)
     files = opened(path)
-    assert files.keys() == {"LISEZMOI.txt", "donnees/index.html", "donnees/README.txt", "SHA256SUMS"}
+    data = {f"donnees/{name}" for name in ("index.html", "README.txt", "SHA256SUMS")}
+    assert files.keys() == {"LISEZMOI.txt", "SHA256SUMS", *data}
     assert b"Salut" in files["donnees/index.html"]
     for line in files["SHA256SUMS"].decode().splitlines():
         told, name = line.split("  ", 1)
