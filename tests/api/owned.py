@@ -85,7 +85,10 @@ STACK = {"version": "1", "secrets": [{"name": "x", "length": 24, "shown": True, 
 
 
 def _service(session: Session, member_id: int) -> int:
-    return _add(session, Service(member_id=member_id, name="tenu", specification={"stack": STACK}, state="active"))
+    return _add(
+        session,
+        Service(member_id=member_id, name="tenu", specification={"offer": "salut", "stack": STACK}, state="active"),
+    )
 
 
 def _flow(session: Session, member_id: int, service_id: int) -> int:

@@ -14,11 +14,13 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from api import access
+from orchestrator import entry
 from orchestrator.database import territory_session
 from tenants import roles
 from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
 from tests.api.owned import IDS, NOTHING, NUMBERS, PERSONAL, SENT, World
 from tests.api.people import Person, csrf, invite
+from tests.api.screens_portal import running
 from tests.tenants.ordering import member, seed
 
 NOBODY, ROLELESS = "nobody", "roleless"
@@ -47,7 +49,10 @@ class Try:
 @pytest.fixture
 def world(app: APIFlask, owner: sa.Engine) -> World:
     seed(owner)
-    return World(app, owner, {slug: member(owner, slug) for slug in ("brevaux", "orgelune")})
+    made = World(app, owner, {slug: member(owner, slug) for slug in ("brevaux", "orgelune")})
+    with territory_session(owner, "tests") as session:  # whose authority everybody may have
+        entry.keep(session, running(session, made.members["orgelune"]), "valmont.test", "PEM", [])
+    return made
 
 
 @pytest.fixture
