@@ -146,8 +146,11 @@ class _Life:
         key = Ed25519PrivateKey.generate()
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         client = {"ref": CLIENT, "public_key": public, "quota_gib": VAULT_GIB}
-        given = {"admin": "essai", "ssh_keys": [], "volumes": list(machine.volumes), "vault_clients": [client]}
-        made = ansible.configure(self.place.settings, f"{stacks.PLAY}/vault", machine.guest, given, lambda event: None)
+        given = {"admin": "essai", "ssh_keys": [], "volumes": list(machine.volumes)}
+        settings, play = self.place.settings, f"{stacks.PLAY}/vault"
+        ansible.configure(settings, play, machine.guest, given, lambda event: None)
+        given["vault_clients"] = [client]
+        made = ansible.configure(settings, play, machine.guest, given, lambda event: None, act="clients")
         private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
         return {
             "address": machine.guest.address, "port": 22, "user": "vault", "path": f"/data/vault/{CLIENT}",
