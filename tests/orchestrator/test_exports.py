@@ -50,14 +50,14 @@ def test_the_data_come_out_whenever_a_worker_dies(stage: Stage) -> None:
     export_id = declare(stage, service_id)
     run_to_the_end(stage, restart)
     (made,) = stage.rows(Export, Export.id == export_id)
-    assert (made.state, made.files) == ("ready", 3)
+    assert (made.state, made.files) == ("ready", 5)
     path = exports.path(stage.settings, made)
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     assert (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) == (made.bytes, made.sha256)
     files = opened(path)
-    data = {f"donnees/{name}" for name in ("index.html", "README.txt", "SHA256SUMS")}
-    assert files.keys() == {"LISEZMOI.txt", "SHA256SUMS", *data}
-    assert b"Salut" in files["donnees/index.html"]
+    given = ("pages/index.html", "pages/known.txt", "pages/version.txt", "README.txt", "SHA256SUMS")
+    assert files.keys() == {"LISEZMOI.txt", "SHA256SUMS", *(f"donnees/{name}" for name in given)}
+    assert b"Salut" in files["donnees/pages/index.html"]
     for line in files["SHA256SUMS"].decode().splitlines():
         told, name = line.split("  ", 1)
         assert hashlib.sha256(files[name]).hexdigest() == told
