@@ -64,6 +64,7 @@ LIMITS = {
     "RateLimit-Remaining": "How many are left",
     "RateLimit-Reset": "Seconds until the next minute begins",
 }
+TEXTS = ("text/csv", "application/x-ndjson")  # media types whose answers are text; of others we say nothing
 WHOLE = {"schema": {"type": "integer", "minimum": 0}}
 
 
@@ -156,8 +157,9 @@ def _complete_operation(
     single = method == "get" and path in about
     conditional = method != "get" and any(path == one or path.startswith(f"{one}/") for one in about)
     _say_parameters(operation, path, method, conditional)
+    refuses = "409" in operation["responses"]
     _say_answers(operation, method, endpoint, single)
-    _say_problems(operation, path, method, conditional)
+    _say_problems(operation, path, method, conditional, refuses)
     body = operation.get("requestBody")
     if body:
         [media] = body["content"].values()
@@ -203,7 +205,7 @@ def _say_answers(operation: Any, method: str, endpoint: str, single: bool) -> No
         if single or (method == "get" and status == "200"):
             answer["headers"]["ETag"] = {"description": "What to send as If-Match", "schema": {"type": "string"}}
         if said := re.match(r"An? ([a-z]+/[a-z.+-]+) file", answer.get("description", "")):
-            answer["content"] = {said[1]: {"schema": {} if "yaml" in said[1] else {"type": "string"}}}
+            answer["content"] = {said[1]: {"schema": {"type": "string"} if said[1] in TEXTS else {}}}
         if status == "204":
             answer.pop("content", None)
     operation["responses"] = kept
@@ -211,7 +213,8 @@ def _say_answers(operation: Any, method: str, endpoint: str, single: bool) -> No
         kept["304"] = {"description": "It is still as `If-None-Match` says"}
 
 
-def _say_problems(operation: Any, path: str, method: str, conditional: bool) -> None:
+def _say_problems(operation: Any, path: str, method: str, conditional: bool, refuses: bool) -> None:
+    """refuses: the view itself says that it answers 409, though it only reads."""
     takes_body, changes = "requestBody" in operation, method != "get"
     query = any(parameter["in"] == "query" for parameter in operation["parameters"])
     wanted = {
@@ -220,7 +223,7 @@ def _say_problems(operation: Any, path: str, method: str, conditional: bool) -> 
         "403": True,
         "404": "{" in path or query or takes_body,
         "406": True,
-        "409": changes,
+        "409": changes or refuses,
         "412": conditional,
         "413": takes_body,
         "415": changes,

@@ -44,7 +44,7 @@ def show(service_id: int, export_id: int) -> Any:
 
 
 @blueprint.get("/exports/<int:export_id>/archive")
-@blueprint.doc(responses={200: "The archive (tar, gzip)"})
+@blueprint.doc(responses={200: "An application/gzip file", 409: "It is not ready"})
 def fetch(service_id: int, export_id: int) -> Response:
     """The archive itself; who fetched it is written in the audit trail."""
     with auth.scope() as session:
@@ -52,6 +52,7 @@ def fetch(service_id: int, export_id: int) -> Response:
 
 
 @blueprint.get("/certificate")
+@blueprint.doc(responses={409: "It is not deleted"})
 @blueprint.output(CertificateOut)
 def certificate(service_id: int) -> dict[str, Any]:
     """What was deleted with a service, when, by which flow, and the audit entries that prove it."""

@@ -16,6 +16,7 @@ blueprint = APIBlueprint("upgrades", __name__, url_prefix="/api/v1/services/<int
 
 
 @blueprint.get("")
+@blueprint.doc(responses={409: "There is no newer version"})
 @blueprint.output(UpgradeOut)
 def show(service_id: int) -> dict[str, Any]:
     """The newest version that is offered, and what each one brings that came since the service's own."""
