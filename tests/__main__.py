@@ -21,7 +21,8 @@ INSTANCE = {
     "CLOCHER_MEMBER_NETWORKS": "10.96.0.0/16",
 }
 UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")  # the cluster is removed: no power cut to survive
-NO_CLOUD = "not cloud and not browser and not slow"
+FAST = "not cloud and not browser and not slow"
+LONGEST = "--durations=25"  # where the time of a whole run goes
 
 
 def run(title: str, *command: str, **variables: str) -> bool:
@@ -58,15 +59,15 @@ def other_postgresql() -> bool:
     """The same tests on Debian's PostgreSQL 15, in a cluster of their own that is removed afterwards."""
     inside = f"""
         export CLOCHER_TEST_DATABASE_URL="postgresql://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/postgres"
-        exec "{sys.executable}" -m pytest -q -m '{NO_CLOUD}' tests/orchestrator tests/tenants
+        exec "{sys.executable}" -m pytest -q -m 'not cloud and not browser' tests/orchestrator tests/tenants
     """
     options = [word for unsafe in UNSAFE for word in ("-o", f"{unsafe}=off")]
     return run("tests on PostgreSQL 15", "pg_virtualenv", "-v", "15", *options, "sh", "-c", inside)
 
 
-def without_cloud() -> bool:
-    """What needs neither cloud nor Chromium, in two processes, each with a PostgreSQL of its own."""
-    return pytest("fast tests", "-n", "2", "--dist", "worksteal", "-m", NO_CLOUD)
+def side_by_side(title: str, chosen: str, *more: str) -> bool:
+    """Tests that need no cloud, in two processes, each with a PostgreSQL of its own."""
+    return pytest(title, "-n", "2", "--dist", "worksteal", "-m", chosen, *more)
 
 
 def whole() -> bool:
@@ -75,10 +76,10 @@ def whole() -> bool:
     with ThreadPoolExecutor(1) as beside:
         # A clean cloud: what an interrupted run left would be somebody else's finding.
         cloud = beside.submit(lambda: devcloud("reset") and devcloud("up"))
-        passed += [other_postgresql(), without_cloud(), cloud.result()]
+        passed += [other_postgresql(), side_by_side("tests without the cloud", "not cloud", LONGEST), cloud.result()]
     if cloud.result():
         # One cloud, so one process.
-        passed.append(pytest("tests with the cloud", "-m", f"not ({NO_CLOUD})", **INSTANCE))
+        passed.append(pytest("tests with the cloud", "-m", "cloud", LONGEST, **INSTANCE))
     passed.append(devcloud("down"))
     return all(passed)
 
@@ -89,12 +90,12 @@ def main() -> int:
     parser.add_argument("rest", nargs="*", help="after --: for pytest, which then runs alone")
     options = parser.parse_args()
     if options.rest:
-        chosen = ("-m", NO_CLOUD) if options.fast else ()
+        chosen = ("-m", FAST) if options.fast else ()
         return 0 if pytest("tests", *chosen, *options.rest, **INSTANCE) else 1
     if options.fast:
         with ThreadPoolExecutor(1) as beside:
             checked = beside.submit(checks)
-            tested = without_cloud()
+            tested = side_by_side("fast tests", FAST)
         return 0 if tested and checked.result() else 1
     return 0 if whole() else 1
 

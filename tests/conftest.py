@@ -11,7 +11,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -67,31 +67,46 @@ def server() -> Iterator[sa.URL]:
     with tempfile.TemporaryDirectory(prefix="clocher-tests-", dir=_memory()) as folder:
         data = Path(folder) / "data"
         url = sa.make_url(postgres.ensure_running(data))
-        for unsafe in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
-            _run(url, f"ALTER SYSTEM SET {unsafe} = off")  # a test's database survives neither power cut nor day
-        _run(url, "SELECT pg_reload_conf()")
+        engine = _administration(url)
+        with engine.connect() as connection:
+            for unsafe in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
+                # A test's database survives neither power cut nor day.
+                connection.exec_driver_sql(f"ALTER SYSTEM SET {unsafe} = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        engine.dispose()
         yield url
         postgres.stop(data)
 
 
 @pytest.fixture(scope="session")
-def template(server: sa.URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def administer(server: sa.URL) -> Iterator[Callable[[str], object]]:
+    """Runs a statement on the server, outside the databases of tests, in a connection that is kept."""
+    engine = _administration(server)
+    with engine.connect() as connection:
+        yield connection.exec_driver_sql
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def template(
+    server: sa.URL, administer: Callable[[str], object], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The name of a migrated database that tests copy."""
     name = f"clocher_template_{uuid.uuid4().hex[:8]}"
-    _run(server, f"CREATE DATABASE {name}")
+    administer(f"CREATE DATABASE {name}")
     schema.upgrade(_settings(tmp_path_factory.mktemp("template"), server.set(database=name)))
     yield name
-    _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-def settings(server: sa.URL, template: str, tmp_path: Path) -> Iterator[Settings]:
+def settings(server: sa.URL, administer: Callable[[str], object], template: str, tmp_path: Path) -> Iterator[Settings]:
     """Settings of an installation with a fresh, migrated database and an empty state folder."""
     name = f"clocher_test_{uuid.uuid4().hex[:8]}"
     # With nothing to flush, copying files is five times quicker than copying through the log.
-    _run(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    administer(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield _settings(tmp_path, server.set(database=name))
-    _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -136,11 +151,8 @@ def _engine(settings: Settings, role: database.Role) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def _run(server: sa.URL, statement: str) -> None:
-    engine = sa.create_engine(server.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
+def _administration(server: sa.URL) -> sa.Engine:
+    return sa.create_engine(server.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,6 +18,8 @@ from tests.api.administered import LABEL, Administered, administer, pages
 from tests.api.people import Person, csrf, invite
 from tests.tenants.test_members_changes import _document
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def made(owner: sa.Engine) -> Administered:
@@ -37,7 +39,6 @@ def main(answer: TestResponse) -> str:
     return answer.text.split("<main", 1)[1]
 
 
-@pytest.mark.slow
 def test_every_page_opens_in_both_languages(dsi: FlaskClient, made: Administered) -> None:
     faults = []
     for path in pages(made):

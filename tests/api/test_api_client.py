@@ -25,6 +25,7 @@ def far(run: Run, portal: str, brevaux: Caller, monkeypatch: pytest.MonkeyPatch)
     return lambda *words, **more: run("--url", portal, *words, **more)
 
 
+@pytest.mark.slow
 def test_a_life_by_another_installations_api(far: Run, owner: sa.Engine) -> None:
     place = ("orders", "place", "vm-small", "--name", "web", "--ssh-key", KEY, "--request-key", "one", "--json")
     order = told(far(*place))
@@ -49,6 +50,7 @@ def test_a_life_by_another_installations_api(far: Run, owner: sa.Engine) -> None
     assert told(far("statements", "list", "--json")) == []
 
 
+@pytest.mark.slow
 def test_a_service_is_changed_from_afar(far: Run, owner: sa.Engine) -> None:
     order = told(far("orders", "place", "vm-small", "--name", "web", "--ssh-key", KEY, "--json"))
     service = str(order["service_id"])

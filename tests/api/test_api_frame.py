@@ -16,6 +16,8 @@ from tests.api.people import PASSWORD
 from tests.api.test_api import problem
 from tests.tenants.ordering import wish
 
+pytestmark = pytest.mark.slow
+
 KEY = {"Idempotency-Key": "one"}
 TOKEN = {"label": "sauvegarde", "scopes": ["read"]}
 

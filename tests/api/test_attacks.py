@@ -22,6 +22,8 @@ from tests.api.people import PASSWORD, Person, csrf, invite
 from tests.api.test_identity_pages import mailed, post, sign_in, word
 from tests.tenants.ordering import member, wish
 
+pytestmark = pytest.mark.slow
+
 SAVEPOINTS = ("SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 
 

@@ -19,6 +19,8 @@ from tests.tenants.ordering import NOW
 from tests.tenants.test_upgrades import publish
 from tests.tenants.vaulted import Valley, valley
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:

@@ -23,6 +23,8 @@ from tenants.tables_notices import Attempt, Delivery, Endpoint, NoticeChoice
 from tests.api.people import Person, csrf, invite
 from tests.tenants.ordering import member, seed
 
+pytestmark = pytest.mark.slow
+
 PARIS = ZoneInfo("Europe/Paris")
 SENT = ((30, "order.placed", "failed"), (2, "order.expired", "failed"), (1, "order.placed", "sent"))  # hours ago
 HOOK = {"label": "Supervision", "url": "https://hooks.example.net/clocher", "event-order.placed": "1"}

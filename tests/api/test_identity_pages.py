@@ -18,6 +18,8 @@ from tests.api.conftest import Caller
 from tests.api.people import PASSWORD, Person, csrf, invite
 from tests.tenants.ordering import member
 
+pytestmark = pytest.mark.slow
+
 OTHER = "cinq hiboux verts chantent"
 
 

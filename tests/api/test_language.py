@@ -30,11 +30,13 @@ SAME = {
 LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 
+@pytest.mark.slow
 def test_every_sentence_has_its_english() -> None:
     for target in targets():
         assert faults(target) == []
 
 
+@pytest.mark.slow
 def test_no_template_says_anything_outside_gettext() -> None:
     env = Environment(extensions=["jinja2.ext.i18n"])
     told: list[str] = []
@@ -61,6 +63,7 @@ def _readable_attributes(text: str) -> list[str]:
     return re.findall(r'(?:aria-label|title|alt|placeholder|data-label)="([^"\0]*)"', text)
 
 
+@pytest.mark.slow
 def test_no_error_hides_its_template() -> None:
     import ast
 
@@ -196,6 +199,7 @@ def test_stored_sentences_are_recognised_by_their_form() -> None:
     assert recognising.recognise("Rien de connu.", "en") == "Rien de connu."
 
 
+@pytest.mark.slow
 def test_every_entry_of_the_trail_has_its_words() -> None:
     """What is recorded by a literal name; the trail's page shows words, not codes."""
     install_words()

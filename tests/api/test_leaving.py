@@ -24,6 +24,8 @@ from tests.tenants.ordering import NOW
 from tests.tenants.test_leaving import delete
 from tests.tenants.vaulted import Valley, valley
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:

@@ -21,6 +21,8 @@ from tests.api.openid_provider import OpenIDServer, running
 from tests.api.people import Person, csrf, invite
 from tests.tenants.ordering import SIRENS, member
 
+pytestmark = pytest.mark.slow
+
 FOREIGN = "356 000 000 00048"  # a real establishment of nobody here, written as people write it
 
 

@@ -19,6 +19,8 @@ from tests.api.conftest import Caller
 from tests.api.people import PASSWORD
 from tests.tenants.ordering import NOW, wish
 
+pytestmark = pytest.mark.slow
+
 
 def word(page: str) -> str:
     found = re.search(r'name="csrf" value="([^"]+)"', page)

@@ -17,6 +17,8 @@ from tenants.finance import Sharing
 from tests.api.people import invite
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
 
+pytestmark = pytest.mark.slow
+
 MONTH = "2026-03"
 SERVICES = 120
 

@@ -27,6 +27,8 @@ from tests.tenants.ordering import KEY, member, seed
 from tests.tenants.test_changes import create
 from tests.tenants.test_stacks import STACKS
 
+pytestmark = pytest.mark.slow
+
 FORM = {"name": "web", "image": "debian-12", "disk_gib": "20", "ssh_keys": KEY}
 
 

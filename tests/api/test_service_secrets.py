@@ -76,6 +76,7 @@ def test_the_api_shows_it_once(app: APIFlask, worker: sa.Engine, settings: Setti
     assert ask("POST", "/admin_password/renew", "k4").json["kind"] == "renew_secret"
 
 
+@pytest.mark.slow
 def test_others_do_not_read_it(app: APIFlask, service_id: int) -> None:
     for name, house, role in (("Alex", "brevaux", "approver"), ("Dominique", None, "dsi_admin")):
         client = invite(app, name, house, [role]).client()

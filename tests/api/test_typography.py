@@ -42,6 +42,7 @@ def test_french_is_its_own_translation_and_counts_as_french_does() -> None:
     assert catalogue("en").gettext("Prévenez la DSI.") == "Tell the IT department."
 
 
+@pytest.mark.slow
 def test_no_sentence_of_a_page_breaks_before_its_colon(app: APIFlask, brevaux: Caller) -> None:
     assert brevaux.person is not None
     reader = brevaux.person.client()

@@ -69,6 +69,7 @@ def test_an_unreachable_guest_is_given_up_at_the_deadline(run: Run, limits: dict
         assert time.monotonic() - started < 5 + SLACK
 
 
+@pytest.mark.slow
 def test_a_later_try_has_no_time_of_its_own(run: Run) -> None:
     limit(run, configure_timeout=5.0)
     run.began = time.monotonic() - 6
@@ -80,6 +81,7 @@ def test_a_later_try_has_no_time_of_its_own(run: Run) -> None:
     assert plays(run) <= 1
 
 
+@pytest.mark.slow
 def test_a_cancelled_flow_stops_between_plays(run: Run, owner: sa.Engine) -> None:
     with territory_session(owner, "tests") as session:
         session.execute(sa.update(Flow).values(cancel_requested=True))

@@ -81,6 +81,7 @@ def test_a_stream_that_is_cut_is_no_archive(folder: Path, tmp_path: Path) -> Non
         pack(io.BytesIO(whole[: len(whole) // 2]), tmp_path / "a.tar.gz")
 
 
+@pytest.mark.slow
 def test_too_much_is_refused_and_nothing_is_held_in_memory(tmp_path: Path) -> None:
     """A file of 2 GiB that is announced is refused before it is sent; one of 64 MiB passes through little memory."""
     big = tarfile.TarInfo("big")

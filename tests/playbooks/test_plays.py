@@ -43,6 +43,7 @@ def names_told() -> Iterator[str]:
             yield from (step["name"] for tasks in lists for step in steps(tasks) if not UNTOLD & set(step))
 
 
+@pytest.mark.slow
 def test_each_task_has_its_french_words() -> None:
     lines = (PLAYBOOKS / "tasks.fr.yml").read_text().splitlines()
     found = [line.partition(": ")[0] for line in lines if not line.startswith("#")]

@@ -20,6 +20,8 @@ from tests.tenants.approving import person
 from tests.tenants.ordering import NOW, member
 from tests.tenants.vaulted import HOUR, PARIS, Valley, valley
 
+pytestmark = pytest.mark.slow
+
 NIGHT = datetime.fromisoformat("2026-11-24T00:00:00+00:00")  # it is 1 o'clock in Paris: the next due instant after NOW
 
 

@@ -180,6 +180,7 @@ IMPOSSIBLE = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 @example("- [")
 def test_any_text_is_read_or_refused(text: str) -> None:

@@ -24,6 +24,8 @@ from tests.tenants.ordering import KEY, NOW, member, wish
 from tests.tenants.test_service_secrets import DECLARED
 from tests.tenants.vaulted import Valley, valley
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:

@@ -140,6 +140,7 @@ def test_a_crash_before_the_commit_loses_and_doubles_nothing(
     assert mailed(owner) == [("order_waiting", "noor")]
 
 
+@pytest.mark.slow
 def test_several_workers_at_once_tell_once(
     owner: sa.Engine, web: sa.Engine, worker: sa.Engine, brevaux: int, camille: Caller
 ) -> None:

@@ -70,6 +70,7 @@ def test_what_fails_leaves_nothing(owner: sa.Engine, web: sa.Engine) -> None:
             assert session.scalar(sa.select(sa.func.count()).select_from(table)) == 0
 
 
+@pytest.mark.slow
 def test_fifty_at_once_against_a_quota_of_twenty(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux = member(owner, servers=20)
 

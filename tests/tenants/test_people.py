@@ -111,6 +111,7 @@ def test_an_account_from_before_the_rule_still_signs_in(owner: sa.Engine, staff:
         assert found and found.name == "René"
 
 
+@pytest.mark.slow
 def test_guesses_get_slower(door: sa.Engine) -> None:
     def guess(at: datetime) -> bool:
         try:

@@ -118,6 +118,7 @@ def dump(session: Session) -> list[object]:
     return [session.execute(sa.text(f"SELECT t::text FROM {table} t ORDER BY id")).all() for table in SEALED]
 
 
+@pytest.mark.slow
 def test_line_written_while_the_period_closes_waits_and_is_refused(owner: sa.Engine, staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         periods.draft(session, MONTH, write_month(session), LATER, PARIS)

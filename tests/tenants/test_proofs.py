@@ -22,6 +22,8 @@ from tests.tenants.ordering import NOW
 from tests.tenants.test_backups import NIGHT, refused
 from tests.tenants.vaulted import HOUR, PARIS, Valley, valley
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 
 

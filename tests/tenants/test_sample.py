@@ -68,6 +68,7 @@ def test_no_cell_can_run_as_a_formula(staff: sa.Engine) -> None:
         assert exports.safe(f"{sign}1") == f"'{sign}1"
 
 
+@pytest.mark.slow
 def test_bench_uses_a_database_of_its_own(settings, owner: sa.Engine) -> None:
     found = bench_month.run(settings, 40)
     assert (found["servers"], found["statements"]) == (40, 40)

@@ -100,6 +100,7 @@ def test_due_once_and_one_for_all_that_was_missed(owner: sa.Engine, web: sa.Engi
         assert names == ["auto 2026-11-24 02:00", "auto 2026-11-29 02:00"]
 
 
+@pytest.mark.slow
 def test_a_busy_service_waits_a_full_one_is_passed_over(owner: sa.Engine, web: sa.Engine, worker: sa.Engine) -> None:
     brevaux = member(owner)
     service = create(owner, web, brevaux)

@@ -19,6 +19,8 @@ from tests.tenants.ordering import NOW
 from tests.tenants.test_backups import refused
 from tests.tenants.vaulted import STACKS, Valley, valley
 
+pytestmark = pytest.mark.slow
+
 HELLO = ROOT / "playbooks" / "examples" / "hello"
 
 
