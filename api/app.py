@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from apiflask import APIFlask
 from flask import Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -18,8 +20,8 @@ POLICY = (
 )
 
 
-def create(settings: Settings) -> APIFlask:
-    """The WSGI application of an installation."""
+def create(settings: Settings, *, counts: Path | None = None) -> APIFlask:
+    """The WSGI application of an installation; counts: see `metrics.install`."""
     app = APIFlask(
         "api",
         title="Clocher",
@@ -33,7 +35,7 @@ def create(settings: Settings) -> APIFlask:
     )
     app.json = StrictJSON(app)
     openapi.install(app)
-    metrics.install(app, settings)  # first, so that refusals are counted too
+    metrics.install(app, settings, counts)  # first, so that refusals are counted too
     limits.install(app, settings)
     auth.install(app, settings)
     problems.install(app)

@@ -1,13 +1,12 @@
 """How quick the pages are for an agglomeration of 300 members and 20,000 services, in a scratch database.
 
-Twice: the real portal in a process of its own under a constant rate of requests (milliseconds, queueing included),
-then each page alone in this process (its SQL queries, and the processor time that it takes, which a busy machine
-does not change).
+Twice: the real portal in its own processes under a constant rate of requests (milliseconds, queueing included), then
+each page alone in this process (its SQL queries, and the processor time that it takes, which a busy machine does not
+change).
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import statistics
 import time
@@ -15,17 +14,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask
 
-from api import bench_load
+from api import bench_load, serving
 from api.app import create
 from api.bench_load import Answer, Page
-from api.commands import serve
-from orchestrator import log, scratch
+from api.serving import Portal
+from orchestrator import scratch
 from orchestrator.database import door_session, territory_session
 from orchestrator.errors import Unavailable
 from orchestrator.settings import Settings
@@ -35,7 +34,6 @@ from tenants.tables import Order, Statement
 BIG = 1  # the id of the member with the most services
 PASSWORD = "quatre girafes bleues dansent"  # noqa: S105  (of a database that lives for a minute)
 ALONE = 12  # times that each page is asked for alone, after a first that warms up
-PATIENCE = 60.0  # seconds until the portal must listen
 # What we promise on two free cores at 20 requests a second, of 300 members and 20,000 services: p95 in milliseconds.
 PROMISED = {"home": 100.0, "services_50": 100.0, "services_200": 70.0, "service": 100.0, "costs": 100.0}
 
@@ -66,11 +64,11 @@ def run(settings: Settings, members: int, services: int, rate: float, seconds: f
         filled = time.perf_counter() - began
         with made(alone) as app:
             pages = listed(app)
-            with _portal(alone) as (url, process_id):
-                bench_load.run(url, pages, rate, min(seconds, 3.0))  # connections, templates
-                before = _processor_seconds(process_id)
-                answers = bench_load.run(url, pages, rate, seconds)
-                spent = _processor_seconds(process_id) - before
+            with serving.listening(alone, "127.0.0.1", 0) as portal:
+                bench_load.run(portal.url, pages, rate, min(seconds, 5.0))  # connections, templates
+                before = _processor_seconds(portal)
+                answers = bench_load.run(portal.url, pages, rate, seconds)
+                spent = _processor_seconds(portal) - before
             load = os.getloadavg()[0]
             alone_figures = {page.name: measure(app, page) for page in pages}
     figures = _figures(answers)
@@ -189,34 +187,13 @@ def _counting(engines: Sequence[sa.Engine]) -> Iterator[list[str]]:
             sa.event.remove(engine, "before_cursor_execute", count)
 
 
-@contextmanager
-def _portal(alone: Settings) -> Iterator[tuple[str, int]]:
-    """The portal on the scratch database as `clocher serve` runs it, on any free port; its address and process id."""
-    fresh = multiprocessing.get_context("spawn")
-    here, there = fresh.Pipe()
-    process = fresh.Process(target=_serve, args=(alone, there), daemon=True)
-    process.start()
-    try:
-        if not here.poll(PATIENCE) or process.pid is None:
-            raise Unavailable("bench_failed", "Le portail ne démarre pas.", "Essayez « clocher serve ».")
-        yield here.recv(), process.pid
-    finally:
-        process.terminate()
-        process.join(PATIENCE)
-
-
-def _serve(alone: Settings, there: Connection) -> None:
-    log.configure(alone)
-    server = serve.listen(alone, "127.0.0.1", 0)
-    there.send(f"http://127.0.0.1:{server.effective_port}")
-    server.run()
-
-
-def _processor_seconds(pid: int) -> float:
-    """What a process has used of the processors (Linux; elsewhere nothing)."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            fields = stat.read().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _processor_seconds(portal: Portal) -> float:
+    """What its processes have used of the processors (Linux; elsewhere nothing)."""
+    used = 0
+    for process in portal.processes:
+        try:
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        used += int(fields[11]) + int(fields[12])
+    return used / os.sysconf("SC_CLK_TCK")

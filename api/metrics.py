@@ -1,15 +1,20 @@
-"""What Prometheus may read: this process's requests, and the state of the installation from the database."""
+"""What Prometheus may read: the portal's requests, and the state of the installation from the database.
+
+The processes of a portal count in files of one folder, so that whichever answers tells what all of them did.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from orchestrator.database import territory_session
@@ -69,11 +74,18 @@ class Installation(Collector):
         return list(families.values())
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Count the requests of `app`; a registry of its own, so that two apps of a process don't mix."""
-    registry = CollectorRegistry()
-    registry.register(Installation(app, settings.dead_after_seconds))
-    app.extensions["metrics"] = registry
+def install(app: Flask, settings: Settings, counts: Path | None) -> None:
+    """Count the requests of `app`; a registry of its own, so that two apps of a process don't mix.
+
+    counts: where the processes of a portal count, as PROMETHEUS_MULTIPROC_DIR said when prometheus_client was imported;
+    None: this process is the only one.
+    """
+    registry = shown = CollectorRegistry()
+    if counts:
+        shown = CollectorRegistry()
+        MultiProcessCollector(shown, path=str(counts))  # type: ignore[no-untyped-call]
+    shown.register(Installation(app, settings.dead_after_seconds))
+    app.extensions["metrics"] = shown
     labels = ("route", "method", "status")
     requests = Counter("clocher_requests", "Requests by route and status", labels, registry=registry)
     seconds = Histogram("clocher_request_seconds", "Time to answer, by route", ("route",), registry=registry)

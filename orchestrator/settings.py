@@ -126,12 +126,13 @@ class Settings(BaseSettings):
 
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
+    portal_processes: int = Field(2, ge=1, le=64, description="processes that answer for the portal; one a core")
     public_url: str = Field(
         "http://127.0.0.1:8080", pattern=r"^https?://[^/\s]+$", description="where people reach the portal; for links"
     )
 
     api_requests_per_minute: int = Field(
-        600, ge=1, description="what one token may read by the API; counted by each process of the portal"
+        600, ge=1, description="what one token may read by the API"
     )
     api_changes_per_minute: int = Field(120, ge=1, description="what one token may change by the API; likewise")
 

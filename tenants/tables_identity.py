@@ -111,6 +111,16 @@ class Failure(Base):
     locked_until: Mapped[datetime | None]
 
 
+class Request(Base):
+    """Requests to the API in one minute (since 1970) by who asks: a token's digest, or a client's address."""
+
+    __tablename__ = "requests"
+    source: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)  # read, change
+    minute: Mapped[int] = mapped_column(index=True)
+    count: Mapped[int]
+
+
 class SignedIn(Base):
     """A session: the cookie holds a random id, we keep its digest. member_id None: it acts for the territory."""
 

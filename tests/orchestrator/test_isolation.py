@@ -61,6 +61,7 @@ DOORS = (
     "SELECT * FROM recovery_codes",
     "SELECT * FROM identities",
     "SELECT * FROM failures",
+    "DELETE FROM requests",
     "INSERT INTO accounts (email, name) VALUES ('x@y.fr', 'X')",
     "UPDATE accounts SET state = 'active'",
     "INSERT INTO account_links (account_id, digest, expires_at) VALUES (1, 'x', now())",
