@@ -131,9 +131,7 @@ class Settings(BaseSettings):
         "http://127.0.0.1:8080", pattern=r"^https?://[^/\s]+$", description="where people reach the portal; for links"
     )
 
-    api_requests_per_minute: int = Field(
-        600, ge=1, description="what one token may read by the API"
-    )
+    api_requests_per_minute: int = Field(600, ge=1, description="what one token may read by the API")
     api_changes_per_minute: int = Field(120, ge=1, description="what one token may change by the API; likewise")
 
     trusted_proxies: int = Field(0, ge=0, le=5, description="proxies before us whose X-Forwarded-For and -Proto count")
