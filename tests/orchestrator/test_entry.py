@@ -6,20 +6,34 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import ansible, availability, entry, runs, steps_entry
+from orchestrator import (
+    ansible,
+    availability,
+    entry,
+    flows_stories,
+    runs,
+    steps_entry,
+    steps_guest,
+    steps_proving,
+    steps_stack,
+)
 from orchestrator.ansible import Outcome
 from orchestrator.cloud import Cloud
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, Conflict
+from orchestrator.places import Ids
 from orchestrator.readiness import Seen
 from orchestrator.settings import Settings
+from orchestrator.ssh import Guest
 from orchestrator.steps import Run, Runtime, Write
 from orchestrator.tables import Flow, FlowStep, Member, Service
 from orchestrator.tables_entry import Availability, Entry
+from orchestrator.trial import Machine, Trial
 
 DOMAIN = "valmont.test"
 NO_CLOUD = cast(Cloud, None)
@@ -248,6 +262,35 @@ def test_a_rename_that_runs_again_still_knows_the_former_name(town: Town) -> Non
 
     assert do(steps_entry.take_name(run())) == ["deux.essai.valmont.test"]
     assert do(steps_entry.give_name_back(run())) == ["un.essai.valmont.test"]
+
+
+def own_run(town: Town) -> Run:
+    """A run of a flow on the entry itself, which leads to one host."""
+    with territory_session(town.owner, "tests") as session:
+        entry.keep(session, town.entry_id, DOMAIN, None, [{"host": f"site.essai.{DOMAIN}"}])
+        service = session.get_one(Service, town.entry_id)
+        wanted = service.specification | {"admin": "admin"}
+        wanted["stack"] = wanted["stack"] | {"version": "1"}
+        facts = {"service_id": service.id, "member_id": service.member_id, "name": service.name,
+                 "ref": str(service.ref), "specification": wanted, "parameters": {}}  # fmt: skip
+    return Run(town.runtime, 1, 1, facts)
+
+
+def test_its_plays_are_given_its_domain_and_a_trial_leads_nowhere(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, given = own_run(town), list[dict[str, Any]]()
+    assert steps_stack.variables(run)["entry"] == {"domain": DOMAIN, "routes": [{"host": f"site.essai.{DOMAIN}"}]}
+    monkeypatch.setattr(steps_guest, "perform_in", lambda *told, **_: given.append(told[4]))
+    place = Trial(town.runtime.settings, NO_CLOUD, Ids("", "", "", "", ""))
+    steps_proving._play(run, place, Machine(Guest("192.0.2.1", "portail", uuid4()), ()), "site")
+    assert given[0]["entry"] == {"domain": DOMAIN, "routes": []}
+
+
+def test_a_restored_entry_is_set_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that came after the backup have no certificate in it."""
+    names: list[str] = []
+    monkeypatch.setattr(Run, "step", lambda _, name, *__, **___: names.append(name))
+    flows_stories.restore_service(own_run(town))
+    assert names == ["vault", "restore", "configure", "health", "answer", "activate"]
 
 
 def test_a_second_entry_is_refused(town: Town) -> None:
