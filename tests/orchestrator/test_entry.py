@@ -214,6 +214,18 @@ def test_what_is_off_is_neither_asked_nor_counted(town: Town, asked: tuple[int, 
     assert days(town) == []
 
 
+def test_what_an_operation_makes_unreachable_is_not_counted(town: Town, asked: tuple[int, Count]) -> None:
+    """An upgrade leaves the service's state as it is."""
+    service_id, count = asked
+    with territory_session(town.owner, "tests") as session:
+        session.add(Flow(member_id=town.commune, service_id=service_id, kind="upgrade_service", state="running",
+                         requested_by="tests"))  # fmt: skip
+    count(Seen("HTTP 503"), AT)
+    with territory_session(town.runtime.engine, "tests") as session:
+        assert availability.due(session, town.runtime.settings, DOMAIN, AT) == []
+    assert days(town) == []
+
+
 def test_a_round_asks_each_through_the_entry(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     town.application("site")
     town.application("wiki")
@@ -224,6 +236,10 @@ def test_a_round_asks_each_through_the_entry(town: Town, monkeypatch: pytest.Mon
         return Seen(None if host.startswith("site") else "HTTP 500")
 
     monkeypatch.setattr(availability.readiness, "ask_url", answer)
+    town.change(town.entry_id, state="rebooting")
+    availability.ask(town.runtime, AT)
+    assert seen == []
+    town.change(town.entry_id, state="active")
     for _ in range(2):  # the second finds that all were asked
         availability.ask(town.runtime, AT)
     assert sorted(seen) == [
