@@ -267,7 +267,9 @@ def _end_flow(session: Session, flow_id: int, state: str, told: dict[str, str]) 
 def explain(error: Exception) -> dict[str, str]:
     """What the flow says of an error: a code, a sentence for the member, a detail for the DSI."""
     if isinstance(error, ClocherError):
-        return {"error_code": error.code, "error_sentence": str(error), "error_detail": error.detail}
+        # Some details are what a guest printed; the database takes no NUL, and a flow that can't be ended never ends.
+        detail = error.detail.replace("\0", "�")
+        return {"error_code": error.code, "error_sentence": str(error), "error_detail": detail}
     return {
         "error_code": "unexpected",
         "error_sentence": "Une erreur interne a interrompu l’opération. La DSI en a le détail.",
