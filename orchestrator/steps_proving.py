@@ -33,6 +33,8 @@ def try_out(run: Run) -> Write:
             _restore(run, place, vault, backup)
             seconds = time.monotonic() - started
     except ClocherError as error:
+        if error.retryable:  # it says nothing of the backup
+            raise
         raise ClocherError(
             "proof_failed", "La restauration d’essai a échoué : rien ne prouve que cette sauvegarde est bonne.",
             "La DSI en a le détail ; le service n’a pas été touché.", detail=f"{error.code}: {error.detail}",

@@ -7,20 +7,31 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import backups, exports, ssh, steps_backups, steps_exports, steps_guest, vaults
+from orchestrator import (
+    backups,
+    exports,
+    runs,
+    ssh,
+    steps_backups,
+    steps_exports,
+    steps_guest,
+    steps_proving,
+    trial,
+    vaults,
+)
 from orchestrator.ansible import Outcome
 from orchestrator.cloud import Cloud
 from orchestrator.database import territory_session
-from orchestrator.errors import ClocherError
+from orchestrator.errors import ClocherError, CloudError, CloudUnavailable
 from orchestrator.settings import Settings
 from orchestrator.steps import Run, Runtime, Write
 from orchestrator.tables import Member, Service
-from orchestrator.tables_backups import BackupClient
+from orchestrator.tables_backups import Backup, BackupClient
 from orchestrator.tables_exports import Export
 from tests.tenants.leaving import opened, sent
 
@@ -96,6 +107,31 @@ def test_what_was_not_finished_is_discarded(house: House) -> None:
     path.with_suffix(".part").touch()
     house.do(steps_exports.discard(house.run(service, export_id=export.id)))
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_cloud_that_is_away_for_a_moment_says_nothing_of_a_backup(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, errors = (
+        house.run(house.service("site")),
+        [CloudUnavailable("cloud_unavailable", "Non."), CloudError("x", "Non.")],
+    )
+
+    def opened(*_: Any) -> NoReturn:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(steps_backups, "restored_from", lambda _: ({}, Backup()))
+    monkeypatch.setattr(trial, "opened", opened)
+    with pytest.raises(CloudUnavailable):
+        steps_proving.try_out(run)
+    with pytest.raises(ClocherError) as caught:
+        steps_proving.try_out(run)
+    assert caught.value.code == "proof_failed"
+
+
+def test_what_a_guest_prints_can_be_written_down() -> None:
+    told = runs.explain(ClocherError("command_failed", "Non.", detail="tar: \0\0 not found"))
+    assert told["error_detail"] == "tar: �� not found"
 
 
 def test_a_service_that_goes_while_the_vault_is_tended_is_forgotten(
