@@ -84,7 +84,10 @@ def perform(
     within: float | None = None,
     **changes: Any,
 ) -> Outcome:
-    """Run `<act>.yml` of a play in the guest, with the service's variables, some of them changed or more."""
+    """Run `<act>.yml` of a play in the guest, with the service's variables, some of them changed or more.
+
+    hostname: when it has another than the flow found; within: seconds, as for `perform_in`.
+    """
     return perform_in(run, reached(run, hostname), name, act, _variables(run) | changes, within=within)
 
 
