@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, undefer
 from orchestrator import exports, packing, ssh
 from orchestrator import steps_guest as guest
 from orchestrator import steps_stack as stack
-from orchestrator.errors import ClocherError
+from orchestrator.errors import ClocherError, InvalidInput
 from orchestrator.packing import Packed
 from orchestrator.steps import Run, Write, nothing
 from orchestrator.tables_exports import Export
@@ -72,12 +72,16 @@ def _draft(whole: Path) -> Path:
 def _packed(run: Run, export: Export, draft: Path, at: datetime) -> Packed:
     settings = run.runtime.settings
     seconds = run.began + settings.backup_timeout - time.monotonic()
-    most = min(settings.export_gib, shutil.disk_usage(draft.parent).free // packing.GIB - SPARED_GIB)
+    room = shutil.disk_usage(draft.parent).free // packing.GIB - SPARED_GIB
     # A file with two names is sent twice: the second would be a link.
     send = ("sudo", "tar", "--create", "--hard-dereference", "--directory", export.source or "", "--file=-", ".")
     try:
         with ssh.stream(settings, guest.reached(run), *send, timeout=seconds) as source:
-            return packing.pack(source, draft, export.title, export.papers, at, most)
+            return packing.pack(source, draft, export.title, export.papers, at, min(settings.export_gib, room))
+    except InvalidInput as error:
+        if settings.export_gib <= room:
+            raise
+        raise _failed(f"room for {max(room, 0)} GiB on the worker's disk") from error
     except (tarfile.TarError, OSError) as error:
         raise _failed(str(error)) from error
 

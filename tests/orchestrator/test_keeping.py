@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import pytest
@@ -28,6 +30,7 @@ from orchestrator.ansible import Outcome
 from orchestrator.cloud import Cloud
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, CloudError, CloudUnavailable
+from orchestrator.packing import GIB
 from orchestrator.settings import Settings
 from orchestrator.steps import Run, Runtime, Write
 from orchestrator.tables import Member, Service
@@ -78,34 +81,48 @@ def house(settings: Settings, owner: sa.Engine) -> House:
     return House(settings, owner)
 
 
-def test_an_archive_that_was_told_of_stays_as_it_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that dies between that and the engine's note of it leaves the step to be run again, even undone."""
+@contextmanager
+def stream(*_: Any, **__: Any) -> Iterator[io.BytesIO]:
+    """What the guest sends."""
+    yield sent()
 
-    @contextmanager
-    def stream(*_: Any, **__: Any) -> Iterator[io.BytesIO]:
-        yield sent()
 
-    monkeypatch.setattr(ssh, "stream", stream)
+def declared(house: House, papers: dict[str, str]) -> Run:
+    """The run of a flow that makes an export."""
     service = house.service("site")
     with house.session() as session:
-        export_id = exports.declare(session, service, "site", {"LISEZMOI.txt": "Bonjour.\n"}, datetime.now(UTC)).id
-    run = house.run(service, export_id=export_id)
+        export = exports.declare(session, service, "site", papers, datetime.now(UTC))
+    return house.run(service, export_id=export.id)
+
+
+def test_an_archive_that_was_told_of_stays_as_it_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies between that and the engine's note of it leaves the step to be run again, even undone."""
+    monkeypatch.setattr(ssh, "stream", stream)
+    run = declared(house, {"LISEZMOI.txt": "Bonjour.\n"})
     for step in (steps_exports.fetch, steps_exports.fetch, steps_exports.discard):
         house.do(step(run))
     with house.session() as session:
-        export = session.get_one(Export, export_id)
+        export = session.get_one(Export, run.parameters["export_id"])
     path = exports.path(house.runtime.settings, export)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == export.sha256
     assert "LISEZMOI.txt" in opened(path)
 
 
+def test_a_disk_that_is_full_is_not_taken_for_a_limit(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "stream", stream)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=GIB))
+    run = declared(house, {})
+    with pytest.raises(ClocherError) as caught:
+        steps_exports.fetch(run)
+    assert caught.value.code == "export_failed"
+
+
 def test_what_was_not_finished_is_discarded(house: House) -> None:
-    service = house.service("site")
+    run = declared(house, {})
     with house.session() as session:
-        export = exports.declare(session, service, "site", {}, datetime.now(UTC))
-    path = exports.path(house.runtime.settings, export)
+        path = exports.path(house.runtime.settings, session.get_one(Export, run.parameters["export_id"]))
     path.with_suffix(".part").touch()
-    house.do(steps_exports.discard(house.run(service, export_id=export.id)))
+    house.do(steps_exports.discard(run))
     assert list(path.parent.iterdir()) == []
 
 
