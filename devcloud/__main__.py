@@ -34,6 +34,8 @@ def main() -> int:
     parser.add_argument("addresses", nargs="*", help="admit: public addresses")
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     asked = parser.parse_args()
+    if asked.addresses and asked.command != "admit":
+        parser.error(f"{asked.command} takes no addresses")
     place, start = here(), time.monotonic()
 
     def log(text: str) -> None:

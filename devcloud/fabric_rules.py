@@ -10,7 +10,7 @@ security the owner turned off. Only IPv4 and ARP pass.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import collapse_addresses, ip_interface, ip_network
 
 from devcloud.fabric_plan import Leg, Network, Port, Router, Rule, subnets
@@ -183,7 +183,7 @@ def router_rules(router: Router, external: str) -> str:
     )
 
 
-def edge_rules(name: str, bridge: str, cidr: str, admitted: Iterable[str]) -> str:
+def edge_rules(name: str, bridge: str, cidr: str, admitted: Collection[str]) -> str:
     """The host's part: guests reach the world behind its address. It forwards nothing to members' prefixes but what
     comes from the public addresses that were admitted.
     """

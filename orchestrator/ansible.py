@@ -79,10 +79,16 @@ class Outcome:
     seconds: float
     data: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def result(self) -> dict[str, Any]:
+        """What plays of stacks give back; empty when the play gave nothing, or no mapping."""
+        found = self.data.get("result")
+        return found if isinstance(found, dict) else {}
+
 
 @dataclass
 class Course:
-    """What we note while a play runs."""
+    """What we note while a play runs. seconds: how long it may take; deadline: when that is over (monotonic)."""
 
     on_event: Callable[[PlayEvent], None]
     hostname: str
@@ -161,12 +167,10 @@ def configure(
 ) -> Outcome:
     """Run `<act>.yml` of a play's folder in a guest, within `seconds` (settings.configure_timeout if not given).
 
-    owner: the service whose flow runs it, when that is not the guest's own.
-
     variables: given to the play as they are, never as templates; a value of type SecretStr, at any depth, is masked in
     all that comes back. on_event is called for each event as it comes, in order; when it raises, the play is stopped
-    and its error raised from here. Raises `guest_unreachable` (worth another try), `play_failed`, `play_timeout`,
-    `play_missing`.
+    and its error raised from here. owner: the service whose flow runs it, when that is not the guest's own. Raises
+    `guest_unreachable` (worth another try), `play_failed`, `play_timeout`, `play_missing`.
     """
     book = find_play(settings, play, act)
     started = time.monotonic()
@@ -325,7 +329,7 @@ def failed(play: str, guest: Guest, course: Course, output: str) -> ClocherError
     if course.asked_to_end is not None:
         return ClocherError(
             "play_timeout",
-            Text("La configuration de la machine n’a pas abouti en {seconds:g} s.", seconds=course.seconds),
+            Text("La configuration de la machine n’a pas abouti en {seconds:g} s.", seconds=round(course.seconds)),
             "Prévenez la DSI.",
             detail=f"{play} on {guest.hostname}, at “{course.task}”: {output[-MESSAGE_LENGTH:]}",
         )

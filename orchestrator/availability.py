@@ -1,7 +1,7 @@
 """How often applications answer, asked from outside: by their names, through the entry, over TLS.
 
-Each is asked once in every stretch of `availability_seconds` while its service runs and nothing is being done to it;
-what was seen is counted by local day.
+Each is asked once in every stretch of `availability_seconds` while the entry and its service run and nothing is being
+done to it; what was seen is counted by local day.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from orchestrator.database import territory_session
 from orchestrator.readiness import Seen
 from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
-from orchestrator.tables import Member, Service
+from orchestrator.tables import FLOW_LIVE, Flow, Member, Service
 from orchestrator.tables_entry import Availability
 
 AT_ONCE = 8  # addresses that are asked at the same time
 WEB_PATH = Service.specification["stack"]["web"]["path"].as_string()
+# It runs, and no operation makes it unreachable: some leave its state as it is.
+UNDISTURBED = (Service.state == "active") & ~sa.exists().where(Flow.service_id == Service.id, Flow.state.in_(FLOW_LIVE))
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def ask(runtime: Runtime, at: datetime) -> None:
     """Ask those whose turn it is, and count what they answer. No transaction is open while they are asked."""
     with territory_session(runtime.engine, "availability", reads=True) as session:
         found = entry.find(session)
-        asked = due(session, runtime.settings, found.domain, at) if found else []
+        asked = due(session, runtime.settings, found.domain, at) if found and found.state == "active" else []
     if not found or not asked:
         return
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -71,7 +73,7 @@ def due(session: Session, settings: Settings, domain: str, at: datetime) -> list
     query = (
         sa.select(Service.id, Service.member_id, Service.name, Member.slug, WEB_PATH.label("path"))
         .join(Member, Member.id == Service.member_id)
-        .where(entry.WEB_PORT.is_not(None), Service.state == "active", Service.changed_at < since, ~known.exists())
+        .where(entry.WEB_PORT.is_not(None), UNDISTURBED, Service.changed_at < since, ~known.exists())
         .order_by(Service.id)
     )
     return [
@@ -80,9 +82,11 @@ def due(session: Session, settings: Settings, domain: str, at: datetime) -> list
 
 
 def count(session: Session, settings: Settings, asked: Asked, seen: Seen, at: datetime) -> None:
-    """Add an answer to its day, unless another worker's for this stretch, or the end of the service, came before."""
-    running = session.scalar(sa.select(Service.state == "active").where(Service.id == asked.service_id))
-    if not running:  # it was stopped while it was asked
+    """Add an answer to its day, unless another worker's for this stretch came before.
+
+    Nothing is added either when an operation has begun while it was asked.
+    """
+    if not session.scalar(sa.select(UNDISTURBED).where(Service.id == asked.service_id)):
         return
     good = seen.said is None
     row: dict[str, Any] = {

@@ -159,7 +159,7 @@ def open_door(cloud: Cloud, port: int) -> str:
     name, opened = f"{DOOR}{port}", Rule("ingress", "tcp", port)
     with translated():
         found = list(cloud.connection.network.security_groups(name=name, project_id=_project(cloud)))
-    # Two flows may have made it at once: the same one serves both, and whoever comes later.
+    # Two flows may have made one each at once: either will do, and whoever comes later takes the same one.
     group = _security_group(min(found, key=lambda one: one.id)) if found else create_security_group(cloud, name)
     if opened not in {rule for _, rule in group.rules}:
         add_rules(cloud, group.id, [opened])

@@ -27,7 +27,8 @@ from orchestrator.settings import Settings
 Role = Literal["owner", "clocher_web", "clocher_staff", "clocher_worker", "clocher_door"]
 ROLES: tuple[Role, ...] = ("clocher_web", "clocher_staff", "clocher_worker", "clocher_door")
 
-# A query that serves one service, one member or all is planned for whom it serves: never a plan for anybody.
+# The same query reads one service, one member or all of them: it is planned anew for the values at hand, since one plan
+# can't be good for all.
 OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_custom_plan"
 # What our triggers refuse, by SQLSTATE: code, sentence, next action.
 REFUSALS = {

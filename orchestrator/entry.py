@@ -35,7 +35,6 @@ WATCH_SECONDS = 15.0  # how often we look whether the entry was told all
 GONE = ("failed", "deleting", "deleted")
 OFF = ("stopping", "stopped")
 WEB_PORT = Service.specification["stack"]["web"]["port"].as_integer()
-PROVIDES = Service.specification["stack"]["provides"].as_string()
 
 
 @dataclass(frozen=True)
@@ -60,16 +59,28 @@ def find(session: Session) -> Known | None:
     if row is None:
         return None
     entry, service = row
-    guest = Guest(service.address or "", service.name, UUID(str(service.ref)))
     return Known(
-        guest, service.id, service.state, service.public_address or service.address or "", entry.domain,
-        entry.authority, service.specification["answers"], service.specification["play"], entry.routes,
-    )  # fmt: skip
+        guest=Guest(service.address or "", service.name, UUID(str(service.ref))),
+        service_id=service.id,
+        state=service.state,
+        address=service.public_address or service.address or "",
+        domain=entry.domain,
+        authority=entry.authority,
+        answers=service.specification["answers"],
+        play=service.specification["play"],
+        routes=entry.routes,
+    )
 
 
 def host(service: str, member: str, domain: str) -> str:
     """The name by which the web knows a service."""
     return f"{service}.{member}.{domain}"
+
+
+def host_of(session: Session, service: str, member: str) -> str:
+    """That name, behind the entry that is there; empty when there is none."""
+    found = find(session)
+    return host(service, member, found.domain) if found else ""
 
 
 def wanted(session: Session, domain: str) -> list[dict[str, Any]]:
@@ -103,6 +114,12 @@ def variables(domain: str, routes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"entry": {"domain": domain, "routes": routes}}
 
 
+def variables_of(session: Session, service_id: int) -> dict[str, Any]:
+    """The same, as the entry was made; nothing for a service that is none."""
+    made = session.get(Entry, service_id)
+    return variables(made.domain, made.routes) if made else {}
+
+
 def keep(session: Session, service_id: int, domain: str, authority: str | None, routes: list[dict[str, Any]]) -> None:
     """Write what an entry was made to be."""
     told = {"domain": domain, "authority": authority, "routes": routes, "set_at": datetime.now(UTC)}
@@ -120,14 +137,18 @@ def settle(runtime: Runtime, check: Callable[[], None] = lambda: None) -> None:
 
     check: raises when whoever waits is to stop. Raises what plays raise.
     """
+    if _untold(runtime):
+        with turn(runtime.engine, check):
+            _tell(runtime, lambda _: check())
 
-    def listen(_: PlayEvent) -> None:
-        check()
 
-    while _untold(runtime):
-        with alone(runtime.engine) as ours:
+@contextmanager
+def turn(engine: sa.Engine, check: Callable[[], None]) -> Iterator[None]:
+    """Wait until nobody else tells the entry, and keep others waiting. check: as for `settle`."""
+    while True:
+        with alone(engine) as ours:
             if ours:
-                _tell(runtime, listen)
+                yield
                 return
         check()
         time.sleep(PAUSE_SECONDS)
@@ -171,9 +192,3 @@ def _tell(runtime: Runtime, listen: Callable[[PlayEvent], None]) -> None:
     log.info("routes set", routes=len(routes))
     with territory_session(runtime.engine, "entry") as session:
         keep(session, found.service_id, found.domain, found.authority, routes)
-
-
-def host_of(session: Session, service: str, member: str) -> str:
-    """The host of a service behind the entry; empty when there is no entry."""
-    found = find(session)
-    return host(service, member, found.domain) if found else ""

@@ -59,8 +59,6 @@ def path(settings: Settings, export: Export) -> Path:
 def keep(session: Session, export_id: int, at: datetime, expires_at: datetime, packed: Packed) -> None:
     """The archive is there until `expires_at`; it takes the place of the service's former ones."""
     export = session.get_one(Export, export_id, with_for_update=True)
-    if export.state == "ready":
-        return
     export.made_at, export.expires_at = at, expires_at
     export.bytes, export.sha256, export.files = packed.bytes, packed.sha256, packed.files
     change_state(session, export_id, "ready", at)

@@ -278,6 +278,8 @@ def restore_service(run: Run) -> None:
     """The application's data is what it was when it was backed up; what was written since is lost."""
     run.step("vault", keeping.check_backup)
     run.step("restore", keeping.bring_back)
+    if entry.is_entry(run):  # what it leads to since that backup has no certificate yet
+        run.step("configure", stack.configure)
     _check(run)
     run.step("activate", runs.finish_as("active"))
 

@@ -65,7 +65,8 @@ class Archive:
         self.tar.members.clear()  # type: ignore[attr-defined]  # it would remember every one
 
     def add_text(self, name: str, text: str) -> None:
-        content = text.encode()
+        # A guest may name files in bytes that are no text: they come, and go, as surrogates.
+        content = text.encode(errors="surrogateescape")
         self.add(name, len(content), io.BytesIO(content))
 
     def add_folder(self, name: str) -> None:
@@ -100,16 +101,18 @@ def pack(source: IO[bytes], target: Path, title: str, papers: Mapping[str, str],
 
 
 def _take(source: IO[bytes], archive: Archive, most: int) -> tuple[int, list[str]]:
-    """Put what is sent into the archive; how many files, and the names of what is neither file nor folder."""
+    """Put what is sent into the archive, `most` bytes of data at most; how many files, and the names of what is left
+    out: what is neither file nor folder, or would leave the folder."""
     files, left_out = 0, list[str]()
     with tarfile.open(fileobj=source, mode="r|") as sent:
         while (info := sent.next()) is not None:
             sent.members.clear()  # type: ignore[attr-defined]
             name = PurePosixPath(DATA, info.name)
-            if info.isdir():
-                archive.add_folder(str(name))
-            elif not info.isreg() or ".." in name.parts or not name.is_relative_to(DATA):
+            inside = name.is_relative_to(DATA) and ".." not in name.parts
+            if not inside or not (info.isdir() or info.isreg()):
                 left_out.append(info.name)
+            elif info.isdir():
+                archive.add_folder(str(name))
             else:
                 most -= info.size
                 if most < 0:

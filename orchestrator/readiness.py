@@ -110,14 +110,13 @@ def ask_url(address: str, host: str, authority: str | None, path: str) -> Seen:
         connection.sock = secured = trust.wrap_socket(plain, server_hostname=host)
         until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str((secured.getpeercert() or {})["notAfter"])), UTC)
         connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read(MOST_BYTES).decode(errors="replace")
+        status, body = _answer(connection)
     except (OSError, http.client.HTTPException) as error:
         return Seen(f"{type(error).__name__}: {error}"[:300])
     finally:
         connection.close()
-    good = answer.status < http.HTTPStatus.BAD_REQUEST or answer.status in ASKS_WHO
-    return Seen(None if good else f"HTTP {answer.status}", body, until)
+    good = status < http.HTTPStatus.BAD_REQUEST or status in ASKS_WHO
+    return Seen(None if good else f"HTTP {status}", body, until)
 
 
 def _ask_web(address: str, port: int, path: str, status: int, contains: str | None) -> None:
@@ -133,12 +132,25 @@ def _get(address: str, port: int, path: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection(address, port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read(MOST_BYTES).decode(errors="replace")
+        return _answer(connection)
     except (OSError, http.client.HTTPException) as error:
         raise Unavailable("no_answer", "Pas de réponse.", detail=f"{path} on {port}: {error}") from error
     finally:
         connection.close()
+
+
+def _answer(connection: http.client.HTTPConnection) -> tuple[int, str]:
+    """Status and text of an answer, MOST_BYTES of it at most.
+
+    Raises TimeoutError when it only comes drop by drop: each drop would give the connection another ANSWER_SECONDS.
+    """
+    with connection.getresponse() as answer:
+        deadline, read = time.monotonic() + ANSWER_SECONDS, b""
+        while len(read) < MOST_BYTES and (part := answer.read1(MOST_BYTES - len(read))):
+            read += part
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no end within {ANSWER_SECONDS:g} s")
+        return answer.status, read.decode(errors="replace")
 
 
 def wait(attempt: Callable[[], object], seconds: float) -> None:

@@ -80,11 +80,15 @@ def _refuse(session: Session, flow: Flow, service: Service, kind: Kind) -> bool:
         return False
     if flow.kind == "create_server":
         services.change_state(session, service.id, "failed", datetime.now(UTC), flow_id=flow.id)
-    snapshots.give_up(session, flow)
-    backups.give_up(session, flow)
-    exports.give_up(session, flow)
+    _give_up(session, flow)
     _end_flow(session, flow.id, state, told)
     return True
+
+
+def _give_up(session: Session, flow: Flow) -> None:
+    """What the flow was to make will not be, unless it is there already."""
+    for kind in (snapshots, backups, exports):
+        kind.give_up(session, flow)
 
 
 def _wrong_state(service: Service) -> Conflict:
@@ -238,10 +242,7 @@ def _fail_steps(session: Session, run: Run, told: dict[str, str]) -> None:
 
 def _close_flow(run: Run, state: str, leaves: str | None, told: dict[str, str]) -> None:
     with run.session() as session:
-        flow = session.get_one(Flow, run.flow_id)
-        snapshots.give_up(session, flow)
-        backups.give_up(session, flow)
-        exports.give_up(session, flow)
+        _give_up(session, session.get_one(Flow, run.flow_id))
         _end(session, run, state, leaves, told)
 
 
@@ -266,7 +267,9 @@ def _end_flow(session: Session, flow_id: int, state: str, told: dict[str, str]) 
 def explain(error: Exception) -> dict[str, str]:
     """What the flow says of an error: a code, a sentence for the member, a detail for the DSI."""
     if isinstance(error, ClocherError):
-        return {"error_code": error.code, "error_sentence": str(error), "error_detail": error.detail}
+        # Some details are what a guest printed; the database takes no NUL, and a flow that can't be ended never ends.
+        detail = error.detail.replace("\0", "�")
+        return {"error_code": error.code, "error_sentence": str(error), "error_detail": detail}
     return {
         "error_code": "unexpected",
         "error_sentence": "Une erreur interne a interrompu l’opération. La DSI en a le détail.",

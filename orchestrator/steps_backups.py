@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,7 +90,7 @@ def _play(run: Run, act: str) -> dict[str, Any]:
         if error.code not in ("play_failed", "play_timeout"):
             raise
         raise ClocherError(f"{act}_failed", *FAILED[act], detail=error.detail) from error
-    return dict(outcome.data.get("result") or {})
+    return outcome.result
 
 
 def prune(run: Run) -> Write:
@@ -116,12 +117,11 @@ def prune(run: Run) -> Write:
     return write
 
 
-def _superfluous(run: Run, good: Any, at: datetime) -> list[int]:
+def _superfluous(run: Run, good: Sequence[Backup], at: datetime) -> list[int]:
     keep = run.specification["stack"]["backup"]["keep"]
-    taken = [(backup.id, backup.made_at) for backup in good]
-    spared = {backup.id for backup in good if backup.made_at > at - SPARED}
-    return [one for one in retention.superfluous(taken, **keep, timezone=run.runtime.settings.timezone)
-            if one not in spared]  # fmt: skip
+    made = {backup.id: backup.made_at for backup in good if backup.made_at}
+    old = retention.superfluous(list(made.items()), **keep, timezone=run.runtime.settings.timezone)
+    return [backup_id for backup_id in old if made[backup_id] <= at - SPARED]
 
 
 def _in_vault(run: Run, vault: Service, act: str, **given: Any) -> None:
@@ -133,13 +133,17 @@ def let_clients_in(run: Run) -> Write:
     """Have the vault let in exactly the services that are its clients, each to its own repository."""
     with run.session() as session:
         known = vaults.clients(session)
+    changes = {"vault_id": run.owner.service_id, "host_key": _let_in(run, known)}
+    told = BackupClient.service_id.in_([service.id for _, service in known]) & BackupClient.ended_at.is_(None)
+    return _written(sa.update(BackupClient).where(told).values(**changes))
+
+
+def _let_in(run: Run, known: Sequence[tuple[BackupClient, Service]]) -> str:
+    """Tell the vault who its clients are, and nobody else; its host key."""
     listed = [{"ref": str(service.ref), "public_key": client.public_key, "quota_gib": vaults.quota_gib(service)}
               for client, service in known]  # fmt: skip
     outcome = guest.perform(run, run.specification["play"], "clients", vault_clients=listed)
-    host_key = str(outcome.data["result"]["host_key"])
-    let_in = BackupClient.service_id.in_([service.id for _, service in known]) & BackupClient.ended_at.is_(None)
-    changes = {"vault_id": run.owner.service_id, "host_key": host_key}
-    return _written(sa.update(BackupClient).where(let_in).values(**changes))
+    return str(outcome.result["host_key"])
 
 
 def forget_clients(run: Run) -> Write:
@@ -148,8 +152,10 @@ def forget_clients(run: Run) -> Write:
     query = sa.select(Service).join(BackupClient, BackupClient.service_id == Service.id).where(ended)
     with run.session() as session:
         gone = {service.id: service for service in session.scalars(query)}
+        known = vaults.clients(session)
     if not gone:
         return nothing
+    _let_in(run, known)  # again: it forgets nobody whom it lets in, and one may be gone only since it was told
     refs = sorted(str(service.ref) for service in gone.values())
     guest.perform(run, run.specification["play"], "forget", vault_forgotten=refs)
 

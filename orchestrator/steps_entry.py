@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -38,31 +35,20 @@ def configure(run: Run, given: dict[str, Any]) -> Write:
             "L’entrée web n’a pas de domaine.",
             "La DSI règle CLOCHER_ENTRY_DOMAIN pour les exécutants, puis reprend l’opération.",
         )
-    with _alone(run):
+    with entry.turn(run.runtime.engine, run.check):
         with run.session() as session:
             _refuse_second(entry.find(session), run)
             routes = entry.wanted(session, domain)
-        told = guest.perform(run, run.specification["play"], **given, **entry.variables(domain, routes))
-        authority = (told.data.get("result") or {}).get("authority")
+        told = guest.perform(run, run.specification["play"], **given | entry.variables(domain, routes))
+        authority = told.result.get("authority") or None
         with run.session() as session:
-            entry.keep(session, run.owner.service_id, domain, authority or None, routes)
+            entry.keep(session, run.owner.service_id, domain, authority, routes)
     return nothing
 
 
 def _refuse_second(known: entry.Known | None, run: Run) -> None:
     if known and known.service_id != run.owner.service_id:
         raise Conflict("entry_taken", "Le territoire a déjà une entrée web.", "Supprimez l’autre d’abord.")
-
-
-@contextmanager
-def _alone(run: Run) -> Iterator[None]:
-    while True:
-        with entry.alone(run.runtime.engine) as ours:
-            if ours:
-                yield
-                return
-        run.check()
-        time.sleep(entry.PAUSE_SECONDS)
 
 
 def forget(run: Run) -> Write:

@@ -84,8 +84,11 @@ def perform(
     within: float | None = None,
     **changes: Any,
 ) -> Outcome:
-    """Run `<act>.yml` of a play in the guest, with the service's variables, some of them changed or more."""
-    return perform_in(run, _guest(run, hostname), name, act, _variables(run) | changes, within=within)
+    """Run `<act>.yml` of a play in the guest, with the service's variables, some of them changed or more.
+
+    hostname: when it has another than the flow found; within: seconds, as for `perform_in`.
+    """
+    return perform_in(run, reached(run, hostname), name, act, _variables(run) | changes, within=within)
 
 
 def perform_in(
@@ -142,7 +145,7 @@ class Answers:
 def flush(run: Run) -> Write:
     """Have the guest write what it holds in memory to its disks. One that does not answer is kept as its disks are."""
     try:
-        ssh.run(run.runtime.settings, _guest(run), "sync")
+        ssh.run(run.runtime.settings, reached(run), "sync")
     except ClocherError as error:
         log.warning("not flushed", flow=run.flow_id, code=error.code, detail=error.detail)
     return nothing
@@ -150,7 +153,7 @@ def flush(run: Run) -> Write:
 
 def check_health(run: Run, *, hostname: str | None = None) -> Write:
     """The guest answers, tells its own name and has its data volumes."""
-    settings, guest = run.runtime.settings, _guest(run, hostname)
+    settings, guest = run.runtime.settings, reached(run, hostname)
     readiness.wait_for_ssh(guest.address, settings.ssh_timeout)
     readiness.check_health(settings, guest, [volume["mount"] for volume in _volumes(run)])
     return nothing
@@ -158,7 +161,7 @@ def check_health(run: Run, *, hostname: str | None = None) -> Write:
 
 def expect(run: Run) -> None:
     """Wait for the guest that boots again. One that stays silent is told in the log."""
-    settings, guest = run.runtime.settings, _guest(run)
+    settings, guest = run.runtime.settings, reached(run)
     try:
         readiness.wait_for_ssh(guest.address, settings.ssh_timeout)
     except ClocherError as error:
@@ -188,12 +191,8 @@ def address(run: Run) -> str:
         return session.get_one(Service, run.owner.service_id).address or ""
 
 
-def reached(run: Run) -> Guest:
-    """The service's guest, as SSH reaches it."""
-    return _guest(run)
-
-
-def _guest(run: Run, hostname: str | None = None) -> Guest:
+def reached(run: Run, hostname: str | None = None) -> Guest:
+    """The service's guest, as SSH reaches it. hostname: when it has another than the flow found."""
     return Guest(address=address(run), hostname=hostname or run.facts["name"], ref=UUID(run.facts["ref"]))
 
 

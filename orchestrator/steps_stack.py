@@ -75,7 +75,7 @@ def variables(run: Run, renewed: str = "", name: str | None = None) -> dict[str,
             "answers": wanted["answers"],
             "secrets": secrets,
             "version": wanted["stack"]["version"],
-        }
+        } | entry.variables_of(session, run.owner.service_id)
 
 
 def check_health(run: Run) -> Write:
@@ -92,7 +92,7 @@ def ask(run: Run, address: str) -> None:
 
 def counted(outcome: Outcome) -> dict[str, int]:
     """The business meters that the play `usage` gave back. Raises `usage_missing` when they are no whole numbers."""
-    meters = (outcome.data.get("result") or {}).get("meters")
+    meters = outcome.result.get("meters")
     if not isinstance(meters, dict) or not all(type(number) is int for number in meters.values()):
         raise ClocherError(
             "usage_missing", "L’application n’a pas compté ce qu’elle contient.", "Prévenez la DSI.",

@@ -20,7 +20,7 @@ from orchestrator.tables_backups import BackupClient
 PROVIDES = "vault"  # what a stack says of itself that keeps the archives of others
 PURPOSE = "backup clients"
 PASSPHRASE_LENGTH = 48
-# As the play of the vault has them.
+# As the vault's own play has them: playbooks/stacks/vault.
 USER, FOLDER, PORT = "vault", "/data/vault", 22
 # What a repository may take: archives are compressed and hold what did not change only once.
 QUOTA_TIMES, QUOTA_MORE_GIB = 3, 5

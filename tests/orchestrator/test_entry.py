@@ -6,20 +6,34 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import ansible, availability, entry, runs, steps_entry
+from orchestrator import (
+    ansible,
+    availability,
+    entry,
+    flows_stories,
+    runs,
+    steps_entry,
+    steps_guest,
+    steps_proving,
+    steps_stack,
+)
 from orchestrator.ansible import Outcome
 from orchestrator.cloud import Cloud
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, Conflict
+from orchestrator.places import Ids
 from orchestrator.readiness import Seen
 from orchestrator.settings import Settings
+from orchestrator.ssh import Guest
 from orchestrator.steps import Run, Runtime, Write
 from orchestrator.tables import Flow, FlowStep, Member, Service
 from orchestrator.tables_entry import Availability, Entry
+from orchestrator.trial import Machine, Trial
 
 DOMAIN = "valmont.test"
 NO_CLOUD = cast(Cloud, None)
@@ -200,6 +214,18 @@ def test_what_is_off_is_neither_asked_nor_counted(town: Town, asked: tuple[int, 
     assert days(town) == []
 
 
+def test_what_an_operation_makes_unreachable_is_not_counted(town: Town, asked: tuple[int, Count]) -> None:
+    """An upgrade leaves the service's state as it is."""
+    service_id, count = asked
+    with territory_session(town.owner, "tests") as session:
+        session.add(Flow(member_id=town.commune, service_id=service_id, kind="upgrade_service", state="running",
+                         requested_by="tests"))  # fmt: skip
+    count(Seen("HTTP 503"), AT)
+    with territory_session(town.runtime.engine, "tests") as session:
+        assert availability.due(session, town.runtime.settings, DOMAIN, AT) == []
+    assert days(town) == []
+
+
 def test_a_round_asks_each_through_the_entry(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     town.application("site")
     town.application("wiki")
@@ -210,6 +236,10 @@ def test_a_round_asks_each_through_the_entry(town: Town, monkeypatch: pytest.Mon
         return Seen(None if host.startswith("site") else "HTTP 500")
 
     monkeypatch.setattr(availability.readiness, "ask_url", answer)
+    town.change(town.entry_id, state="rebooting")
+    availability.ask(town.runtime, AT)
+    assert seen == []
+    town.change(town.entry_id, state="active")
     for _ in range(2):  # the second finds that all were asked
         availability.ask(town.runtime, AT)
     assert sorted(seen) == [
@@ -248,6 +278,35 @@ def test_a_rename_that_runs_again_still_knows_the_former_name(town: Town) -> Non
 
     assert do(steps_entry.take_name(run())) == ["deux.essai.valmont.test"]
     assert do(steps_entry.give_name_back(run())) == ["un.essai.valmont.test"]
+
+
+def own_run(town: Town) -> Run:
+    """A run of a flow on the entry itself, which leads to one host."""
+    with territory_session(town.owner, "tests") as session:
+        entry.keep(session, town.entry_id, DOMAIN, None, [{"host": f"site.essai.{DOMAIN}"}])
+        service = session.get_one(Service, town.entry_id)
+        wanted = service.specification | {"admin": "admin"}
+        wanted["stack"] = wanted["stack"] | {"version": "1"}
+        facts = {"service_id": service.id, "member_id": service.member_id, "name": service.name,
+                 "ref": str(service.ref), "specification": wanted, "parameters": {}}  # fmt: skip
+    return Run(town.runtime, 1, 1, facts)
+
+
+def test_its_plays_are_given_its_domain_and_a_trial_leads_nowhere(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, given = own_run(town), list[dict[str, Any]]()
+    assert steps_stack.variables(run)["entry"] == {"domain": DOMAIN, "routes": [{"host": f"site.essai.{DOMAIN}"}]}
+    monkeypatch.setattr(steps_guest, "perform_in", lambda *told, **_: given.append(told[4]))
+    place = Trial(town.runtime.settings, NO_CLOUD, Ids("", "", "", "", ""))
+    steps_proving._play(run, place, Machine(Guest("192.0.2.1", "portail", uuid4()), ()), "site")
+    assert given[0]["entry"] == {"domain": DOMAIN, "routes": []}
+
+
+def test_a_restored_entry_is_set_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that came after the backup have no certificate in it."""
+    names: list[str] = []
+    monkeypatch.setattr(Run, "step", lambda _, name, *__, **___: names.append(name))
+    flows_stories.restore_service(own_run(town))
+    assert names == ["vault", "restore", "configure", "health", "answer", "activate"]
 
 
 def test_a_second_entry_is_refused(town: Town) -> None:

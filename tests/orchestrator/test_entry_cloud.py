@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import random
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator import ansible, cloud, entry, places, readiness
+from orchestrator import ansible, entry, readiness
 from orchestrator.database import territory_session
 from orchestrator.readiness import Seen
 from orchestrator.settings import ROOT
-from orchestrator.tables import Member, Place, Resource, Service
+from orchestrator.tables import Resource, Service
 from orchestrator.tables_entry import Availability, Entry
-from tests.orchestrator.conftest import QUOTAS
-from tests.orchestrator.flowing import Stage, clear, eventually
+from tests.orchestrator.flowing import Stage, eventually
 from tests.orchestrator.test_stacks import HELLO
+from tests.orchestrator.vaulted import agglomeration
 
 pytestmark = [pytest.mark.cloud, pytest.mark.slow]
 
@@ -92,28 +90,15 @@ class Reader:
 
 @pytest.fixture
 def town(stage: Stage) -> Iterator[Town]:
-    settings = stage.settings.model_copy(
+    stage.settings = stage.settings.model_copy(
         update={
             "stacks_dirs": (ROOT / "playbooks" / "examples",), "entry_domain": DOMAIN, "availability_seconds": 10,
         }
     )  # fmt: skip
-    stage.settings = settings
-    site = places.open_site(cloud.connect(settings))
-    name, third = f"entry-{uuid.uuid4().hex[:8]}", random.randint(0, 255)
-    wanted = places.Wanted(name, "Tests of the entry", f"10.{random.randint(200, 238)}.{third}.0/24", (), QUOTAS)
-    ids = places.visit(places.Walk(site, wanted, act=True))
-    with territory_session(stage.owner, "tests") as session:
-        member = Member(slug="agglo", name="Agglo", kind="epci", siren="200000172", siret="20000017200017")
-        session.add(member)
-        session.flush()
-        session.add(Place(member_id=member.id, **{key: getattr(ids, key) for key in places.Ids.__dataclass_fields__}))
-        made = Town(stage, member.id)
     try:
-        yield made
+        with agglomeration(stage) as member_id:
+            yield Town(stage, member_id)
     finally:
-        stage.stop()
-        clear(settings, ids)
-        places.remove(site, name)
         admit()
 
 

@@ -64,15 +64,32 @@ def test_the_archive_holds_all_and_its_sums_are_right(folder: Path, tmp_path: Pa
     assert (out / packing.LEFT_OUT).read_text() == "./passwd\n"
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE])
 @pytest.mark.parametrize("name", ["../../etc/cron.d/x", "/etc/cron.d/x"])
-def test_what_a_guest_sends_stays_in_its_folder(tmp_path: Path, name: str) -> None:
+def test_what_a_guest_sends_stays_in_its_folder(tmp_path: Path, name: str, kind: bytes) -> None:
     source = io.BytesIO()
     with tarfile.open(fileobj=source, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo(name))
+        info = tarfile.TarInfo(name)
+        info.type = kind
+        tar.addfile(info)
     source.seek(0)
     assert pack(source, tmp_path / "a.tar.gz").files == 0
     with tarfile.open(tmp_path / "a.tar.gz") as made:
-        assert all(one.startswith("brevaux-salut-2026-11-23/") and ".." not in one for one in made.getnames())
+        assert {one.removeprefix("brevaux-salut-2026-11-23/") for one in made.getnames()} == {
+            *PAPERS, packing.LEFT_OUT, packing.SUMS,
+        }  # fmt: skip
+
+
+def test_a_name_that_is_no_text_is_kept(folder: Path, tmp_path: Path) -> None:
+    """As old programs wrote them: « été » in Latin-1."""
+    named = os.fsencode(folder) + b"/\xe9t\xe9.txt"
+    Path(os.fsdecode(named)).write_text("août")
+    pack(sent(folder), tmp_path / "a.tar.gz")
+    subprocess.run(["tar", "-C", str(tmp_path), "-xzf", str(tmp_path / "a.tar.gz")], check=True)
+    out = tmp_path / "brevaux-salut-2026-11-23"
+    checked = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=out, capture_output=True)
+    assert checked.returncode == 0, checked.stderr
+    assert (os.fsencode(out / "donnees") + b"/\xe9t\xe9.txt") in [os.fsencode(path) for path in out.rglob("*")]
 
 
 def test_a_stream_that_is_cut_is_no_archive(folder: Path, tmp_path: Path) -> None:

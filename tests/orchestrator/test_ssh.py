@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from orchestrator import readiness, ssh
-from orchestrator.errors import WaitedTooLong
+from orchestrator.errors import Unavailable, WaitedTooLong
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
@@ -63,3 +63,27 @@ def test_an_unhealthy_guest_says_what_failed(local: Settings, monkeypatch: pytes
         readiness.check_health(local, Guest("127.0.0.1", "nobody", uuid4(), user="nobody-at-all"), {})
     assert caught.value.code == "unhealthy"
     assert caught.value.detail.startswith("guest_unreachable: ")
+
+
+def test_an_answer_that_comes_drop_by_drop_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each drop comes in time, the whole does not: whoever waits for it would wait as long as it pleases a guest."""
+    monkeypatch.setattr(readiness, "ANSWER_SECONDS", 1.0)
+    over = threading.Event()
+
+    def drip() -> None:
+        with server.accept()[0] as connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            for _ in range(500):
+                if over.wait(0.01):
+                    return
+                connection.sendall(b".")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with pytest.raises(Unavailable) as caught:
+            readiness._get("127.0.0.1", server.getsockname()[1], "/")
+        over.set()
+        thread.join()
+    assert caught.value.code == "no_answer"

@@ -74,9 +74,18 @@ class Valley:
 
 @contextmanager
 def opened(stage: Stage) -> Iterator[Valley]:
-    """The agglomeration gets a place beside that of the stage's member. It is day: no proof is made by itself."""
+    """It is day: no proof is made by itself."""
+    noon = (datetime.now(ZoneInfo(stage.settings.timezone)).hour + 12) % 24
+    stage.settings = stage.settings.model_copy(update={"stacks_dirs": (EXAMPLES,), "backup_hour": noon})
+    with agglomeration(stage) as member_id:
+        yield Valley(stage, stage.member_id, member_id)
+
+
+@contextmanager
+def agglomeration(stage: Stage) -> Iterator[int]:
+    """The agglomeration, with a place of its own beside that of the stage's member; its id."""
     site = places.open_site(cloud.connect(stage.settings))
-    name, cidr = f"agglo-{uuid.uuid4().hex[:8]}", f"10.{random.randint(200, 249)}.{random.randint(0, 255)}.0/24"
+    name, cidr = f"agglo-{uuid.uuid4().hex[:8]}", f"10.{random.randint(200, 238)}.{random.randint(0, 255)}.0/24"
     ids = places.visit(places.Walk(site, places.Wanted(name, "Agglomeration", cidr, (), QUOTAS), act=True))
     try:
         with territory_session(stage.owner, "tests") as session:
@@ -84,9 +93,7 @@ def opened(stage: Stage) -> Iterator[Valley]:
             session.add(house)
             session.flush()
             session.add(Place(member_id=house.id, **vars(ids)))
-        noon = (datetime.now(ZoneInfo(stage.settings.timezone)).hour + 12) % 24
-        stage.settings = stage.settings.model_copy(update={"stacks_dirs": (EXAMPLES,), "backup_hour": noon})
-        yield Valley(stage, stage.member_id, house.id)
+        yield house.id
     finally:
         stage.stop()
         clear(stage.settings, ids)

@@ -56,6 +56,14 @@ def test_each_task_has_its_french_words() -> None:
     assert [name for name in found if "{{" in name] == [], "a name that changes can't be found: say the same each time"
 
 
+def test_a_backup_starts_again_what_it_stops_whatever_it_finds() -> None:
+    """A condition on a block holds for its `always` too: what a play that was cut has stopped would stay so."""
+    for path in PLAYBOOKS.rglob("backup.yml"):
+        read = yaml.safe_load(path.read_text())
+        lists = [play.get("tasks", []) for play in read] if "hosts" in read[0] else [read]
+        assert not [one for tasks in lists for one in steps(tasks) if {"always", "when"} <= one.keys()], path
+
+
 def test_there_are_plays() -> None:
     assert "vm" in PLAYS
     assert TASKS
