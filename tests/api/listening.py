@@ -12,21 +12,22 @@ from waitress import create_server, wasyncore
 
 @contextmanager
 def listening(app: Any, *, threads: int = 4, **more: int) -> Iterator[str]:
-    """The address at which `app` answers. Whoever runs the loop also closes what it looks at. more: for waitress."""
+    """The address at which `app` answers. more: for waitress."""
     server = create_server(app, host="127.0.0.1", port=0, threads=threads, **more)
     stop = threading.Event()
 
     def serve() -> None:
         while not stop.is_set():
             wasyncore.loop(timeout=1, count=1, map=server._map)
-        server.task_dispatcher.shutdown()
-        wasyncore.close_all(server._map)
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        server.trigger.pull_trigger(stop.set)  # set by the loop itself: it can't have closed its trigger before
+        stop.set()
+        server.trigger.pull_trigger()
         thread.join(10)
         assert not thread.is_alive()
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(server._map)
