@@ -28,7 +28,7 @@ from orchestrator import cloud, cloud_projects, cloud_routing, places
 from orchestrator.database import territory_session
 from orchestrator.settings import ROOT, Settings
 from orchestrator.tables import Place
-from tests.api.browsing import WIDTHS
+from tests.api.browsing import EXPECTED, WIDTHS
 from tests.api.people import PASSWORD
 from tests.orchestrator import flowing
 from tests.orchestrator.conftest import QUOTAS
@@ -133,8 +133,7 @@ class Office:
         return page
 
     def _hear(self, said: str) -> None:
-        # What the browser says of a status, and htmx of a request that a click on a link cut off, is no fault.
-        if not said.startswith(("Failed to load resource", "htmx:afterRequest", "htmx:sendAbort", "htmx:sendError")):
+        if not said.startswith(EXPECTED):
             self.complaints.append(said)
 
     def enter(
