@@ -47,9 +47,10 @@ class Address:
 
 def of(session: Session, service: Service, at: datetime, timezone: str) -> Address | None:
     """The address of a service; None when it has none: no web face, no entry, or it is gone."""
-    web = service.specification.get("stack", {}).get("web")
+    if not service.specification.get("stack", {}).get("web") or service.state in entry.GONE:
+        return None
     made = session.execute(sa.select(Entry.domain, Entry.authority.is_not(None)).order_by(Entry.service_id)).first()
-    if not web or not made or service.state in entry.GONE:
+    if not made:
         return None
     domain, internal = made
     host = entry.host(service.name, session.get_one(Member, service.member_id).slug, domain)

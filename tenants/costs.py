@@ -13,15 +13,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from orchestrator.tables import Service
 from tenants import metering, periods
 from tenants.prices import midnight
 from tenants.tables import Period
+from tenants.tables_costs import CostService
 
 NOTHING = Decimal("0.00")
 # A drafted month has its intervals stored, as the statement was made from them; else events tell them.
@@ -60,11 +62,11 @@ WITH marks AS (
     FROM counted WINDOW line AS (PARTITION BY member_id, service_id, meter_id, price_id ORDER BY at)
 )
 """  # noqa: S608  (no input in it)
-# With the service's name, or the meter's code.
+# With the service's name, or the meter's code; services dearest first.
 NAMED = """
 SELECT grouped.*, coalesce(s.name, m.code) AS name
 FROM grouped LEFT JOIN services s ON s.id = grouped.service_id LEFT JOIN meters m ON m.id = grouped.meter_id
-ORDER BY of, grouped.service_id, grouped.meter_id, day
+ORDER BY of, CASE of WHEN 3 THEN -(amount + ahead) END, grouped.service_id, grouped.meter_id, day
 """
 # so far and to come, by service, by meter, by day and in all
 DAY_BY_DAY = f""", grouped AS (
@@ -89,9 +91,8 @@ COUNTED_FOR = timedelta(minutes=10)  # so long after it what was counted is show
 BY_SERVICE, BY_METER, BY_DAY, IN_ALL = 0b011, 0b101, 0b110, 0b111
 
 
-@dataclass(frozen=True)
-class Part:
-    """A service's or a meter's part: euros so far and still to come."""
+class Part(NamedTuple):
+    """A service's or a meter's part: euros so far and still to come. (A member may have a thousand: a light type.)"""
 
     id: int
     name: str
@@ -169,9 +170,22 @@ def _counted(session: Session, member_id: int, period: Period, at: datetime, tim
     return _costs(period.label, until, rows, marks_of(period, until, timezone))
 
 
-def so_far(session: Session, member_id: int, at: datetime, timezone: str, *, service_id: int | None = None) -> Costs:
-    """What the present month costs a member, or one of its services."""
-    return month(session, member_id, periods.label_of(at, timezone), at, timezone, service_id=service_id)
+def so_far(session: Session, member_id: int, at: datetime, timezone: str) -> Costs:
+    """What the present month costs a member."""
+    return month(session, member_id, periods.label_of(at, timezone), at, timezone)
+
+
+def service_so_far(session: Session, service: Service, at: datetime, timezone: str) -> Part:
+    """What the present month costs a service: as a worker counted it in the last minutes, else to this instant."""
+    label, counted = periods.label_of(at, timezone), session.get(CostService, service.id)
+    if (
+        counted
+        and timedelta(0) <= at - counted.until <= COUNTED_FOR
+        and periods.label_of(counted.until, timezone) == label
+    ):
+        return Part(service.id, service.name, counted.amount, counted.ahead)
+    found = month(session, service.member_id, label, at, timezone, service_id=service.id)
+    return Part(service.id, service.name, found.amount, found.ahead)
 
 
 Mark = tuple[date | None, datetime]
@@ -209,7 +223,7 @@ def _costs(label: str, now: datetime, rows: Any, marks: list[Mark]) -> Costs:
         until=now,
         amount=total.amount if total else NOTHING,
         ahead=total.ahead if total else NOTHING,
-        services=tuple(sorted(services, key=lambda part: (-part.forecast, part.id))),
+        services=tuple(services),
         meters=tuple(meters),
         days=tuple(Day(day, spent.get(day, NOTHING)) for day, _ in marks if day),
     )

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from tenants.costs import Costs
-from tenants.tables import Budget
 
 
 @dataclass(frozen=True)
@@ -46,28 +45,29 @@ class BudgetUse:
         return (self.forecast / self.budget).quantize(Decimal("0.0001")) if self.budget else None
 
 
-STATED = """
-SELECT coalesce(sum(s.total), 0.00) FROM statements s JOIN periods p ON p.id = s.period_id
-WHERE s.member_id = :member AND p.state = 'closed' AND NOT p.sample AND p.label BETWEEN :first AND :last
-"""
-UNSTATED = """
-SELECT coalesce(sum(c.amount), 0.00) FROM cost_days c
-WHERE c.member_id = :member AND c.day >= :january AND c.day < :month AND NOT EXISTS (
-    SELECT FROM periods p WHERE p.label = to_char(c.day, 'YYYY-MM') AND p.state = 'closed' AND NOT p.sample)
+USE = """
+SELECT (SELECT amount FROM budgets WHERE member_id = :member AND year = :year) AS budget, (
+    SELECT coalesce(sum(s.total), 0.00) FROM statements s JOIN periods p ON p.id = s.period_id
+    WHERE s.member_id = :member AND p.state = 'closed' AND NOT p.sample AND p.label BETWEEN :first AND :last
+) AS stated, (
+    SELECT coalesce(sum(c.amount), 0.00) FROM cost_days c
+    WHERE c.member_id = :member AND c.day >= :january AND c.day < :month AND NOT EXISTS (
+        SELECT FROM periods p WHERE p.label = to_char(c.day, 'YYYY-MM') AND p.state = 'closed' AND NOT p.sample)
+) AS unstated
 """
 
 
 def budget_use(session: Session, member_id: int, at: datetime, timezone: str, present: Costs) -> BudgetUse:
-    """A member's year until `at`; `present`: what its present month costs (`costs.so_far`). Three queries."""
+    """A member's year until `at`; `present`: what its present month costs (`costs.so_far`). One query."""
     today = at.astimezone(ZoneInfo(timezone)).date()
-    year = {"member": member_id, "first": f"{today.year}-01", "last": f"{today.year}-12"}
-    past = {"member": member_id, "january": date(today.year, 1, 1), "month": today.replace(day=1)}
-    budget = session.get(Budget, (member_id, today.year))
+    year = {"year": today.year, "first": f"{today.year}-01", "last": f"{today.year}-12"}
+    past = {"january": date(today.year, 1, 1), "month": today.replace(day=1)}
+    used = session.execute(sa.text(USE), {"member": member_id} | year | past).one()
     return BudgetUse(
         year=today.year,
-        budget=budget.amount if budget else None,
-        stated=session.execute(sa.text(STATED), year).scalar_one(),
-        unstated=session.execute(sa.text(UNSTATED), past).scalar_one(),
+        budget=used.budget,
+        stated=used.stated,
+        unstated=used.unstated,
         so_far=present.amount,
         ahead=present.ahead,
     )

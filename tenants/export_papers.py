@@ -79,7 +79,7 @@ def _configuration(session: Session, service: Service, member: Member) -> dict[s
     offer = session.scalar(
         sa.select(Offer).where(Offer.slug == wanted["offer"], Offer.version == wanted["offer_version"])
     )
-    whole = reading_service.whole(session, service.id)
+    whole = reading_service.whole(session, service)
     declared = offer.stack if offer and offer.stack else {}
     upstream = [one["app"] for one in declared.get("versions", ()) if one["version"] == known["version"]]
     return {

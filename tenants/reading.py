@@ -95,6 +95,16 @@ def show(session: Session, kind: type[Row], row_id: int) -> dict[str, Any]:
     return dict(row)
 
 
+def both(session: Session, kind: type[Row], row_id: int) -> tuple[Row, dict[str, Any]]:
+    """One row to work with and as `page` gives it, by one query; errors as `show`."""
+    query = sa.select(kind, Member.slug).join(Member, Member.id == kind.member_id)
+    found = session.execute(query.where(kind.id == min(row_id, BEYOND))).one_or_none()
+    if found is None:
+        raise _unknown()
+    row, slug = found
+    return row, {column.key: getattr(row, column.key) for column in kind.__table__.columns} | {"member": slug}
+
+
 def _shown(kind: type[Row]) -> sa.Select[Any]:
     return sa.select(*kind.__table__.columns, Member.slug.label("member")).join(Member, Member.id == kind.member_id)
 

@@ -35,19 +35,18 @@ class ServiceView:
     schedule: SnapshotSchedule | None
     orders: list[Order]
     change: Order | None
-    costs: costs.Costs
+    cost: costs.Part
 
 
 def service_page(session: Session, service_id: int, at: datetime, timezone: str) -> ServiceView:
     """Everything about a service. Raises not_found."""
-    row = reading.show(session, Service, service_id)
-    service = reading.find(session, Service, row["id"])
+    service, row = reading.both(session, Service, service_id)
     service_id = service.id
     orders = list(session.scalars(_newest(Order, service_id)))
     return ServiceView(
         row=row,
         service=service,
-        whole=whole(session, service_id),
+        whole=whole(session, service),
         resources=list(
             session.scalars(
                 sa.select(Resource)
@@ -63,7 +62,7 @@ def service_page(session: Session, service_id: int, at: datetime, timezone: str)
         schedule=session.get(SnapshotSchedule, service_id),
         orders=orders,
         change=next((order for order in orders if order.state == "waiting"), None),
-        costs=costs.so_far(session, row["member_id"], at, timezone, service_id=service_id),
+        cost=costs.service_so_far(session, service, at, timezone),
     )
 
 
@@ -88,10 +87,10 @@ def _newest(kind: type[Any], service_id: int) -> sa.Select[Any]:
     return sa.select(kind).where(kind.service_id == service_id).order_by(kind.id.desc()).limit(MOST)
 
 
-def whole(session: Session, service_id: int) -> wholes.Whole | None:
+def whole(session: Session, service: Service) -> wholes.Whole | None:
     """What a service is made of; None when no order says."""
     try:
-        return wholes.of(session, wholes.settled(session, session.get_one(Service, service_id)))
+        return wholes.of(session, wholes.settled(session, service))
     except Conflict:
         return None
 

@@ -62,8 +62,10 @@ def listed(session: Session, service_id: int) -> list[Export]:
 
 def taken(session: Session, service: Service) -> Taken | None:
     """What its page shows; None for what never had one and can't."""
+    if "stack" not in service.specification:
+        return None
     rows = listed(session, service.id)
-    if "stack" not in service.specification or (service.state in ("deleted", "failed") and not rows):
+    if service.state in ("deleted", "failed") and not rows:
         return None
     try:
         if service.state != "active":

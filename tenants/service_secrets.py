@@ -18,6 +18,9 @@ from tenants import operations, reading
 
 def listed(session: Session, service: Service) -> list[dict[str, Any]]:
     """The secrets that people may read: name, label, made_at (None: not yet) and shown_at (None: not read yet)."""
+    shown = [secret for secret in service.specification.get("stack", {}).get("secrets", ()) if secret["shown"]]
+    if not shown:
+        return []
     query = sa.select(ServiceSecret.name, ServiceSecret.made_at, ServiceSecret.shown_at)
     rows = {row.name: row for row in session.execute(query.where(ServiceSecret.service_id == service.id))}
     return [
@@ -27,8 +30,7 @@ def listed(session: Session, service: Service) -> list[dict[str, Any]]:
             "made_at": getattr(rows.get(secret["name"]), "made_at", None),
             "shown_at": getattr(rows.get(secret["name"]), "shown_at", None),
         }
-        for secret in service.specification.get("stack", {}).get("secrets", ())
-        if secret["shown"]
+        for secret in shown
     ]
 
 

@@ -32,7 +32,7 @@ def _page(service_id: int, kind: str, typed: MultiDict[str, str], form: Form) ->
     with auth.scope() as session:
         service = reading.find(session, Service, service_id)
         _check(kind)
-        whole = reading_service.whole(session, service.id)
+        whole = reading_service.whole(session, service)
         shown: dict[str, Any] = {"whole": whole, "kind": kind, "service": service}
         if kind == "resize":
             shown["offers"] = [one for one in catalogue.priced(session, auth.now()) if _same_kind(one, whole)]

@@ -151,6 +151,20 @@ def test_what_was_counted_is_read_while_it_is_new(staff: sa.Engine, worker: sa.E
     assert month(staff, "breval", now, "2026-02").until == at("2026-02-28 23:00")
 
 
+def test_a_service_costs_what_the_month_says_of_it(staff: sa.Engine, worker: sa.Engine) -> None:
+    """As counted while that is new and of the same month, else as events tell: always as the month does."""
+    midnight, counted = at("2026-03-31 22:00"), at("2026-03-31 21:55")
+    with territory_session(worker, "worker 1") as session:
+        costs_days.count(session, counted, PARIS)
+    for now in (counted, midnight - timedelta(minutes=1), midnight + timedelta(minutes=1), at("2026-04-02 08:00")):
+        parts = {part.id: part for part in month(staff, "breval", now, periods.label_of(now, PARIS)).services}
+        assert parts or now > midnight
+        with territory_session(staff, "test") as session:
+            for service in session.scalars(sa.select(Service).where(Service.member_id == ids(staff)["breval"])):
+                found = costs.service_so_far(session, service, now, PARIS)
+                assert found == parts.get(service.id, (service.id, service.name, 0, 0))
+
+
 def test_kept_days_are_the_live_ones(staff: sa.Engine, worker: sa.Engine) -> None:
     members = ids(staff)
     for now in map(at, ("2026-03-12 10:00", "2026-03-12 18:30", "2026-03-12 22:59:59", "2026-03-27 08:00",

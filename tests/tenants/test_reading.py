@@ -67,7 +67,7 @@ def test_the_page_of_a_service(owner: sa.Engine, web: sa.Engine) -> None:
 
     before, asked = look()
     assert (before.row["name"], before.whole and before.whole.volumes) == ("web", {"main": 10})
-    assert (len(before.flows), len(before.orders), before.change, before.costs.amount) == (1, 1, None, Decimal(0))
+    assert (len(before.flows), len(before.orders), before.change, before.cost.amount) == (1, 1, None, Decimal(0))
     for number in range(3):
         with member_session(web, brevaux, "agent") as session:
             order = changes.place(session, service, {"disk_gib": 20 + number}, f"key-{number}", NOW)
