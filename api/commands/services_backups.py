@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from api.asking import confirm, yes_option
 from api.commands.services_day2 import BIGGEST, service_argument, tell_flow
 from api.output import json_option, print_rows
 from api.staff import staff_session
@@ -65,12 +66,12 @@ def prove(service_id: int, backup_id: int, as_json: bool) -> None:
 @click.command("restore-backup")
 @service_argument
 @backup_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
     """Make an application's data what it was when it was backed up. What was written since is lost."""
     if not yes:
-        click.confirm(LOSS, abort=True, err=True)
+        confirm(LOSS)
     with staff_session() as session:
         tell_flow(reading.show(session, Flow, backups.restore(session, service_id, backup_id).id), as_json)
 

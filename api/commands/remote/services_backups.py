@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from api.asking import confirm, yes_option
 from api.commands.remote import client, read
 from api.commands.services_backups import LOSS, backup_argument, print_backups, print_versions
 from api.commands.services_day2 import service_argument, tell_flow
@@ -43,12 +44,12 @@ def prove(service_id: int, backup_id: int, as_json: bool) -> None:
 @click.command("restore-backup")
 @service_argument
 @backup_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
     """Make an application's data what it was when it was backed up; what was written since is lost."""
     if not yes:
-        click.confirm(LOSS, abort=True, err=True)
+        confirm(LOSS)
     flow = client().call("POST", f"/services/{service_id}/backups/{backup_id}/restore")
     tell_flow(read(FlowOut, flow), as_json)
 
