@@ -35,7 +35,7 @@ def make(service_id: int) -> Response:
 def fetch(service_id: int, export_id: int) -> Response:
     """The archive. It is asked for by POST: that somebody took it is written down."""
     with auth.scope() as session:
-        return archive(*service_exports.download(session, auth.settings(), service_id, export_id))
+        return archive(*service_exports.download(session, auth.settings(), service_id, export_id, auth.now()))
 
 
 @blueprint.get("/certificate")

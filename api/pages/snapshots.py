@@ -103,7 +103,8 @@ def _typed(found: SnapshotSchedule | None) -> dict[str, Any]:
 
 
 def _schedule(service: Service, found: SnapshotSchedule | None, form: Form) -> str:
-    following = schedules.next_due(found, auth.now(), current_app.config["TIMEZONE"]) if found else None
+    zone = current_app.config["TIMEZONE"]
+    following = schedules.next_due(found.hour, found.weekdays, auth.now(), zone) if found else None
     return render_template(
         "snapshots/schedule.html", service=service, schedule=found, form=form, following=following,
         days=[str(day) for day in schedules.EVERY_DAY], most=auth.settings().snapshots_per_service,

@@ -68,7 +68,7 @@ def test_it_is_restored_by_its_member_only(place: Valley, web: sa.Engine) -> Non
     place.let_in()
     with member_session(web, place.commune, "agent") as session:
         made, _ = backups.back_up(session, place.service_id, NOW)
-    with refused("backup_state"), member_session(web, place.commune, "agent") as session:
+    with refused("flow_running"), member_session(web, place.commune, "agent") as session:
         backups.restore(session, place.service_id, made.id)
     place.ended(NOW)
     stranger = member(place.owner, "orgelune")
@@ -113,6 +113,42 @@ def test_what_is_late_is_told_once(place: Valley) -> None:
     with territory_session(place.owner, "tests") as session:
         seen = backups.kept(session, service, late, HOUR, PARIS)
         assert seen and not seen.late
+
+
+def test_what_is_not_backed_up_any_more_is_not_late(place: Valley) -> None:
+    """As after an upgrade to a version that keeps nothing."""
+    place.let_in()
+    with territory_session(place.owner, "tests") as session:
+        service = session.get_one(Service, place.service_id)
+        service.specification = service.specification | {"stack": {"version": "2"}}
+    assert place.watch(NOW + timedelta(days=9)) == []
+    assert place.make_due(NOW + timedelta(days=9)) == []
+
+
+def test_what_failed_hides_no_good_one(place: Valley) -> None:
+    place.let_in()
+    place.make_due(NOW)
+    good = place.ended(NOW)
+    with territory_session(place.owner, "tests") as session:
+        for hours in range(1, backups.MOST + 9):
+            tried = NOW + timedelta(hours=hours)
+            kept.declare(session, session.get_one(Service, place.service_id), place.vault_id, tried, scheduled=True)
+        session.execute(sa.update(Backup).where(Backup.id != good.id).values(state="failed", ended_at=NOW))
+        rows = backups.listed(session, place.service_id)
+        assert len(rows) == backups.MOST and rows[-1].id == good.id
+        assert [row.id for row in rows] == sorted((row.id for row in rows), reverse=True)
+        seen = backups.kept(session, session.get_one(Service, place.service_id), NOW, HOUR, PARIS)
+        assert seen and seen.last and seen.last.id == good.id
+
+
+def test_the_next_one_is_still_to_come(place: Valley) -> None:
+    """On the day of 25 hours too."""
+    with territory_session(place.owner, "tests") as session:
+        service = session.get_one(Service, place.service_id)
+        for minutes in range(0, 26 * 60, 30):
+            at = datetime.fromisoformat("2026-10-24T22:30:00+00:00") + timedelta(minutes=minutes)
+            seen = backups.kept(session, service, at, HOUR, PARIS)
+            assert seen and at < seen.due <= at + timedelta(hours=25)
 
 
 def test_member_and_dsi_are_told(place: Valley, owner: sa.Engine) -> None:

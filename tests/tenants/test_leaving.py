@@ -52,7 +52,7 @@ def test_an_archive_is_asked_for_and_taken(place: Valley, web: sa.Engine, worker
         service_exports.ask(session, place.settings, place.service_id, NOW)
     made = leaving.made(place.owner, place.settings, NOW)
     with member_session(web, place.commune, "agent") as session:
-        found, path = service_exports.download(session, place.settings, place.service_id, made.id)
+        found, path = service_exports.download(session, place.settings, place.service_id, made.id, NOW)
     assert found.title == "brevaux-salut-2026-11-23"
     assert path.name == f"{made.file}.tar.gz" and path.parent.stat().st_mode & 0o777 == 0o700
     files = leaving.opened(path)
@@ -91,17 +91,19 @@ def test_its_papers_say_what_it_was_and_what_it_cost(place: Valley, web: sa.Engi
 def test_it_is_for_its_member_only_and_for_some_days(place: Valley, web: sa.Engine) -> None:
     first = ask(place, web)
     with refused("export_state"), member_session(web, place.commune, "agent") as session:
-        service_exports.download(session, place.settings, place.service_id, first)
+        service_exports.download(session, place.settings, place.service_id, first, NOW)
     made = leaving.made(place.owner, place.settings, NOW)
     stranger = member(place.owner, "orgelune")
     with pytest.raises(NotFound), member_session(web, stranger, "agent") as session:
-        service_exports.download(session, place.settings, place.service_id, first)
+        service_exports.download(session, place.settings, place.service_id, first, NOW)
     path = exports.path(place.settings, made)
+    with refused("export_state"), member_session(web, place.commune, "agent") as session:
+        service_exports.download(session, place.settings, place.service_id, first, NOW + timedelta(days=7))
     assert leaving.expire(place.owner, place.settings, NOW + timedelta(days=6, hours=23)) == []
     assert leaving.expire(place.owner, place.settings, NOW + timedelta(days=7)) == [first]
     assert not path.exists()
     with refused("export_state"), member_session(web, place.commune, "agent") as session:
-        service_exports.download(session, place.settings, place.service_id, first)
+        service_exports.download(session, place.settings, place.service_id, first, NOW)
 
 
 def test_a_new_one_takes_the_place_of_the_former(place: Valley, web: sa.Engine) -> None:
@@ -127,7 +129,7 @@ def test_an_archive_that_is_not_here_is_told(place: Valley, web: sa.Engine) -> N
     made = leaving.made(place.owner, place.settings, NOW)
     exports.path(place.settings, made).unlink()
     with refused("export_missing"), member_session(web, place.commune, "agent") as session:
-        service_exports.download(session, place.settings, place.service_id, made.id)
+        service_exports.download(session, place.settings, place.service_id, made.id, NOW)
 
 
 def test_a_bare_machine_is_not_exported(place: Valley) -> None:
@@ -163,7 +165,7 @@ def test_a_deletion_is_certified(place: Valley, web: sa.Engine) -> None:
     with member_session(web, place.commune, "agent") as session:
         found = certificates.certificate(session, place.service_id, NOW)
         # What was taken along can still be fetched.
-        assert service_exports.download(session, place.settings, place.service_id, made.id)[1].is_file()
+        assert service_exports.download(session, place.settings, place.service_id, made.id, NOW)[1].is_file()
     assert (found["deleted_at"], found["flow"]["requested_by"], found["repository"]) == (NOW, "agent", "locked")
     assert [(one["archive"], one["erased_at"] is not None) for one in found["backups"]] == [
         ("2026-11-23T12-00-00", True)
@@ -172,6 +174,8 @@ def test_a_deletion_is_certified(place: Valley, web: sa.Engine) -> None:
     assert [one["title"] for one in found["archives"]] == ["brevaux-salut-2026-11-23"]
     assert {"service.delete", "service.state", "backup.state"} <= {one["action"] for one in found["trail"]}
     with territory_session(place.owner, "tests") as session:
+        later = certificates.certificate(session, place.service_id, NOW + timedelta(days=7))
+        assert later["archives"] == [], "its time is over, whether it was removed already or not"
         session.execute(sa.delete(BackupClient).where(BackupClient.service_id == place.service_id))
         assert certificates.certificate(session, place.service_id, NOW)["repository"] == "erased"
         assert session.get_one(Service, place.service_id).state == "deleted"
