@@ -67,7 +67,10 @@ def check_proof(session: Session, service: Service, at: datetime) -> None:
     if proof is None or proof.proved_at is None or proof.proved_at < at - FRESH:
         raise Conflict(
             "no_proof",
-            Text("Aucune sauvegarde de « {name} » n’a été restaurée à l’essai depuis un jour.", name=service.name),
+            Text(
+                "Aucun essai de restauration de « {name} » n’a réussi ces dernières 24 heures.",
+                name=service.name,
+            ),
             "Sauvegardez, restaurez cette sauvegarde à l’essai, puis mettez à jour.",
         )
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from apiflask import APIBlueprint
-from flask import flash, redirect, render_template, url_for
+from flask import render_template
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from api import auth
 from api.exporting import archive, download
-from api.language import show
-from orchestrator.errors import ClocherError
+from api.pages.doing import do
 from tenants import certificates, service_exports
 
 blueprint = APIBlueprint("export_pages", __name__, enable_openapi=False, url_prefix="/services/<int:service_id>")
@@ -19,16 +18,8 @@ blueprint = APIBlueprint("export_pages", __name__, enable_openapi=False, url_pre
 @blueprint.post("/exports")
 def make(service_id: int) -> Response:
     """Ask for an export; a refusal is said on the service's page."""
-    try:
-        with auth.scope() as session:
-            service_exports.ask(session, auth.settings(), service_id, auth.now())
-    except ClocherError as error:
-        if error.status == 404:
-            raise
-        flash(f"{show(error.sentence)} {show(error.action)}", "danger")
-    else:
-        flash(gettext("L’export est en cours : l’archive sera sur cette page."), "success")
-    return redirect(url_for("service_pages.one", service_id=service_id))
+    done = gettext("L’export est en cours : l’archive sera sur cette page.")
+    return do(service_id, lambda session: service_exports.ask(session, auth.settings(), service_id, auth.now()), done)
 
 
 @blueprint.post("/exports/<int:export_id>/archive")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from orchestrator import backups as kept
 from orchestrator import vaults
 from orchestrator.database import member_session, territory_session
-from orchestrator.errors import ClocherError, Conflict, InvalidInput, NotFound
+from orchestrator.errors import Conflict, InvalidInput, NotFound
 from orchestrator.settings import Settings
 from orchestrator.tables import AuditEntry, Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
@@ -18,7 +18,7 @@ from tenants import backups, backups_working, catalogue, notices, operations, or
 from tenants.tables_notices import Mail
 from tests.tenants.approving import person
 from tests.tenants.ordering import NOW, member
-from tests.tenants.vaulted import HOUR, PARIS, Valley, valley
+from tests.tenants.vaulted import HOUR, PARIS, Valley, refused, valley
 
 pytestmark = pytest.mark.slow
 
@@ -28,10 +28,6 @@ NIGHT = datetime.fromisoformat("2026-11-24T00:00:00+00:00")  # it is 1 o'clock i
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:
     return valley(owner, settings)
-
-
-def refused(code: str) -> pytest.RaisesExc[ClocherError]:
-    return pytest.RaisesExc(ClocherError, check=lambda error: error.code == code)
 
 
 def test_one_is_asked_for_and_kept(place: Valley, web: sa.Engine) -> None:
@@ -198,26 +194,26 @@ def test_what_opens_a_repository_is_sealed(place: Valley, web: sa.Engine, staff:
 
 
 def test_a_service_that_goes_takes_what_opens_its_backups_along(place: Valley) -> None:
-    place.let_in()
-    place.make_due(NOW)
-    done = place.ended(NOW)
-    with territory_session(place.owner, "flow 9") as session:
-        kept.forget(session, place.service_id)
+    _lose(place, place.service_id)
     with territory_session(place.owner, "tests") as session:
-        assert session.get_one(Backup, done.id).state == "deleted"
         keys = sa.select(BackupClient.private_key, BackupClient.passphrase, BackupClient.vault_id)
         assert session.execute(keys).all() == [("", "", place.vault_id)]  # the vault still has to delete it
     assert place.tend(NOW)
 
 
-def test_a_vault_that_goes_takes_its_backups_along(place: Valley) -> None:
+def _lose(place: Valley, service_id: int) -> None:
+    """One good backup is made, then it goes with what is deleted."""
     place.let_in()
     place.make_due(NOW)
     done = place.ended(NOW)
     with territory_session(place.owner, "flow 9") as session:
-        kept.forget(session, place.vault_id)
+        kept.forget(session, service_id)
     with territory_session(place.owner, "tests") as session:
         assert session.get_one(Backup, done.id).state == "deleted"
+
+
+def test_a_vault_that_goes_takes_its_backups_along(place: Valley) -> None:
+    _lose(place, place.vault_id)
     with refused("no_vault"), territory_session(place.owner, "tests") as session:
         backups.back_up(session, place.service_id, NOW)
 

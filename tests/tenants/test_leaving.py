@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,17 +13,17 @@ import sqlalchemy as sa
 from orchestrator import backups as backed_up
 from orchestrator import exports, service_secrets, services
 from orchestrator.database import member_session, territory_session
-from orchestrator.errors import ClocherError, NotFound
-from orchestrator.events import Owner
+from orchestrator.errors import NotFound
 from orchestrator.settings import Settings
 from orchestrator.tables import AuditEntry, Flow, Service
 from orchestrator.tables_backups import BackupClient
 from orchestrator.tables_exports import Export
 from tenants import backups, certificates, deletions, orders, service_exports
 from tests.tenants import leaving
+from tests.tenants.applications import keep_secrets
 from tests.tenants.ordering import KEY, NOW, member, wish
-from tests.tenants.test_service_secrets import DECLARED
-from tests.tenants.vaulted import Valley, valley
+from tests.tenants.test_upgrades import publish
+from tests.tenants.vaulted import Valley, refused, valley
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +31,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:
     return valley(owner, settings)
-
-
-def refused(code: str) -> pytest.RaisesExc[ClocherError]:
-    return pytest.RaisesExc(ClocherError, check=lambda error: error.code == code)
 
 
 def ask(place: Valley, web: sa.Engine) -> int:
@@ -44,8 +41,10 @@ def ask(place: Valley, web: sa.Engine) -> int:
 
 
 def test_an_archive_is_asked_for_and_taken(place: Valley, web: sa.Engine, worker: sa.Engine) -> None:
+    with territory_session(place.owner, "tests") as session:
+        service = session.get_one(Service, place.service_id)
+    keep_secrets(worker, place.settings, service)
     with territory_session(worker, "flow 1") as session:
-        service_secrets.make(session, place.settings, Owner(place.commune, place.service_id, 1), DECLARED)
         known = service_secrets.opened(session, place.settings, place.service_id)
     ask(place, web)
     with refused("flow_running"), member_session(web, place.commune, "agent") as session:
@@ -86,6 +85,18 @@ def test_its_papers_say_what_it_was_and_what_it_cost(place: Valley, web: sa.Engi
     assert [(month["period"], month["state"], month["mention"]) for month in months] == [("2026-11", "draft", "PROJET")]
     readme = files["LISEZMOI.txt"].decode()
     assert readme.index("le 23/11/2026") < readme.index("on 2026-11-23")
+
+
+def test_after_an_upgrade_its_papers_name_the_newer_application(place: Valley, web: sa.Engine, tmp_path: Path) -> None:
+    publish(place, tmp_path)
+    with territory_session(place.owner, "tests") as session:
+        service = session.get_one(Service, place.service_id)
+        service.specification = service.specification | {"stack": service.specification["stack"] | {"version": "2"}}
+    ask(place, web)
+    files = leaving.opened(exports.path(place.settings, leaving.made(place.owner, place.settings, NOW)))
+    configuration = json.loads(files["configuration.json"])
+    assert configuration["application"] == {"stack": "hello", "version": "2", "upstream": "nginx 2"}
+    assert configuration["offer"]["version"] == 1
 
 
 def test_it_is_for_its_member_only_and_for_some_days(place: Valley, web: sa.Engine) -> None:

@@ -16,8 +16,7 @@ from orchestrator.tables import AuditEntry, Flow, Service, Snapshot
 from orchestrator.tables_backups import Backup
 from tenants import backups, catalogue, upgrades
 from tests.tenants.ordering import NOW
-from tests.tenants.test_backups import refused
-from tests.tenants.vaulted import STACKS, Valley, valley
+from tests.tenants.vaulted import STACKS, Valley, backed_up, refused
 
 pytestmark = pytest.mark.slow
 
@@ -26,12 +25,7 @@ HELLO = ROOT / "playbooks" / "examples" / "hello"
 
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:
-    """With one good backup, not proved."""
-    place = valley(owner, settings)
-    place.let_in()
-    place.make_due(NOW)
-    place.ended(NOW)
-    return place
+    return backed_up(owner, settings, NOW)
 
 
 def publish(place: Valley, folder: Path, **replaced: str) -> None:
@@ -39,7 +33,7 @@ def publish(place: Valley, folder: Path, **replaced: str) -> None:
     shutil.copytree(HELLO, folder / "hello")
     declared = folder / "hello" / "stack.yml"
     text = declared.read_text().replace(
-        "versions:\n", 'versions:\n  - {version: "2", brings: {fr: Mieux., en: Better.}}\n'
+        "versions:\n", 'versions:\n  - {version: "2", app: nginx 2, brings: {fr: Mieux., en: Better.}}\n'
     )
     for before, after in replaced.items():
         text = text.replace(f"{before}:\n", after)
