@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator.database import member_session, territory_session
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import Conflict
 from orchestrator.settings import ROOT, Settings
 from orchestrator.tables import AuditEntry, Flow, Service, Snapshot
 from orchestrator.tables_backups import Backup
@@ -99,6 +99,10 @@ def test_what_a_new_version_asks_must_have_an_answer(place: Valley, web: sa.Engi
     new = "  - {name: motto, type: text, label: {fr: Devise, en: Motto}, help: {fr: D., en: M.}}\n"
     publish(place, tmp_path, parameters=f"parameters:\n{new}")
     prove(place)
-    with pytest.raises(InvalidInput) as raised, member_session(web, place.commune, "agent") as session:
+    with territory_session(place.owner, "tests") as session:
+        found = upgrades.newer(session, session.get_one(Service, place.service_id), NOW)
+        assert found and found.refused and found.refused.code == "unanswered", "it is not offered and then refused"
+        assert "« Devise » est à remplir." in found.refused.sentence
+    with pytest.raises(Conflict) as raised, member_session(web, place.commune, "agent") as session:
         upgrades.upgrade(session, place.service_id, NOW, most=5)
     assert raised.value.facts["errors"][0]["parameter"] == "motto"
