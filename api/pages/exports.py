@@ -16,7 +16,7 @@ blueprint = APIBlueprint("export_pages", __name__, enable_openapi=False, url_pre
 
 
 @blueprint.post("/exports")
-def make(service_id: int) -> Response:
+def make(service_id: int) -> Response | tuple[str, int]:
     """Ask for an export; a refusal is said on the service's page."""
     done = gettext("L’export est en cours : l’archive sera sur cette page.")
     return do(service_id, lambda session: service_exports.ask(session, auth.settings(), service_id, auth.now()), done)
