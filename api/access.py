@@ -71,6 +71,7 @@ RULES: dict[str, str] = {
     # home, flows (pages)
     "home_pages.show": "service.read",
     "flow_pages.show": "flow.read",
+    "flow_pages.ask_cancel": "flow.cancel",
     "flow_pages.cancel": "flow.cancel",
     # catalogue and orders (pages)
     "catalogue_pages.offers": "catalogue.read",

@@ -34,6 +34,7 @@ RULES: dict[str, str] = {
     "admin_flows.ask_undo": "flow.repair",
     "admin_flows.retry": "flow.repair",
     "admin_flows.undo": "flow.repair",
+    "admin_flows.ask_cancel": "flow.repair",
     "admin_flows.cancel": "flow.repair",
     "admin_flows.hand_over": "flow.repair",
     # catalogue

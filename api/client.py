@@ -57,7 +57,7 @@ class Client:
         return name or path.rpartition("/")[2], answer.content
 
     def save(self, path: str, into: IO[bytes]) -> None:
-        """Write a file that may be big, as it comes."""
+        """Write a file that may be big, as it comes. Raises portal_unavailable, also when it stops half-way."""
         with self._ask("GET", path, None, None, {}, stream=True) as answer:
             try:
                 for block in answer.iter_content(BLOCK):

@@ -28,5 +28,7 @@ def download(content: bytes | Iterator[str], name: str, kind: str) -> Response:
 
 def archive(export: Export, path: Path) -> Response:
     """An export's archive, read as it leaves; a program that was cut may go on where it was."""
-    return send_file(path, "application/gzip", as_attachment=True, download_name=f"{export.title}.tar.gz",
-                       etag=export.sha256 or False, max_age=0)  # fmt: skip
+    name = f"{export.title}.tar.gz"
+    return send_file(
+        path, "application/gzip", as_attachment=True, download_name=name, etag=export.sha256 or False, max_age=0
+    )

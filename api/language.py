@@ -52,7 +52,7 @@ def install(app: Flask, settings: Settings) -> None:
         word=word, task=task, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
         amount=amount, price=price, delta=delta, number=number, percent=percent, size=size, weight=weight,
         instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, span=span,
-        lasted=lasted, cell=cell,
+        lasted=lasted, cell=cell, badge=badge,
     )  # fmt: skip
     env.filters.update(french=word, euros=amount)
     env.globals.update(language=current, languages=LANGUAGES, gettext=sentence, ngettext=sentences, _=sentence)
@@ -154,6 +154,17 @@ def word(code: str | None, table: str) -> str:
 def _word(code: str, table: str, language: str) -> str:
     noun, rest = words.split(code, table)
     return " ".join([catalogue(language).gettext(words.french(noun, table)), *rest])
+
+
+def badge(code: str, table: str) -> Markup:
+    """The word for a state, with its sign and colour: a long list shows it on each row."""
+    return _badge(code, table, current())
+
+
+@lru_cache(maxsize=4096)
+def _badge(code: str, table: str, language: str) -> Markup:
+    said = _word(code, table, language)
+    return Markup('<span class="state state-{}">{}</span>').format(words.mood(code), said)
 
 
 def task(name: str) -> str:

@@ -25,7 +25,7 @@ import structlog
 from waitress import create_server
 
 from orchestrator import log
-from orchestrator.errors import Conflict, Unavailable
+from orchestrator.errors import Conflict, Text, Unavailable
 from orchestrator.settings import Settings
 
 THREADS = 6  # of a process; each holds at most one database connection of each role
@@ -95,7 +95,9 @@ def listening(settings: Settings, host: str, port: int) -> Iterator[Portal]:
         listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         raise Conflict(
-            "cannot_listen", f"Impossible d’écouter sur {host}:{port} ({error.strerror}).", "Choisissez un autre port."
+            "cannot_listen",
+            Text("Impossible d’écouter sur {host}:{port} ({why}).", host=host, port=port, why=error.strerror or error),
+            "Choisissez un autre port.",
         ) from error
     with listener, tempfile.TemporaryDirectory(prefix="clocher-portal-") as counts:
         portal = Portal(settings, listener, Path(counts))

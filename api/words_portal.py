@@ -157,7 +157,7 @@ ACTIONS = {
     "backup.late": N_("Sauvegarde en retard"),
     "backup.state": N_("Sauvegarde changée d’état"),
     "export.ask": N_("Export demandé"),
-    "export.download": N_("Export emporté"),
+    "export.download": N_("Export téléchargé"),
     "export.state": N_("Export changé d’état"),
     "vault.forget": N_("Sauvegardes effacées du coffre"),
     "vault.tend": N_("Entretien du coffre commencé"),

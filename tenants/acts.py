@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import ClocherError, Conflict, Text
 from orchestrator.tables import FLOW_LIVE, Flow, Service, Snapshot
+from orchestrator.tables_entry import Entry
 from tenants import starting, wholes
 from tenants.prices import InForce
 from tenants.tables import Order
@@ -56,7 +57,11 @@ class Act:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the acts depend on; monthly: euros a month while it serves and while it is stopped, None without prices."""
+    """What the acts depend on.
+
+    active, stopped: euros a month while it serves and while it is stopped, per_gib: of a snapshot, None without prices;
+    addressed: the web finds it by its name.
+    """
 
     service: Service
     busy: Conflict | None
@@ -66,6 +71,7 @@ class _Facts:
     active: Decimal | None
     stopped: Decimal | None
     per_gib: Decimal | None
+    addressed: bool
     grace: timedelta
     most: int
 
@@ -104,13 +110,15 @@ def _facts(
             sa.select(sa.func.count()).where(
                 Order.service_id == service.id, Order.state == "waiting"
             ).scalar_subquery(),
+            sa.exists(sa.select(Entry.service_id)),
         ).where(Snapshot.service_id == service.id)
     ).one()  # fmt: skip
-    made, ready, live, waiting = counted
+    made, ready, live, waiting, entered = counted
     active, stopped = (_monthly(book, whole.components), _monthly(book, _stopped(whole))) if whole else (None, None)
     busy = starting.flow_running(service, live) if live is not None else None
     per_gib = _monthly(book, {"snapshot": Decimal(1)})
-    return _Facts(service, busy, waiting > 0, made, ready, active, stopped, per_gib, grace, most)
+    addressed = entered and bool(service.specification.get("stack", {}).get("web"))
+    return _Facts(service, busy, waiting > 0, made, ready, active, stopped, per_gib, addressed, grace, most)
 
 
 def _whole(session: Session, service: Service) -> Whole | None:
@@ -169,7 +177,7 @@ def _effects(name: str, facts: _Facts) -> tuple[Decimal | None, Text | None, Tex
         return (None if saved is None else -saved), Text("La machine redémarre."), None
     if name == "reboot":
         return None, Text("La machine est injoignable une à deux minutes."), None
-    if name == "rename" and facts.service.specification.get("stack", {}).get("web"):
+    if name == "rename" and facts.addressed:
         return None, Text("L’adresse web suit le nom : l’ancienne ne répondra plus."), None
     if name == "keys":
         return None, Text("Seules les clés données ouvrent la machine ensuite."), None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from tenants import operations, reading, schedules, starting
 
 # How old the last good backup may be, by the schedule that the stack declares: that, and six hours to try again.
 ALLOWED = {"daily": timedelta(hours=30)}
-MOST = 50  # of the list: the newest
+MOST = 50  # rows of the list
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,22 @@ def declared(service: Service) -> Mapping[str, Any] | None:
 
 
 def back_up(session: Session, service_id: int, at: datetime, *, scheduled: bool = False) -> tuple[Backup, Flow]:
-    """Put a copy of a service's data into the vault now.
+    """Put a copy of a service's data into the vault now: the backup that begins, and the flow that makes it.
 
-    Raises not_found, Conflict not_backed_up, no_vault and what `operations.ask_for` raises.
+    scheduled: nobody asked for it. Raises not_found, Conflict not_backed_up, no_vault and what `operations.ask_for`
+    raises.
     """
-    service = reading.find(session, Service, service_id, lock=True)
-    starting.check_free(session, service)
-    made = backups.declare(session, service, _vault_of(session, service), at, scheduled=scheduled)
+    service, vault_id = _client(session, service_id)
+    made = backups.declare(session, service, vault_id, at, scheduled=scheduled)
     flow = operations.ask_for(session, service.id, "backup_service", "backup.make", backup_id=made.id)
     return made, flow
+
+
+def _client(session: Session, service_id: int) -> tuple[Service, int]:
+    """A service that is free, locked so that it stays so, and the vault that lets it in."""
+    service = reading.find(session, Service, service_id, lock=True)
+    starting.check_free(session, service)
+    return service, _vault_of(session, service)
 
 
 def restore(session: Session, service_id: int, backup_id: int) -> Flow:
@@ -63,13 +70,10 @@ def restore(session: Session, service_id: int, backup_id: int) -> Flow:
     Raises not_found, backup_not_found, Conflict backup_state, service_protected, not_backed_up, no_vault and what
     `operations.ask_for` raises.
     """
-    service = reading.find(session, Service, service_id)
-    found = backups.find(session, min(backup_id, reading.BEYOND), service.id)
-    backups.check_ready(found)
-    if _vault_of(session, service) != found.vault_id:
-        raise vaults.missing(service)
-    given = {"backup_id": found.id}
-    return operations.ask_for(session, service.id, "restore_service", "backup.restore", harmful=True, **given)
+    chosen = _chosen(session, service_id, backup_id, backups.check_ready)
+    return operations.ask_for(
+        session, service_id, "restore_service", "backup.restore", harmful=True, backup_id=chosen.id
+    )
 
 
 def prove(session: Session, service_id: int, backup_id: int) -> Flow:
@@ -78,12 +82,18 @@ def prove(session: Session, service_id: int, backup_id: int) -> Flow:
     Raises not_found, backup_not_found, Conflict backup_state, backup_uncounted, not_backed_up, no_vault and what
     `operations.ask_for` raises.
     """
-    service = reading.find(session, Service, service_id)
+    chosen = _chosen(session, service_id, backup_id, backups.check_provable)
+    return operations.ask_for(session, service_id, "prove_backup", "backup.prove", backup_id=chosen.id)
+
+
+def _chosen(session: Session, service_id: int, backup_id: int, check: Callable[[Backup], None]) -> Backup:
+    """The backup, if `check` lets it pass and the vault that has it is open. No flow can erase it meanwhile."""
+    service, vault_id = _client(session, service_id)
     found = backups.find(session, min(backup_id, reading.BEYOND), service.id)
-    backups.check_provable(found)
-    if _vault_of(session, service) != found.vault_id:
+    check(found)
+    if vault_id != found.vault_id:
         raise vaults.missing(service)
-    return operations.ask_for(session, service.id, "prove_backup", "backup.prove", backup_id=found.id)
+    return found
 
 
 def last_proof(session: Session, service_id: int) -> Backup | None:
@@ -112,9 +122,10 @@ def _vault_of(session: Session, service: Service) -> int:
 
 
 def listed(session: Session, service_id: int) -> list[Backup]:
-    """The backups of a service that exist, are being made or failed, newest first."""
+    """The backups of a service that exist, are being made or failed, newest first. What failed hides no good one."""
     query = sa.select(Backup).where(Backup.service_id == service_id, Backup.state != "deleted")
-    return list(session.scalars(query.order_by(Backup.id.desc()).limit(MOST)))
+    chosen = session.scalars(query.order_by(Backup.state == "failed", Backup.id.desc()).limit(MOST))
+    return sorted(chosen, key=lambda row: -row.id)
 
 
 def kept(session: Session, service: Service, at: datetime, hour: int, timezone: str) -> Kept | None:
@@ -133,7 +144,7 @@ def kept(session: Session, service: Service, at: datetime, hour: int, timezone: 
         proof=proof,
         refuted=_refuted(session, service.id, proof),
         keep=dict(wanted["keep"]),
-        due=schedules.last_due(hour, schedules.EVERY_DAY, at + timedelta(days=1), timezone),
+        due=schedules.next_due(hour, schedules.EVERY_DAY, at, timezone),
         refused=_refusal(session, service),
     )
 

@@ -16,7 +16,7 @@ from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
 from orchestrator.tables import FLOW_LIVE, Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
-from tenants import backups, schedules, starting
+from tenants import backups, operations, schedules
 
 log = structlog.get_logger()
 
@@ -50,12 +50,9 @@ def tend(session: Session, at: datetime) -> Flow | None:
     if vault is None or vault.state != "active" or not _to_tend(session, vault, at):
         return None
     try:
-        starting.check_free(session, session.get_one(Service, vault.id, with_for_update=True, populate_existing=True))
+        return operations.ask_for(session, vault.id, "tend_vault", "vault.tend")
     except Conflict:  # something else is done to it: the next time
         return None
-    flow = starting.queue(session, vault, "tend_vault", {}, requested_by=session.info["actor"])
-    audit.record(session, "vault.tend", f"service {vault.id}", member_id=vault.member_id, detail={"flow": flow.id})
-    return flow
 
 
 def _to_tend(session: Session, vault: Service, at: datetime) -> bool:
@@ -152,9 +149,10 @@ def watch(session: Session, at: datetime) -> list[int]:
     rows = session.execute(
         sa.select(BackupClient, last, schedule)
         .join(Service, Service.id == BackupClient.service_id)
-        .where(BackupClient.late_since.is_(None), BackupClient.ended_at.is_(None), Service.state == "active", ~making)
+        .where(BackupClient.late_since.is_(None), BackupClient.ended_at.is_(None), Service.state == "active", ~making,
+               schedule.in_(backups.ALLOWED))
         .with_for_update(of=BackupClient, skip_locked=True)
-    ).all()
+    ).all()  # fmt: skip
     late = [(client, made) for client, made, named in rows if (made or client.made_at) < at - backups.ALLOWED[named]]
     for client, made in late:
         client.late_since = at

@@ -39,7 +39,7 @@ def certificate(session: Session, service_id: int, at: datetime) -> dict[str, An
         "backups": [{"archive": one.archive, "made_at": one.made_at, "erased_at": one.ended_at} for one in backups],
         "repository": _repository(session, service, bool(backups)),
         "secrets": _secrets(session, service),
-        "archives": _archives(session, service),
+        "archives": _archives(session, service, at),
         "trail": _trail(session, service, flow, [f"backup {one.id}" for one in backups]),
     }
 
@@ -76,8 +76,9 @@ def _secrets(session: Session, service: Service) -> list[dict[str, Any]]:
     return [{"name": one["name"], "destroyed": one["name"] not in left} for one in declared]
 
 
-def _archives(session: Session, service: Service) -> list[dict[str, Any]]:
-    query = sa.select(Export.title, Export.expires_at).where(Export.service_id == service.id, Export.state == "ready")
+def _archives(session: Session, service: Service, at: datetime) -> list[dict[str, Any]]:
+    left = (Export.service_id == service.id) & (Export.state == "ready") & (Export.expires_at > at)
+    query = sa.select(Export.title, Export.expires_at).where(left)
     return [dict(row) for row in session.execute(query.order_by(Export.id)).mappings()]
 
 

@@ -137,7 +137,7 @@ class Costs:
 def month(
     session: Session, member_id: int, label: str, at: datetime, timezone: str, *, service_id: int | None = None
 ) -> Costs:
-    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Two queries at most.
+    """What the month `label` (2026-11) costs a member, or one of its services, as known at `at`. Three queries at most.
 
     Of a month that was drafted, what its statement was made from. Of the present month, what a worker counted in the
     last minutes, to that instant (`until`). Raises InvalidInput invalid_period.

@@ -24,7 +24,7 @@ FROM statements s JOIN periods p ON p.id = s.period_id CROSS JOIN LATERAL (
 WHERE s.member_id = :member AND p.state = 'closed' AND NOT p.sample AND l.lines IS NOT NULL
 ORDER BY p.label
 """)
-AT_ONCE = f"""{costs.LINES}
+DRAFT = f"""{costs.LINES}
 SELECT m.code AS meter, m.label ->> 'fr' AS label, m.unit, p.book, lower(p.during) AS since, r.hourly, r.unit_seconds,
     r.amount
 FROM rounded r JOIN prices p ON p.id = r.price_id JOIN meters m ON m.id = r.meter_id ORDER BY m.id, since
@@ -56,7 +56,7 @@ def _open(session: Session, since: datetime, at: datetime, timezone: str) -> Ite
 
 def _draft(session: Session, service: Service, member: Member, period: Period, until: datetime) -> Document:
     given = metering.parameters(period, until, service_id=service.id)
-    query = sa.text(AT_ONCE.format(source=metering.DERIVED))
+    query = sa.text(DRAFT.format(source=metering.DERIVED))
     rows = session.execute(query, given | costs.parameters_of([(None, until)]) | {"now": until}).mappings()
     lines = [_line(position, service, row) for position, row in enumerate(rows, 1)]
     assert period.during.lower

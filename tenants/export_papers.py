@@ -76,16 +76,16 @@ def _readme(service: Service, member: Member, local: datetime) -> str:
 
 def _configuration(session: Session, service: Service, member: Member) -> dict[str, Any]:
     wanted, known = service.specification, service.specification["stack"]
-    offer = session.scalar(
-        sa.select(Offer).where(Offer.slug == wanted["offer"], Offer.version == wanted["offer_version"])
-    )
+    offers = session.scalars(sa.select(Offer).where(Offer.slug == wanted["offer"])).all()
+    titles = [offer.title for offer in offers if offer.version == wanted["offer_version"]]
+    # An upgrade brings what a later version of the offer declares.
+    declared = [one for offer in offers if offer.stack for one in offer.stack["versions"]]
+    upstream = [one["app"] for one in declared if one["version"] == known["version"]]
     whole = reading_service.whole(session, service)
-    declared = offer.stack if offer and offer.stack else {}
-    upstream = [one["app"] for one in declared.get("versions", ()) if one["version"] == known["version"]]
     return {
         "service": {"name": service.name, "ref": str(service.ref), "created_at": service.created_at.isoformat()},
         "member": {"slug": member.slug, "name": member.name, "siren": member.siren, "siret": member.siret},
-        "offer": {"slug": wanted["offer"], "version": wanted["offer_version"], "title": offer and offer.title},
+        "offer": {"slug": wanted["offer"], "version": wanted["offer_version"], "title": next(iter(titles), None)},
         "application": {"stack": known["slug"], "version": known["version"], "upstream": next(iter(upstream), None)},
         "size": {
             "vcpus": wanted["vcpus"], "ram_mib": wanted["ram_mib"],

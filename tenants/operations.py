@@ -227,16 +227,22 @@ def _ready(session: Session, service: Service, snapshot_id: int) -> Snapshot:
     return found
 
 
-def cancel(session: Session, flow_id: int) -> Flow:
-    """Ask a live flow to stop and undo what it made: one that is held does so at once, others before their next step.
-
-    Raises Conflict flow_ended or not_cancellable.
-    """
-    flow = reading.find(session, Flow, flow_id, lock=True)
+def cancellable(session: Session, flow_id: int, *, lock: bool = False) -> Flow:
+    """The flow, when it may be cancelled now. Raises not_found, Conflict flow_ended or not_cancellable."""
+    flow = reading.find(session, Flow, flow_id, lock=lock)
     if flow.state not in FLOW_LIVE:
         raise Conflict("flow_ended", "Cette opération est déjà finie.", "Voyez l’état du service.")
     if flow.kind not in CANCELLABLE and flow.state != "held":
         raise Conflict("not_cancellable", "Seule une création s’annule.", "Attendez la fin, puis agissez à nouveau.")
+    return flow
+
+
+def cancel(session: Session, flow_id: int) -> Flow:
+    """Ask a live flow to stop and undo what it made: one that is held does so at once, others before their next step.
+
+    Raises what `cancellable` does.
+    """
+    flow = cancellable(session, flow_id, lock=True)
     if not flow.cancel_requested:
         flow.cancel_requested = True
         session.flush()

@@ -58,7 +58,7 @@ def _check_house(session: Session, member_id: int, offer: Offer) -> None:
     if session.scalar(sa.select(Member.kind).where(Member.id == member_id)) != "epci":
         raise InvalidInput(
             "for_territory",
-            Text("« {offer} » sert tous les membres : l’agglomération seule en a.", offer=offer.title),
+            Text("« {offer} » sert tous les membres : seule l’agglomération le commande.", offer=offer.title),
             "Commandez-le pour elle.",
         )
 

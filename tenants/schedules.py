@@ -43,11 +43,11 @@ def last_due(hour: int, weekdays: Sequence[int], at: datetime, timezone: str) ->
     raise ValueError("no weekday")
 
 
-def next_due(schedule: SnapshotSchedule, at: datetime, timezone: str) -> datetime:
+def next_due(hour: int, weekdays: Sequence[int], at: datetime, timezone: str) -> datetime:
     """The first due instant after `at`."""
     today = at.astimezone(ZoneInfo(timezone)).date()
     days = [today + timedelta(days=ahead) for ahead in range(9)]
-    dues = [due_on(day, schedule.hour, timezone) for day in days if day.isoweekday() in schedule.weekdays]
+    dues = [due_on(day, hour, timezone) for day in days if day.isoweekday() in weekdays]
     return next(due for due in dues if due > at)
 
 

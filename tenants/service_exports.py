@@ -76,14 +76,16 @@ def taken(session: Session, service: Service) -> Taken | None:
     return Taken(rows, None)
 
 
-def download(session: Session, settings: Settings, service_id: int, export_id: int) -> tuple[Export, Path]:
-    """The archive, for the one who asks, who is written down.
+def download(
+    session: Session, settings: Settings, service_id: int, export_id: int, at: datetime
+) -> tuple[Export, Path]:
+    """An export and where its archive is, for the one who asks, who is written down.
 
-    Raises not_found, export_not_found, Conflict export_state or export_missing.
+    Raises not_found, export_not_found, Conflict export_state (not made, or its time is over at `at`) or export_missing.
     """
     service = reading.find(session, Service, service_id)
     found = exports.find(session, min(export_id, reading.BEYOND), service.id)
-    if found.state != "ready":
+    if found.state != "ready" or (found.expires_at and found.expires_at <= at):
         raise exports.wrong(found, "ready")
     path = exports.path(settings, found)
     if not path.is_file():

@@ -136,7 +136,7 @@ class _Life:
         return {"vault": self.vault, "archive": ARCHIVE}
 
     def build(self) -> None:
-        """Two guests: the application's own, and the vault's."""
+        """The application's guest, and the vault's when it is backed up."""
         self.machine = trial.build(self.place, "essai", self.stack.sizes[0].flavor, self.stack.disk.default)
         if self.stack.backup:
             self.vault = self._vault(trial.build(self.place, "coffre", VAULT_FLAVOR, VAULT_GIB))

@@ -66,7 +66,7 @@ def flow_running(service: Service, flow_id: int) -> Conflict:
     return Conflict(
         "flow_running",
         Text("Une opération est déjà en cours sur « {name} ».", name=service.name),
-        "Attendez qu’elle finisse, ou annulez-la.",
+        "Attendez qu’elle finisse ; seule une création peut être annulée.",
         facts={"flow": flow_id},
     )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict, Text
+from orchestrator.errors import Conflict, InvalidInput, Text
 from orchestrator.tables import Flow, Service
 from tenants import backups, operations, parameters, reading, stacks, starting
 from tenants.tables import Offer
@@ -42,19 +42,20 @@ def newer(session: Session, service: Service, at: datetime) -> Newer | None:
     since = known.index(own["version"]) if own["version"] in known else 1
     if since == 0:
         return None
-    rules = offer.parameters["rules"]
-    return Newer(known[0], listed[:since], offer.stack, rules, _refusal(session, service, at))
+    found = Newer(known[0], listed[:since], offer.stack, offer.parameters["rules"], None)
+    return replace(found, refused=_refusal(session, service, found, at))
 
 
 def _published(session: Session, slug: str) -> Offer | None:
     return session.scalar(sa.select(Offer).where(Offer.slug == slug, Offer.state == "published"))
 
 
-def _refusal(session: Session, service: Service, at: datetime) -> Conflict | None:
+def _refusal(session: Session, service: Service, found: Newer, at: datetime) -> Conflict | None:
     try:
         starting.check_free(session, service)
         if service.state != "active":
             raise starting.not_allowed_now(service)
+        _wanted(service, found)
         check_proof(session, service, at)
     except Conflict as refused:
         return refused
@@ -67,7 +68,7 @@ def check_proof(session: Session, service: Service, at: datetime) -> None:
     if proof is None or proof.proved_at is None or proof.proved_at < at - FRESH:
         raise Conflict(
             "no_proof",
-            Text("Aucune sauvegarde de « {name} » n’a été restaurée à l’essai depuis un jour.", name=service.name),
+            Text("Aucun essai de restauration de « {name} » n’a réussi ces dernières 24 heures.", name=service.name),
             "Sauvegardez, restaurez cette sauvegarde à l’essai, puis mettez à jour.",
         )
 
@@ -75,8 +76,8 @@ def check_proof(session: Session, service: Service, at: datetime) -> None:
 def upgrade(session: Session, service_id: int, at: datetime, *, most: int) -> Flow:
     """Bring a service's application to the newest version that is offered; it goes back by itself when that fails.
 
-    most: snapshots that a service may have. Raises not_found, Conflict no_upgrade, no_proof, InvalidInput when the new
-    version asks what was never answered, and what `operations.upgrade` raises.
+    most: snapshots that a service may have. Raises not_found, Conflict no_upgrade, no_proof, unanswered (the new
+    version asks what has no answer) and what `operations.upgrade` raises.
     """
     service = reading.find(session, Service, service_id, lock=True)
     found = newer(session, service, at)
@@ -84,9 +85,8 @@ def upgrade(session: Session, service_id: int, at: datetime, *, most: int) -> Fl
         raise none_newer(service)
     if found.refused:
         raise found.refused
-    wanted = _wanted(found, service.specification["answers"])
     name = f"Avant la version {found.version}"
-    return operations.upgrade(session, service.id, wanted, found.version, name, most=most)
+    return operations.upgrade(session, service.id, _wanted(service, found), found.version, name, most=most)
 
 
 def none_newer(service: Service) -> Conflict:
@@ -98,10 +98,23 @@ def none_newer(service: Service) -> Conflict:
     )
 
 
-def _wanted(found: Newer, answers: dict[str, Any]) -> dict[str, Any]:
-    """What the service's specification has from then on: what was answered stays, what is new has its default."""
+def _wanted(service: Service, found: Newer) -> dict[str, Any]:
+    """What the service's specification has from then on: what was answered stays, what is new has its default.
+
+    Raises Conflict `unanswered` where it has none.
+    """
     shared = {rule["name"] for rule in stacks.common()}
     rules = [rule for rule in found.rules if rule["name"] not in shared]
     asked = {rule["name"] for rule in rules}
-    chosen = parameters.read(rules, {name: answer for name, answer in answers.items() if name in asked})
+    answers = {name: answer for name, answer in service.specification["answers"].items() if name in asked}
+    try:
+        chosen = parameters.read(rules, answers)
+    except InvalidInput as error:
+        raise Conflict(
+            "unanswered",
+            Text("La version {version} demande ce qui n’a pas de réponse : {why}", version=found.version,
+                 why=error.sentence),
+            "Prévenez la DSI : la déclaration de cette version doit donner une valeur par défaut.",
+            facts=error.facts,
+        ) from error  # fmt: skip
     return stacks.specification(found.stack, chosen)

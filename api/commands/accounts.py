@@ -8,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
+from api.asking import confirm, yes_option
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
@@ -96,10 +97,12 @@ def set_roles(email: str, member: str | None, roles: tuple[str, ...], as_json: b
 
 @command.command()
 @click.argument("email")
-@click.confirmation_option("--yes", prompt="Tous ses accès prennent fin. Continuer ?", help="Don't ask.")
+@yes_option
 @json_option
-def close(email: str, as_json: bool) -> None:
+def close(email: str, yes: bool, as_json: bool) -> None:
     """A person leaves. Roles, sessions and tokens end at once; what was ordered stays."""
+    if not yes:
+        confirm("Tous ses accès prennent fin. Continuer ?")
     with staff_session() as session:
         account = _find(session, email)
         accounts.close(session, account.id, datetime.now(UTC))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import cache
 from typing import Any, NoReturn
 
 import click
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
+from api import words
+from api.asking import confirm, yes_option
 from api.output import json_option, print_json, print_rows
-from orchestrator import database
+from api.staff import staff_session
 from orchestrator.errors import NotFound
-from orchestrator.settings import load
 from orchestrator.tables import FLOW_LIVE, FLOW_STATES, Flow, FlowStep, Member, Service
 from tenants import operations
 
-ACTOR = "cli"
 LOOK_SECONDS = 0.5
 COLUMNS = [
     ("flow", "Opération"),
@@ -51,7 +48,7 @@ def show_list(state: tuple[str, ...], member: str | None, limit: int, as_json: b
         query = query.where(Flow.state.in_(state))
     if member:
         query = query.where(Member.slug == member)
-    with _session() as session:
+    with staff_session() as session:
         rows = [dict(row) for row in session.execute(query).mappings()]
     print_flows(rows, as_json)
 
@@ -89,25 +86,32 @@ def follow(read: Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]], as_j
 
 @command.command()
 @click.argument("flow", type=int)
+@yes_option
 @json_option
-def cancel(flow: int, as_json: bool) -> None:
+def cancel(flow: int, yes: bool, as_json: bool) -> None:
     """Ask a flow to stop and undo what it made."""
-    with _session() as session:
-        found = operations.cancel(session, flow)
-        state = found.state
+    if not yes:
+        with staff_session() as session:
+            found = operations.cancellable(session, flow)
+            name = session.get_one(Service, found.service_id).name
+        ask_to_cancel(flow, found.kind, name)
+    with staff_session() as session:
+        state = operations.cancel(session, flow).state
+    tell_cancelled(flow, state, as_json)
+
+
+def ask_to_cancel(flow: int, kind: str, service: str) -> None:
+    """Say what cancelling a flow (its number and kind, the name of its service) undoes, and ask."""
+    what = f"L’opération {flow} ({words.french(kind, 'kind')} : « {service} »)"
+    confirm(f"{what} s’arrête et défait tout ce qu’elle a créé. L’annuler ?")
+
+
+def tell_cancelled(flow: int, state: str, as_json: bool) -> None:
+    """Say that a flow was asked to stop."""
     if as_json:
         print_json({"flow": flow, "state": state, "cancel_requested": True})
     else:
         click.echo(f"Annulation demandée pour l’opération {flow}. Suivez-la : clocher flows watch {flow}")
-
-
-@cache
-def _engine() -> sa.Engine:
-    return database.connect(load(), "clocher_staff")
-
-
-def _session() -> AbstractContextManager[Session]:
-    return database.territory_session(_engine(), ACTOR)
 
 
 def _flows() -> Any:
@@ -135,7 +139,7 @@ def _read(flow: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     steps = sa.select(
         FlowStep.name, FlowStep.state, FlowStep.attempts, FlowStep.message, FlowStep.started_at, FlowStep.ended_at
     )
-    with _session() as session:
+    with staff_session() as session:
         found = session.execute(_flows().where(Flow.id == flow)).mappings().one_or_none()
         if found is None:
             raise NotFound("not_found", f"L’opération {flow} n’existe pas.", "Voyez : clocher flows list")

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from api.asking import confirm, yes_option
 from api.output import json_option, print_json, print_rows
 from orchestrator import settings
 from orchestrator.cloud import Cloud, connect
@@ -51,7 +52,7 @@ def plan(as_json: bool, check: bool) -> None:
 
 @command.command()
 @json_option
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@yes_option
 @click.option("--take", multiple=True, metavar="SLUG", help="Let the file be the master of this member again.")
 def apply(as_json: bool, yes: bool, take: tuple[str, ...]) -> None:
     """Show the plan, ask, and do it. Again: nothing to do."""
@@ -62,7 +63,7 @@ def apply(as_json: bool, yes: bool, take: tuple[str, ...]) -> None:
         if not as_json:
             _show(found)
         if not found.idle and not yes:
-            click.confirm("Appliquer ?", abort=True)
+            confirm("Appliquer ?")
         done = members.apply(engine, cloud, found, actor=_actor(), tell=_progress)
     if as_json:
         print_json([_done_as_json(one) for one in done])
@@ -118,12 +119,12 @@ def export(slug: str) -> None:
 
 @command.command()
 @click.argument("slug")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@yes_option
 @json_option
 def close(slug: str, yes: bool, as_json: bool) -> None:
     """Close a member. It orders no more and leaves the cloud; its accounts stay. Refused while it has services."""
     if not yes:
-        click.confirm(f"Clore « {slug} » et retirer son réseau du nuage ?", abort=True, err=True)
+        confirm(f"Clore « {slug} » et retirer son réseau du nuage ?")
     with _engine() as engine:
         gone = members_closing.close(engine, connect(settings.load()), slug, actor=_actor())
     if as_json:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import click
 
+from api.asking import confirm, yes_option
 from api.output import euros, json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
@@ -79,7 +80,7 @@ def check(month: str, as_json: bool) -> None:
 
 @command.command()
 @month
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def close(month: str, yes: bool, as_json: bool) -> None:
     """Seal a checked month for good."""
@@ -91,7 +92,7 @@ def close(month: str, yes: bool, as_json: bool) -> None:
     total = sum((row["total"] for row in rows), Decimal("0.00"))
     said = f"{month}{' (exemple)' if sample else ''} : {len(rows)} relevés, {euros(total)} en tout."
     if not yes:
-        click.confirm(f"{said} Une période close ne change plus. La clore ?", abort=True, err=True)
+        confirm(f"{said} Une période close ne change plus. La clore ?")
     with staff_session() as session:
         closed = periods.close(session, month, datetime.now(UTC))
         answer = {"period": closed.label, "state": closed.state, "sample": sample, "statements": len(rows),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from api import words
+from api.asking import confirm, yes_option
 from api.commands import services_backups, services_exports
 from api.commands.services_day2 import COMMANDS, tell_flow
 from api.formats import cell
@@ -100,14 +101,14 @@ def start(service_id: int, as_json: bool) -> None:
 @command.command()
 @service_argument
 @click.option("--now", is_flag=True, help="At once and for good, without the time of grace.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def delete(service_id: int, now: bool, yes: bool, as_json: bool) -> None:
     """Ask for a service to be deleted, with its disk. Stopped at once, gone after a time of grace."""
     hours = 0 if now else settings.load().delete_grace_hours
     if not yes:
         when = f"dans {hours} heures" if hours else "tout de suite"
-        click.confirm(f"Supprimer {when} le service {service_id} et toutes ses données ?", abort=True, err=True)
+        confirm(f"Supprimer {when} le service {service_id} et toutes ses données ?")
     with staff_session() as session:
         flow = deletions.delete(session, service_id, datetime.now(UTC), timedelta(hours=hours))
         told = reading.show(session, Flow, flow.id) if flow else None

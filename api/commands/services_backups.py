@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from api.asking import confirm, yes_option
 from api.commands.services_day2 import BIGGEST, service_argument, tell_flow
 from api.output import json_option, print_rows
 from api.staff import staff_session
@@ -15,7 +17,7 @@ from orchestrator.tables import Flow, Service
 from orchestrator.tables_backups import Backup
 from tenants import backups, reading, upgrades
 
-LOSS = "Tout ce qui a été écrit dans l’application depuis cette sauvegarde est perdu. Restaurer ?"
+HIDDEN = {"member_id", "vault_id", "borg_id"}  # as in the API
 backup_argument = click.argument("backup_id", type=click.IntRange(1, BIGGEST))
 
 
@@ -26,7 +28,8 @@ def list_(service_id: int, as_json: bool) -> None:
     """The backups of a service, newest first."""
     with staff_session() as session:
         found = backups.listed(session, reading.find(session, Service, service_id).id)
-        rows = [{column.key: getattr(row, column.key) for column in Backup.__table__.columns} for row in found]
+        shown = [column.key for column in Backup.__table__.columns if column.key not in HIDDEN]
+        rows = [{name: getattr(row, name) for name in shown} for row in found]
     print_backups(service_id, rows, as_json)
 
 
@@ -62,17 +65,28 @@ def prove(service_id: int, backup_id: int, as_json: bool) -> None:
         tell_flow(reading.show(session, Flow, backups.prove(session, service_id, backup_id).id), as_json)
 
 
-@click.command("restore-backup")
-@service_argument
-@backup_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
-def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
-    """Make an application's data what it was when it was backed up. What was written since is lost."""
-    if not yes:
-        click.confirm(LOSS, abort=True, err=True)
+def restoring(act: Callable[[int, int], dict[str, Any]]) -> click.Command:
+    """The command `restore-backup`, which asks first; `act`, given service and backup, returns the flow."""
+
+    @click.command("restore-backup")
+    @service_argument
+    @backup_argument
+    @yes_option
+    @json_option
+    def command(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
+        """Make an application's data what it was when it was backed up. What was written since is lost."""
+        if not yes:
+            confirm("Tout ce qui a été écrit dans l’application depuis cette sauvegarde est perdu. Restaurer ?")
+        tell_flow(act(service_id, backup_id), as_json)
+
+    return command
+
+
+@restoring
+def restore(service_id: int, backup_id: int) -> dict[str, Any]:
+    """By the database."""
     with staff_session() as session:
-        tell_flow(reading.show(session, Flow, backups.restore(session, service_id, backup_id).id), as_json)
+        return reading.show(session, Flow, backups.restore(session, service_id, backup_id).id)
 
 
 @click.command()

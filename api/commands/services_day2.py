@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from api.asking import confirm, yes_option
 from api.formats import amount, delta
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
@@ -198,7 +199,7 @@ def snapshot(service_id: int, name: str, as_json: bool) -> None:
 @snapshot_argument
 @click.option("--volumes", is_flag=True, help="Its data volumes too.")
 @click.option("--safety", metavar="NAME", help="First keep what is there today, as a snapshot of this NAME.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def restore(service_id: int, snapshot_id: int, volumes: bool, safety: str | None, yes: bool, as_json: bool) -> None:
     """Bring a service back to a snapshot. What was written since is lost."""
@@ -207,7 +208,7 @@ def restore(service_id: int, snapshot_id: int, volumes: bool, safety: str | None
         with staff_session() as session:
             seen = restoring.preview(session, service_id, snapshot_id, datetime.now(UTC), most=most)
         loss = seen.loses_more if volumes and seen.volumes else seen.loses
-        click.confirm(f"{loss} Restaurer ?", abort=True, err=True)
+        confirm(f"{loss} Restaurer ?")
     with staff_session() as session:
         flow = operations.restore(session, service_id, snapshot_id, volumes=volumes, safety=safety, most=most)
         tell_flow(reading.show(session, Flow, flow.id), as_json)

@@ -19,7 +19,7 @@ from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import exports, settings
 from orchestrator.errors import ClocherError, Conflict, InvalidInput, Text
-from orchestrator.tables import FLOW_LIVE, Flow
+from orchestrator.tables import FLOW_LIVE, Flow, Service
 from orchestrator.tables_exports import Export
 from tenants import certificates, reading, service_exports
 
@@ -53,7 +53,7 @@ def export(service_id: int, to: Path | None, as_json: bool) -> None:
 
     def fetch(file: IO[bytes]) -> None:
         with staff_session() as session:
-            _, path = service_exports.download(session, chosen, service_id, export_id)
+            _, path = service_exports.download(session, chosen, service_id, export_id, datetime.now(UTC))
         with path.open("rb") as archive:
             shutil.copyfileobj(archive, file, BLOCK)
 
@@ -121,7 +121,8 @@ def _verify(file: Path, made: dict[str, Any]) -> None:
 def list_(service_id: int, as_json: bool) -> None:
     """The exports of a service, newest first."""
     with staff_session() as session:
-        rows = [_columns(row) for row in service_exports.listed(session, service_id)]
+        found = service_exports.listed(session, reading.find(session, Service, service_id).id)
+        rows = [_columns(row) for row in found]
     print_exports(service_id, rows, as_json)
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from apiflask import APIBlueprint
-from flask import flash, redirect, render_template, url_for
+from flask import render_template
 from flask_babel import gettext
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from api import auth
 from api.forms import Form
-from api.language import show
+from api.pages.doing import do
 from orchestrator import backups as kept
-from orchestrator.errors import ClocherError
 from orchestrator.tables import Service
 from tenants import backups, reading
 
@@ -24,30 +20,17 @@ blueprint = APIBlueprint(
 
 
 @blueprint.post("")
-def make(service_id: int) -> Response:
+def make(service_id: int) -> Response | tuple[str, int]:
     """Back the application up now; a refusal is said on its page."""
-    return _do(service_id, lambda session: backups.back_up(session, service_id, auth.now()),
-               gettext("La sauvegarde est en cours."))  # fmt: skip
-
-
-def _do(service_id: int, act: Callable[[Session], object], done: str) -> Response:
-    try:
-        with auth.scope() as session:
-            act(session)
-    except ClocherError as error:
-        if error.status == 404:
-            raise
-        flash(f"{show(error.sentence)} {show(error.action)}", "danger")
-    else:
-        flash(done, "success")
-    return redirect(url_for("service_pages.one", service_id=service_id))
+    done = gettext("La sauvegarde est en cours.")
+    return do(service_id, lambda session: backups.back_up(session, service_id, auth.now()), done)
 
 
 @blueprint.post("/<int:backup_id>/prove")
-def prove(service_id: int, backup_id: int) -> Response:
+def prove(service_id: int, backup_id: int) -> Response | tuple[str, int]:
     """Have the backup restored for trial; a refusal is said on the service's page."""
-    return _do(service_id, lambda session: backups.prove(session, service_id, backup_id),
-               gettext("La restauration d’essai commence ; le service n’est pas touché."))  # fmt: skip
+    done = gettext("La restauration d’essai commence ; le service n’est pas touché.")
+    return do(service_id, lambda session: backups.prove(session, service_id, backup_id), done)
 
 
 @blueprint.get("/<int:backup_id>/restore")
@@ -67,12 +50,9 @@ def _asked(service_id: int, backup_id: int, form: Form) -> str:
 @blueprint.post("/<int:backup_id>/restore")
 def restore(service_id: int, backup_id: int) -> Response | tuple[str, int]:
     """Bring the application's data back."""
-    try:
-        with auth.scope() as session:
-            backups.restore(session, service_id, backup_id)
-    except ClocherError as error:
-        if error.status == 404:
-            raise
-        return _asked(service_id, backup_id, Form.sent().refused(error)), error.status
-    flash(gettext("La restauration commence."), "success")
-    return redirect(url_for("service_pages.one", service_id=service_id))
+    return do(
+        service_id,
+        lambda session: backups.restore(session, service_id, backup_id),
+        gettext("La restauration commence."),
+        lambda form: _asked(service_id, backup_id, form),
+    )

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 from apiflask import APIBlueprint
-from flask import flash, redirect, render_template, url_for
+from flask import render_template
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from api import auth
 from api.exporting import archive, download
-from api.language import show
-from orchestrator.errors import ClocherError
+from api.pages.doing import do
 from tenants import certificates, service_exports
 
 blueprint = APIBlueprint("export_pages", __name__, enable_openapi=False, url_prefix="/services/<int:service_id>")
 
 
 @blueprint.post("/exports")
-def make(service_id: int) -> Response:
+def make(service_id: int) -> Response | tuple[str, int]:
     """Ask for an export; a refusal is said on the service's page."""
-    try:
-        with auth.scope() as session:
-            service_exports.ask(session, auth.settings(), service_id, auth.now())
-    except ClocherError as error:
-        if error.status == 404:
-            raise
-        flash(f"{show(error.sentence)} {show(error.action)}", "danger")
-    else:
-        flash(gettext("L’export est en cours : l’archive sera sur cette page."), "success")
-    return redirect(url_for("service_pages.one", service_id=service_id))
+    done = gettext("L’export est en cours : l’archive sera sur cette page.")
+    return do(service_id, lambda session: service_exports.ask(session, auth.settings(), service_id, auth.now()), done)
 
 
 @blueprint.post("/exports/<int:export_id>/archive")
 def fetch(service_id: int, export_id: int) -> Response:
     """The archive. It is asked for by POST: that somebody took it is written down."""
     with auth.scope() as session:
-        return archive(*service_exports.download(session, auth.settings(), service_id, export_id))
+        return archive(*service_exports.download(session, auth.settings(), service_id, export_id, auth.now()))
 
 
 @blueprint.get("/certificate")

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from api import auth
+from api.forms import Form
 from orchestrator.tables import FLOW_LIVE, Flow, Service
 from tenants import operations, reading
 
@@ -40,6 +41,19 @@ def shown(session: Session, flow_id: int) -> dict[str, Any]:
         "live": live,
         "cancellable": live and flow.kind in operations.CANCELLABLE and not flow.cancel_requested,
     }
+
+
+@blueprint.get("/<int:flow_id>/cancel")
+def ask_cancel(flow_id: int) -> str:
+    """What cancelling undoes, and the button that does it."""
+    with auth.scope() as session:
+        return render_template("flows/cancel.html", **cancelling(session, flow_id))
+
+
+def cancelling(session: Session, flow_id: int) -> dict[str, Any]:
+    """What a page that asks whether to cancel needs to know. Raises not_found, flow_ended or not_cancellable."""
+    flow = operations.cancellable(session, flow_id)
+    return {"flow": flow, "service": reading.show(session, Service, flow.service_id), "form": Form()}
 
 
 @blueprint.post("/<int:flow_id>/cancel")

@@ -7,10 +7,12 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from api import auth
 from api.forms import Form
+from api.pages.doing import do
 from orchestrator import snapshots
 from orchestrator.errors import ClocherError, InvalidInput
 from orchestrator.tables import Service
@@ -40,22 +42,23 @@ def _asked_restore(service_id: int, snapshot_id: int, form: Form) -> str:
 @blueprint.post("/snapshots/<int:snapshot_id>/restore")
 def restore(service_id: int, snapshot_id: int) -> Response | tuple[str, int]:
     """Bring the service back to a snapshot."""
-    try:
-        with auth.scope() as session:
-            reading.find(session, Service, service_id)
-            found = snapshots.find(session, min(snapshot_id, reading.BEYOND), service_id)
-            safety = gettext("Avant restauration de %(name)s", name=found.name)
-            operations.restore(
-                session, service_id, snapshot_id, volumes=request.form.get("what") == "volumes",
-                safety=safety[: operations.LONGEST_NAME] if request.form.get("safety") else None,
-                most=auth.settings().snapshots_per_service,
-            )  # fmt: skip
-    except ClocherError as error:
-        if error.status == 404:
-            raise
-        return _asked_restore(service_id, snapshot_id, Form.sent().refused(error)), error.status
-    flash(gettext("La restauration commence."), "success")
-    return redirect(url_for("service_pages.one", service_id=service_id))
+    return do(
+        service_id,
+        lambda session: _restore(session, service_id, snapshot_id),
+        gettext("La restauration commence."),
+        lambda form: _asked_restore(service_id, snapshot_id, form),
+    )
+
+
+def _restore(session: Session, service_id: int, snapshot_id: int) -> None:
+    reading.find(session, Service, service_id)
+    found = snapshots.find(session, min(snapshot_id, reading.BEYOND), service_id)
+    safety = gettext("Avant restauration de %(name)s", name=found.name)
+    operations.restore(
+        session, service_id, snapshot_id, volumes=request.form.get("what") == "volumes",
+        safety=safety[: operations.LONGEST_NAME] if request.form.get("safety") else None,
+        most=auth.settings().snapshots_per_service,
+    )  # fmt: skip
 
 
 @blueprint.get("/snapshots/<int:snapshot_id>/delete")
@@ -74,15 +77,12 @@ def _asked_delete(service_id: int, snapshot_id: int, form: Form) -> str:
 @blueprint.post("/snapshots/<int:snapshot_id>/delete")
 def delete(service_id: int, snapshot_id: int) -> Response | tuple[str, int]:
     """Delete a snapshot for good."""
-    try:
-        with auth.scope() as session:
-            operations.delete_snapshot(session, service_id, snapshot_id)
-    except ClocherError as error:
-        if error.status == 404:
-            raise
-        return _asked_delete(service_id, snapshot_id, Form.sent().refused(error)), error.status
-    flash(gettext("L’instantané est en cours de suppression."), "success")
-    return redirect(url_for("service_pages.one", service_id=service_id))
+    return do(
+        service_id,
+        lambda session: operations.delete_snapshot(session, service_id, snapshot_id),
+        gettext("L’instantané est en cours de suppression."),
+        lambda form: _asked_delete(service_id, snapshot_id, form),
+    )
 
 
 @blueprint.get("/schedule")
@@ -103,7 +103,8 @@ def _typed(found: SnapshotSchedule | None) -> dict[str, Any]:
 
 
 def _schedule(service: Service, found: SnapshotSchedule | None, form: Form) -> str:
-    following = schedules.next_due(found, auth.now(), current_app.config["TIMEZONE"]) if found else None
+    zone = current_app.config["TIMEZONE"]
+    following = schedules.next_due(found.hour, found.weekdays, auth.now(), zone) if found else None
     return render_template(
         "snapshots/schedule.html", service=service, schedule=found, form=form, following=following,
         days=[str(day) for day in schedules.EVERY_DAY], most=auth.settings().snapshots_per_service,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from apiflask import APIBlueprint
-from flask import flash, redirect, render_template, url_for
+from flask import render_template
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from api import auth
 from api.forms import Form
-from orchestrator.errors import ClocherError
+from api.pages.doing import do
 from orchestrator.tables import Service
 from tenants import reading, upgrades
 
@@ -36,12 +36,10 @@ def _asked(service_id: int, form: Form) -> str:
 @blueprint.post("")
 def upgrade(service_id: int) -> Response | tuple[str, int]:
     """Bring the application to its newest version."""
-    try:
-        with auth.scope() as session:
-            upgrades.upgrade(session, service_id, auth.now(), most=auth.settings().snapshots_per_service)
-    except ClocherError as error:
-        if error.status == 404 or error.code == "no_upgrade":
-            raise
-        return _asked(service_id, Form.sent().refused(error)), error.status
-    flash(gettext("La mise à jour commence."), "success")
-    return redirect(url_for("service_pages.one", service_id=service_id))
+    most = auth.settings().snapshots_per_service
+    return do(
+        service_id,
+        lambda session: upgrades.upgrade(session, service_id, auth.now(), most=most),
+        gettext("La mise à jour commence."),
+        lambda form: _asked(service_id, form),
+    )

@@ -48,7 +48,7 @@ def show(service_id: int, export_id: int) -> Any:
 def fetch(service_id: int, export_id: int) -> Response:
     """The archive itself; who fetched it is written in the audit trail."""
     with auth.scope() as session:
-        return exporting.archive(*service_exports.download(session, auth.settings(), service_id, export_id))
+        return exporting.archive(*service_exports.download(session, auth.settings(), service_id, export_id, auth.now()))
 
 
 @blueprint.get("/certificate")

@@ -95,7 +95,7 @@ def show_schedule(service_id: int) -> dict[str, Any]:
 
 def _shown(schedule: SnapshotSchedule) -> dict[str, Any]:
     names = ScheduleOut.model_fields.keys() - {"next_due"}
-    due = schedules.next_due(schedule, auth.now(), auth.settings().timezone)
+    due = schedules.next_due(schedule.hour, schedule.weekdays, auth.now(), auth.settings().timezone)
     return {**{name: getattr(schedule, name) for name in names}, "next_due": due}
 
 

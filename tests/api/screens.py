@@ -94,6 +94,7 @@ SCREENS: tuple[Screen, ...] = (
     Screen("home-territory", "/", TERRITORY),
     Screen("flow-running", "", prepare=inside(_busy)),
     Screen("flow-failed", "", prepare=inside(_failed)),
+    Screen("flow-cancel", "", prepare=inside(lambda s, m: f"{_busy(s, m, 'registre')}/cancel")),
     Screen("nowhere", "/nowhere"),
     Screen("catalogue", "/catalogue"),
     Screen("accessibility", "/accessibilite", NOBODY),

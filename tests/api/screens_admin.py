@@ -187,6 +187,7 @@ SCREENS = (
     Screen("admin-flow-kept", "", TERRITORY, inside(held), typed(to="Marc Tellier", note="Quota du nuage plein.")),
     Screen("admin-flow-retried", "", TERRITORY, inside(held), press(".btn-primary")),
     Screen("admin-flow-undo", "", TERRITORY, inside(lambda s, m: f"{held(s, m)}/undo")),
+    Screen("admin-flow-cancel", "", TERRITORY, inside(lambda s, m: f"{flow('running')(s, m)}/cancel")),
     Screen("admin-flows", "/admin/flows", TERRITORY),
     Screen("admin-flows-sought", "/admin/flows?member=zzz", TERRITORY),
     Screen("admin-order", "", TERRITORY, inside(lambda s, m: f"/admin{waiting(s, m)}")),

@@ -7,17 +7,17 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
+from sqlalchemy.orm import Session
 
 from orchestrator import availability, entry
 from orchestrator.database import territory_session
 from orchestrator.readiness import Seen
 from orchestrator.settings import Settings
 from orchestrator.tables import Service
-from tenants import addresses, catalogue, orders, stacks
+from tenants import addresses, catalogue, stacks
 from tests.api.people import invite
-from tests.tenants.ordering import NOW, member, seed
-from tests.tenants.test_changes import end
-from tests.tenants.test_stacks import STACKS
+from tests.tenants.applications import greeting
+from tests.tenants.ordering import NOW
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
@@ -25,14 +25,7 @@ AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 @pytest.fixture
 def service_id(owner: sa.Engine) -> int:
     """A running application of brevaux."""
-    seed(owner)
-    commune = member(owner)
-    with territory_session(owner, "tests") as session:
-        catalogue.load(session, places=[STACKS])
-        placed = orders.place(session, commune, "hello", {"name": "salut", "greeting": "Bonjour"}, "k", NOW)
-    end(owner, placed.flow_id, "done", "active")
-    assert placed.service_id
-    return placed.service_id
+    return greeting(owner).id
 
 
 @pytest.fixture
@@ -54,8 +47,8 @@ def known(owner: sa.Engine, worker: sa.Engine, settings: Settings, service_id: i
     return service_id
 
 
-def member_of(session: object, service_id: int) -> int:
-    return session.get_one(Service, service_id).member_id  # type: ignore[attr-defined, no-any-return]
+def member_of(session: Session, service_id: int) -> int:
+    return session.get_one(Service, service_id).member_id
 
 
 def test_the_page_begins_with_the_address(app: APIFlask, known: int) -> None:
@@ -82,8 +75,10 @@ def test_without_an_entry_there_is_none(app: APIFlask, service_id: int) -> None:
     said = {"Authorization": f"Bearer {person.token()}"}
     told = app.test_client().get(f"/api/v1/services/{service_id}/address", headers=said)
     assert told.json == {"address": None}
-    assert person.client().get("/entry/authority.crt").status_code == 404
-    assert 'id="url"' not in person.client().get(f"/services/{service_id}").text
+    agent = person.client()
+    assert agent.get("/entry/authority.crt").status_code == 404
+    assert 'id="url"' not in agent.get(f"/services/{service_id}").text
+    assert "l’ancienne" not in agent.get(f"/services/{service_id}/acts/rename").text
 
 
 def test_a_hundred_percent_means_always() -> None:

@@ -94,6 +94,14 @@ def test_a_service_is_changed_from_afar(far: Run, owner: sa.Engine) -> None:
     assert told(far("services", "protect", service, "--off", "--json"))["protected"] is False
 
 
+def test_a_flow_is_cancelled_from_afar_after_a_yes(far: Run) -> None:
+    flow = str(told(far("orders", "place", "vm-small", "--name", "web", "--ssh-key", KEY, "--json"))["flow_id"])
+    refused = far("flows", "cancel", flow, input="non\n")
+    assert (refused.exit_code, "Création : « web »" in refused.stderr) == (1, True)
+    assert "watch" in far("flows", "cancel", flow, input="oui\n").stdout
+    assert told(far("flows", "cancel", flow, "--yes", "--json"))["cancel_requested"] is True
+
+
 def test_what_works_here_only(far: Run) -> None:
     refused = far("members", "list")
     assert (refused.exit_code, "by --url" in refused.output) == (2, True)

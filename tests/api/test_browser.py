@@ -121,6 +121,7 @@ def test_without_javascript_the_page_comes_again_by_itself(
     worker.begin("build")
     expect(page.get_by_text("Attendre le démarrage")).to_be_visible(timeout=DEADLINE)
     page.get_by_role("link", name=re.compile("Détail")).click()
+    page.get_by_role("link", name="Annuler l’opération").click()
     page.get_by_role("button", name="Annuler l’opération").click()
     expect(page.get_by_text("annulation demandée")).to_be_visible()
     page.locator(".account summary").click()

@@ -51,6 +51,24 @@ def test_decisions_by_command(run: Run, owner: sa.Engine) -> None:
     assert told(run("orders", "cancel", str(third), "--json"))["state"] == "cancelled"
 
 
+def test_a_flow_is_cancelled_after_a_yes(run: Run, owner: sa.Engine) -> None:
+    seed(owner)
+    member(owner)
+    place = ("orders", "place", "vm-small", "--member", "brevaux", "--ssh-key", KEY, "--json")
+    flow = str(told(run(*place, "--name", "web"))["flow_id"])
+    for answer in ("n\n", "\n", "peut-être\n", ""):
+        refused = run("flows", "cancel", flow, input=answer)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert "Création : « web ») s’arrête et défait" in refused.stderr and "[o/N]" in refused.stderr
+        assert refused.stderr.endswith("Rien n’a été fait.\n")
+    assert "flow.cancel" not in {entry["action"] for entry in told(run("audit", "list", "--json"))}
+    assert f"watch {flow}" in run("flows", "cancel", flow, input="O\n").stdout
+    [entry] = [entry for entry in told(run("audit", "list", "--json")) if entry["action"] == "flow.cancel"]
+    assert entry["actor"].startswith("cli:")
+    assert told(run("flows", "cancel", flow, "--yes", "--json"))["cancel_requested"] is True
+    assert [row["kind"] for row in told(run("flows", "list", "--member", "brevaux", "--json"))] == ["create_server"]
+
+
 def test_tokens_by_command(run: Run, owner: sa.Engine) -> None:
     member(owner)
     made = told(run("tokens", "make", "--member", "brevaux", "--label", "essai", "--json"))

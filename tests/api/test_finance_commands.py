@@ -112,7 +112,7 @@ def test_a_month_from_draft_to_closed(run: Run) -> None:
 
     assert run("periods", "close", MONTH, input="n\n").exit_code == 1
     assert [row["state"] for row in told(run("periods", "list", "--json"))] == ["checked"]
-    answered = run("periods", "close", MONTH, input="o\n" if "o/N" in run("periods", "close", MONTH).stderr else "y\n")
+    answered = run("periods", "close", MONTH, input="Oui\n")
     assert answered.exit_code == 0, answered.output
     assert "102,61\xa0€" in answered.stdout
     [period] = told(run("periods", "list", "--json"))

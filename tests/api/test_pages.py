@@ -83,10 +83,26 @@ def test_forms_of_other_sites_do_nothing(brevaux: Caller, owner: sa.Engine) -> N
         assert "form_expired" in answer.text
     with territory_session(owner, "tests") as session:
         assert session.get_one(Flow, flow_id).cancel_requested is False
-    form = {"csrf": word(client.get(f"/flows/{flow_id}").text)}
+    form = {"csrf": word(client.get(f"/flows/{flow_id}/cancel").text)}
     assert client.post(f"/flows/{flow_id}/cancel", data=form).status_code == 302
     with territory_session(owner, "tests") as session:
         assert session.get_one(Flow, flow_id).cancel_requested is True
+
+
+def test_a_cancellation_says_what_it_undoes(brevaux: Caller, dsi: Caller, owner: sa.Engine) -> None:
+    flow_id = brevaux.place(wish()).json["flow_id"]
+    for caller, path in ((brevaux, f"/flows/{flow_id}"), (dsi, f"/admin/flows/{flow_id}")):
+        client, _ = sign_in(caller)
+        shown = client.get(path).text
+        assert f'href="{path}/cancel"' in shown and f'action="{path}/cancel"' not in shown
+        asked = client.get(f"{path}/cancel").text
+        assert "Annuler l’opération «\xa0Création\xa0» de «\xa0web\xa0»" in asked
+        assert "il faudrait le commander de nouveau" in asked and "La laisser continuer" in asked
+        assert f'action="{path}/cancel"' in asked
+    with territory_session(owner, "tests") as session:
+        session.execute(sa.update(Flow).values(state="done", ended_at=sa.func.now()))
+    over = client.get(f"{path}/cancel")
+    assert over.status_code == 409 and "déjà finie" in over.text
 
 
 def test_what_was_before_the_sign_in_is_not_trusted_after(brevaux: Caller) -> None:

@@ -11,29 +11,17 @@ from werkzeug.test import TestResponse
 
 from orchestrator import service_secrets as kept
 from orchestrator.database import territory_session
-from orchestrator.events import Owner
 from orchestrator.settings import Settings
-from tenants import catalogue, orders
 from tests.api.people import csrf, invite
-from tests.tenants.ordering import NOW, member, seed
-from tests.tenants.test_changes import end
-from tests.tenants.test_service_secrets import DECLARED
-from tests.tenants.test_stacks import STACKS
+from tests.tenants.applications import greeting, keep_secrets
 
 
 @pytest.fixture
 def service_id(owner: sa.Engine, worker: sa.Engine, settings: Settings) -> int:
     """A running application of brevaux."""
-    seed(owner)
-    commune = member(owner)
-    with territory_session(owner, "tests") as session:
-        catalogue.load(session, places=[STACKS])
-        placed = orders.place(session, commune, "hello", {"name": "salut", "greeting": "Bonjour"}, "k", NOW)
-    end(owner, placed.flow_id, "done", "active")
-    assert placed.service_id
-    with territory_session(worker, "flow 1") as session:
-        kept.make(session, settings, Owner(commune, placed.service_id, 1), DECLARED)
-    return placed.service_id
+    made = greeting(owner)
+    keep_secrets(worker, settings, made)
+    return made.id
 
 
 def secret(worker: sa.Engine, settings: Settings, service_id: int) -> str:

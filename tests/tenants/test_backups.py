@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from orchestrator import backups as kept
 from orchestrator import vaults
 from orchestrator.database import member_session, territory_session
-from orchestrator.errors import ClocherError, Conflict, InvalidInput, NotFound
+from orchestrator.errors import Conflict, InvalidInput, NotFound
 from orchestrator.settings import Settings
 from orchestrator.tables import AuditEntry, Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
@@ -18,7 +18,7 @@ from tenants import backups, backups_working, catalogue, notices, operations, or
 from tenants.tables_notices import Mail
 from tests.tenants.approving import person
 from tests.tenants.ordering import NOW, member
-from tests.tenants.vaulted import HOUR, PARIS, Valley, valley
+from tests.tenants.vaulted import HOUR, PARIS, Valley, refused, valley
 
 pytestmark = pytest.mark.slow
 
@@ -28,10 +28,6 @@ NIGHT = datetime.fromisoformat("2026-11-24T00:00:00+00:00")  # it is 1 o'clock i
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:
     return valley(owner, settings)
-
-
-def refused(code: str) -> pytest.RaisesExc[ClocherError]:
-    return pytest.RaisesExc(ClocherError, check=lambda error: error.code == code)
 
 
 def test_one_is_asked_for_and_kept(place: Valley, web: sa.Engine) -> None:
@@ -68,7 +64,7 @@ def test_it_is_restored_by_its_member_only(place: Valley, web: sa.Engine) -> Non
     place.let_in()
     with member_session(web, place.commune, "agent") as session:
         made, _ = backups.back_up(session, place.service_id, NOW)
-    with refused("backup_state"), member_session(web, place.commune, "agent") as session:
+    with refused("flow_running"), member_session(web, place.commune, "agent") as session:
         backups.restore(session, place.service_id, made.id)
     place.ended(NOW)
     stranger = member(place.owner, "orgelune")
@@ -113,6 +109,42 @@ def test_what_is_late_is_told_once(place: Valley) -> None:
     with territory_session(place.owner, "tests") as session:
         seen = backups.kept(session, service, late, HOUR, PARIS)
         assert seen and not seen.late
+
+
+def test_what_is_not_backed_up_any_more_is_not_late(place: Valley) -> None:
+    """As after an upgrade to a version that keeps nothing."""
+    place.let_in()
+    with territory_session(place.owner, "tests") as session:
+        service = session.get_one(Service, place.service_id)
+        service.specification = service.specification | {"stack": {"version": "2"}}
+    assert place.watch(NOW + timedelta(days=9)) == []
+    assert place.make_due(NOW + timedelta(days=9)) == []
+
+
+def test_what_failed_hides_no_good_one(place: Valley) -> None:
+    place.let_in()
+    place.make_due(NOW)
+    good = place.ended(NOW)
+    with territory_session(place.owner, "tests") as session:
+        for hours in range(1, backups.MOST + 9):
+            tried = NOW + timedelta(hours=hours)
+            kept.declare(session, session.get_one(Service, place.service_id), place.vault_id, tried, scheduled=True)
+        session.execute(sa.update(Backup).where(Backup.id != good.id).values(state="failed", ended_at=NOW))
+        rows = backups.listed(session, place.service_id)
+        assert len(rows) == backups.MOST and rows[-1].id == good.id
+        assert [row.id for row in rows] == sorted((row.id for row in rows), reverse=True)
+        seen = backups.kept(session, session.get_one(Service, place.service_id), NOW, HOUR, PARIS)
+        assert seen and seen.last and seen.last.id == good.id
+
+
+def test_the_next_one_is_still_to_come(place: Valley) -> None:
+    """On the day of 25 hours too."""
+    with territory_session(place.owner, "tests") as session:
+        service = session.get_one(Service, place.service_id)
+        for minutes in range(0, 26 * 60, 30):
+            at = datetime.fromisoformat("2026-10-24T22:30:00+00:00") + timedelta(minutes=minutes)
+            seen = backups.kept(session, service, at, HOUR, PARIS)
+            assert seen and at < seen.due <= at + timedelta(hours=25)
 
 
 def test_member_and_dsi_are_told(place: Valley, owner: sa.Engine) -> None:
@@ -162,26 +194,26 @@ def test_what_opens_a_repository_is_sealed(place: Valley, web: sa.Engine, staff:
 
 
 def test_a_service_that_goes_takes_what_opens_its_backups_along(place: Valley) -> None:
-    place.let_in()
-    place.make_due(NOW)
-    done = place.ended(NOW)
-    with territory_session(place.owner, "flow 9") as session:
-        kept.forget(session, place.service_id)
+    _lose(place, place.service_id)
     with territory_session(place.owner, "tests") as session:
-        assert session.get_one(Backup, done.id).state == "deleted"
         keys = sa.select(BackupClient.private_key, BackupClient.passphrase, BackupClient.vault_id)
         assert session.execute(keys).all() == [("", "", place.vault_id)]  # the vault still has to delete it
     assert place.tend(NOW)
 
 
-def test_a_vault_that_goes_takes_its_backups_along(place: Valley) -> None:
+def _lose(place: Valley, service_id: int) -> None:
+    """One good backup is made, then it goes with what is deleted."""
     place.let_in()
     place.make_due(NOW)
     done = place.ended(NOW)
     with territory_session(place.owner, "flow 9") as session:
-        kept.forget(session, place.vault_id)
+        kept.forget(session, service_id)
     with territory_session(place.owner, "tests") as session:
         assert session.get_one(Backup, done.id).state == "deleted"
+
+
+def test_a_vault_that_goes_takes_its_backups_along(place: Valley) -> None:
+    _lose(place, place.vault_id)
     with refused("no_vault"), territory_session(place.owner, "tests") as session:
         backups.back_up(session, place.service_id, NOW)
 

@@ -19,8 +19,8 @@ from tenants import backups, backups_working, notices, stacks
 from tenants.tables_notices import Mail
 from tests.tenants.approving import person
 from tests.tenants.ordering import NOW
-from tests.tenants.test_backups import NIGHT, refused
-from tests.tenants.vaulted import HOUR, PARIS, Valley, valley
+from tests.tenants.test_backups import NIGHT
+from tests.tenants.vaulted import HOUR, PARIS, Valley, backed_up, refused
 
 pytestmark = pytest.mark.slow
 
@@ -29,12 +29,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:
-    """With one good backup, of the last night."""
-    place = valley(owner, settings)
-    place.let_in()
-    place.make_due(NIGHT)
-    place.ended(NIGHT)
-    return place
+    return backed_up(owner, settings, NIGHT)
 
 
 def prove_due(place: Valley, at: datetime) -> int | None:

@@ -14,7 +14,7 @@ from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict, InvalidInput
 from orchestrator.tables import AuditEntry, Flow, Service, Snapshot
 from tenants import operations, schedules
-from tenants.tables_schedules import ScheduledSnapshot, SnapshotSchedule
+from tenants.tables_schedules import ScheduledSnapshot
 from tests.tenants.ordering import member, seed
 from tests.tenants.test_changes import create, refused
 
@@ -50,8 +50,7 @@ def test_weekdays_are_local() -> None:
     # Monday 00:30 in Paris is Sunday in UTC.
     assert schedules.last_due(0, [1], utc(2026, 11, 22, 23, 30), PARIS) == utc(2026, 11, 22, 23)
     assert schedules.last_due(0, [1], utc(2026, 11, 22, 22, 30), PARIS) == utc(2026, 11, 15, 23)
-    schedule = SnapshotSchedule(hour=0, weekdays=[1])
-    assert schedules.next_due(schedule, utc(2026, 11, 22, 23), PARIS) == utc(2026, 11, 29, 23)
+    assert schedules.next_due(0, [1], utc(2026, 11, 22, 23), PARIS) == utc(2026, 11, 29, 23)
 
 
 def test_what_is_kept() -> None:

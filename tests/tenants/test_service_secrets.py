@@ -11,27 +11,17 @@ from orchestrator.errors import ClocherError, Conflict, NotFound
 from orchestrator.events import Owner
 from orchestrator.settings import Settings
 from orchestrator.tables import AuditEntry, Flow, Service, ServiceSecret
-from tenants import catalogue, orders, service_secrets
-from tests.tenants.ordering import NOW, member, seed
-from tests.tenants.test_changes import end
-from tests.tenants.test_stacks import STACKS
-
-DECLARED = [{"name": "admin_password", "length": 24}, {"name": "internal_token", "length": 32}]
+from tenants import service_secrets
+from tests.tenants.applications import greeting, keep_secrets
+from tests.tenants.ordering import NOW, member
 
 
 @pytest.fixture
 def service(owner: sa.Engine, worker: sa.Engine, settings: Settings) -> Service:
     """A running service with its secrets, as its flow leaves it."""
-    seed(owner)
-    commune = member(owner)
-    with territory_session(owner, "tests") as session:
-        catalogue.load(session, places=[STACKS])
-        placed = orders.place(session, commune, "hello", {"name": "salut", "greeting": "Bonjour"}, "k", NOW)
-    assert placed.service_id
-    end(owner, placed.flow_id, "done", "active")
-    with territory_session(worker, "flow 1") as session:
-        kept.make(session, settings, Owner(commune, placed.service_id, 1), DECLARED)
-        return session.get_one(Service, placed.service_id)
+    made = greeting(owner)
+    keep_secrets(worker, settings, made)
+    return made
 
 
 def opened(worker: sa.Engine, settings: Settings, service: Service, renewed: str = "") -> dict[str, str]:
@@ -43,8 +33,8 @@ def opened(worker: sa.Engine, settings: Settings, service: Service, renewed: str
 def test_they_are_made_once_and_sealed(service: Service, worker: sa.Engine, settings: Settings) -> None:
     first = opened(worker, settings, service)
     assert {name: len(secret) for name, secret in first.items()} == {"admin_password": 24, "internal_token": 32}
+    keep_secrets(worker, settings, service)
     with territory_session(worker, "flow 1") as session:
-        kept.make(session, settings, Owner(service.member_id, service.id, 1), DECLARED)
         stored = " ".join(str(row) for row in session.execute(sa.text("SELECT * FROM service_secrets")))
     assert opened(worker, settings, service) == first
     assert not any(secret in stored for secret in first.values())

@@ -16,7 +16,7 @@ from orchestrator.errors import InvalidInput
 from orchestrator.settings import ROOT
 from orchestrator.tables import Flow, Service
 from tenants import catalogue, catalogue_versions, changes, orders, parameters, register, stacks
-from tenants.tables import Offer
+from tenants.tables import Offer, Order
 from tests.tenants.ordering import KEY, NOW, member, seed
 
 STACKS = ROOT / "playbooks" / "examples"
@@ -120,12 +120,18 @@ def test_a_version_made_in_the_pages_keeps_what_the_stack_is(staff: sa.Engine) -
         assert catalogue_versions.read(session, catalogue_versions.as_yaml(offer)) == []
 
 
-def test_an_order_says_what_the_flow_needs(owner: sa.Engine, staff: sa.Engine) -> None:
+@pytest.fixture
+def placed(owner: sa.Engine, staff: sa.Engine) -> Order:
+    """A commune's order of the greeting."""
     seed(owner)
     commune = member(owner)
     with territory_session(staff, "dsi") as session:
         catalogue.load(session, places=[STACKS])
-        placed = orders.place(session, commune, "hello", {"name": "salut", "greeting": " Bienvenue "}, "k", NOW)
+        return orders.place(session, commune, "hello", {"name": "salut", "greeting": " Bienvenue "}, "k", NOW)
+
+
+def test_an_order_says_what_the_flow_needs(placed: Order, staff: sa.Engine) -> None:
+    with territory_session(staff, "dsi") as session:
         specification = session.get_one(Service, placed.service_id).specification
         assert session.get_one(Flow, placed.flow_id).kind == "create_server"
     assert specification["play"] == "stacks/hello"
@@ -134,12 +140,8 @@ def test_an_order_says_what_the_flow_needs(owner: sa.Engine, staff: sa.Engine) -
     assert (specification["disk_gib"], specification["ssh_keys"]) == (1, [])
 
 
-def test_the_data_of_an_application_is_not_taken_away(owner: sa.Engine, staff: sa.Engine) -> None:
-    seed(owner)
-    commune = member(owner)
+def test_the_data_of_an_application_is_not_taken_away(placed: Order, staff: sa.Engine) -> None:
     with territory_session(staff, "dsi") as session:
-        catalogue.load(session, places=[STACKS])
-        placed = orders.place(session, commune, "hello", {"name": "salut", "greeting": "Oui"}, "k", NOW)
         assert placed.service_id
         for wanted in ({"disk_gib": 0}, {"offer": "vm-medium"}):
             with pytest.raises(InvalidInput) as refused:
@@ -147,12 +149,8 @@ def test_the_data_of_an_application_is_not_taken_away(owner: sa.Engine, staff: s
             assert refused.value.code == "invalid_change"
 
 
-def test_the_register_says_what_the_application_declares(owner: sa.Engine, staff: sa.Engine) -> None:
-    seed(owner)
-    commune = member(owner)
+def test_the_register_says_what_the_application_declares(placed: Order, staff: sa.Engine) -> None:
     with territory_session(staff, "dsi") as session:
-        catalogue.load(session, places=[STACKS])
-        orders.place(session, commune, "hello", {"name": "salut", "greeting": "Oui"}, "k", NOW)
         document = register.register(session, "brevaux")
     [row] = document["services"]
     assert (row["kind"], row["purpose"]) == ("stack", "Saluer")

@@ -10,14 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator.database import member_session, territory_session
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import Conflict
 from orchestrator.settings import ROOT, Settings
 from orchestrator.tables import AuditEntry, Flow, Service, Snapshot
 from orchestrator.tables_backups import Backup
 from tenants import backups, catalogue, upgrades
 from tests.tenants.ordering import NOW
-from tests.tenants.test_backups import refused
-from tests.tenants.vaulted import STACKS, Valley, valley
+from tests.tenants.vaulted import STACKS, Valley, backed_up, refused
 
 pytestmark = pytest.mark.slow
 
@@ -26,12 +25,7 @@ HELLO = ROOT / "playbooks" / "examples" / "hello"
 
 @pytest.fixture
 def place(owner: sa.Engine, settings: Settings) -> Valley:
-    """With one good backup, not proved."""
-    place = valley(owner, settings)
-    place.let_in()
-    place.make_due(NOW)
-    place.ended(NOW)
-    return place
+    return backed_up(owner, settings, NOW)
 
 
 def publish(place: Valley, folder: Path, **replaced: str) -> None:
@@ -39,7 +33,7 @@ def publish(place: Valley, folder: Path, **replaced: str) -> None:
     shutil.copytree(HELLO, folder / "hello")
     declared = folder / "hello" / "stack.yml"
     text = declared.read_text().replace(
-        "versions:\n", 'versions:\n  - {version: "2", brings: {fr: Mieux., en: Better.}}\n'
+        "versions:\n", 'versions:\n  - {version: "2", app: nginx 2, brings: {fr: Mieux., en: Better.}}\n'
     )
     for before, after in replaced.items():
         text = text.replace(f"{before}:\n", after)
@@ -105,6 +99,10 @@ def test_what_a_new_version_asks_must_have_an_answer(place: Valley, web: sa.Engi
     new = "  - {name: motto, type: text, label: {fr: Devise, en: Motto}, help: {fr: D., en: M.}}\n"
     publish(place, tmp_path, parameters=f"parameters:\n{new}")
     prove(place)
-    with pytest.raises(InvalidInput) as raised, member_session(web, place.commune, "agent") as session:
+    with territory_session(place.owner, "tests") as session:
+        found = upgrades.newer(session, session.get_one(Service, place.service_id), NOW)
+        assert found and found.refused and found.refused.code == "unanswered", "it is not offered and then refused"
+        assert "« Devise » est à remplir." in found.refused.sentence
+    with pytest.raises(Conflict) as raised, member_session(web, place.commune, "agent") as session:
         upgrades.upgrade(session, place.service_id, NOW, most=5)
     assert raised.value.facts["errors"][0]["parameter"] == "motto"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import pytest
 import sqlalchemy as sa
 
 from orchestrator import backups as kept
 from orchestrator.database import territory_session
+from orchestrator.errors import ClocherError
 from orchestrator.settings import ROOT, Settings
 from orchestrator.tables import Flow, Member, Service
 from orchestrator.tables_backups import Backup, BackupClient
@@ -81,6 +83,20 @@ class Valley:
     def specify(self, service_id: int, **columns: object) -> None:
         with territory_session(self.owner, "tests") as session:
             session.execute(sa.update(Service).where(Service.id == service_id).values(**columns))
+
+
+def refused(code: str) -> pytest.RaisesExc[ClocherError]:
+    """What is done in it is refused with this code."""
+    return pytest.RaisesExc(ClocherError, check=lambda error: error.code == code)
+
+
+def backed_up(owner: sa.Engine, settings: Settings, at: datetime) -> Valley:
+    """The valley with one good backup, of that instant, not proved."""
+    place = valley(owner, settings)
+    place.let_in()
+    place.make_due(at)
+    place.ended(at)
+    return place
 
 
 def valley(owner: sa.Engine, settings: Settings) -> Valley:

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
+from api.asking import yes_option
 from api.client import Client
-from api.commands.flows import follow, print_flows
+from api.commands.flows import ask_to_cancel, follow, print_flows, tell_cancelled
 from api.commands.remote import client, pages, read
-from api.output import json_option, print_json
+from api.output import json_option
 from api.v1.schemas import FlowDetail, FlowOut
 from orchestrator.tables import FLOW_STATES
 
@@ -53,11 +54,13 @@ def _look(far: Client, flow: int) -> tuple[dict[str, Any], list[dict[str, Any]]]
 
 @command.command()
 @click.argument("flow", type=click.IntRange(1, 2**63 - 1))
+@yes_option
 @json_option
-def cancel(flow: int, as_json: bool) -> None:
+def cancel(flow: int, yes: bool, as_json: bool) -> None:
     """Ask a flow to stop and undo what it made."""
-    found = read(FlowOut, client().call("POST", f"/flows/{flow}/cancel"))
-    if as_json:
-        print_json({"flow": flow, "state": found["state"], "cancel_requested": True})
-    else:
-        click.echo(f"Annulation demandée pour l’opération {flow}. Suivez-la : clocher flows watch {flow}")
+    far = client()
+    if not yes:
+        found = far.call("GET", f"/flows/{flow}")
+        ask_to_cancel(flow, found["kind"], far.call("GET", f"/services/{found['service_id']}")["name"])
+    asked = read(FlowOut, far.call("POST", f"/flows/{flow}/cancel"))
+    tell_cancelled(flow, asked["state"], as_json)

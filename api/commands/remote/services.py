@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from api.asking import confirm, yes_option
 from api.commands.remote import client, pages, read, services_backups, services_exports
 from api.commands.remote.services_day2 import COMMANDS
 from api.commands.services import print_services, service_argument, tell
@@ -74,12 +75,12 @@ def reboot(service_id: int, hard: bool, as_json: bool) -> None:
 @command.command()
 @service_argument
 @click.option("--now", is_flag=True, help="At once and for good, without the time of grace.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def delete(service_id: int, now: bool, yes: bool, as_json: bool) -> None:
     """Ask for a service to be deleted, with its disk: stopped at once, gone after a time of grace."""
     if not yes:
-        click.confirm(f"Supprimer le service {service_id} et toutes ses données ?", abort=True, err=True)
+        confirm(f"Supprimer le service {service_id} et toutes ses données ?")
     gone = read(DeletedOut, client().call("POST", f"/services/{service_id}/delete", {"now": now}))
     if as_json:
         print_json(gone)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from api.commands.remote import client, read
-from api.commands.services_backups import LOSS, backup_argument, print_backups, print_versions
+from api.commands.services_backups import backup_argument, print_backups, print_versions, restoring
 from api.commands.services_day2 import service_argument, tell_flow
 from api.output import json_option
 from api.v1.schemas import FlowOut
@@ -40,17 +42,10 @@ def prove(service_id: int, backup_id: int, as_json: bool) -> None:
     tell_flow(read(FlowOut, flow), as_json)
 
 
-@click.command("restore-backup")
-@service_argument
-@backup_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
-def restore(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
-    """Make an application's data what it was when it was backed up; what was written since is lost."""
-    if not yes:
-        click.confirm(LOSS, abort=True, err=True)
-    flow = client().call("POST", f"/services/{service_id}/backups/{backup_id}/restore")
-    tell_flow(read(FlowOut, flow), as_json)
+@restoring
+def restore(service_id: int, backup_id: int) -> dict[str, Any]:
+    """By the API there."""
+    return read(FlowOut, client().call("POST", f"/services/{service_id}/backups/{backup_id}/restore"))
 
 
 @click.command()

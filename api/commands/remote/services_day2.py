@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from api.asking import confirm, yes_option
 from api.commands.remote import client, pages, read
 from api.commands.services_day2 import (
     change_options,
@@ -107,12 +108,12 @@ def snapshot(service_id: int, name: str, as_json: bool) -> None:
 @snapshot_argument
 @click.option("--volumes", is_flag=True, help="Its data volumes too.")
 @click.option("--safety", metavar="NAME", help="First keep what is there today, as a snapshot of this NAME.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def restore(service_id: int, snapshot_id: int, volumes: bool, safety: str | None, yes: bool, as_json: bool) -> None:
     """Bring a service back to a snapshot; what was written since is lost."""
     if not yes:
-        click.confirm("Tout ce qui a été écrit depuis cet instantané est perdu. Restaurer ?", abort=True, err=True)
+        confirm("Tout ce qui a été écrit depuis cet instantané est perdu. Restaurer ?")
     body = {"volumes": volumes, **({"safety": safety} if safety else {})}
     _queue(f"/services/{service_id}/snapshots/{snapshot_id}/restore", body, as_json)
 

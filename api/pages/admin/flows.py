@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as Answer
 from api import auth, paging
 from api.forms import Form
 from api.pages.admin.guard import territory
+from api.pages.flows import cancelling
 from orchestrator import repair
 from orchestrator.errors import InvalidInput
 from orchestrator.tables import FLOW_KINDS, FLOW_LIVE, FLOW_STATES, Flow, Member, Service
@@ -89,6 +90,13 @@ def undo(flow_id: int) -> Answer:
         repair.undo(session, flow_id)
     flash(gettext("Ce que l’opération a fait va être défait."), "success")
     return redirect(url_for(".one", flow_id=flow_id))
+
+
+@blueprint.get("/<int:flow_id>/cancel")
+def ask_cancel(flow_id: int) -> str:
+    """What cancelling undoes, and the button that does it."""
+    with auth.scope() as session:
+        return render_template("admin/flows/cancel.html", **cancelling(session, flow_id))
 
 
 @blueprint.post("/<int:flow_id>/cancel")
