@@ -67,7 +67,7 @@ def run(settings: Settings, members: int, services: int, rate: float, seconds: f
         with made(alone) as app:
             pages = listed(app)
             with serving.listening(alone, "127.0.0.1", 0) as portal:
-                bench_load.run(portal.url, pages, rate, min(seconds, 5.0))  # connections, templates
+                bench_load.run(portal.url, pages, rate, min(seconds, 10.0))  # connections, templates
                 before = _processor_seconds(portal)
                 answers = bench_load.run(portal.url, [one for one in pages if one.name in PROMISED], rate, seconds)
                 load = os.getloadavg()[0]

@@ -191,3 +191,4 @@ def _close_last_month(owner: sa.Engine, alone: Settings, at: datetime) -> str:
 def _analyse(owner: sa.Engine) -> None:
     with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE"))
+        connection.execute(sa.text("CHECKPOINT"))  # else the pages wait while what was filled in is written
