@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api import access, auth, health, language, limits, look, metrics, navigation, openapi, pages, problems, v1
 from api.pages import admin, announcing, reference
 from api.strict_json import StrictJSON
+from api.templating import Templates
 from orchestrator.settings import Settings
 
 BODY = 64 * 1024  # bytes; the longest honest request is an order with twenty keys
@@ -30,6 +31,7 @@ def create(settings: Settings, *, counts: Path | None = None) -> APIFlask:
         docs_path=None,
         json_errors=False,
     )
+    app.jinja_environment = Templates
     app.config.update(
         MAX_CONTENT_LENGTH=BODY, MAX_FORM_MEMORY_SIZE=BODY, AUTO_SERVERS=False, TIMEZONE=settings.timezone
     )
