@@ -101,12 +101,12 @@ class Sharing(Declared):
     pools: tuple[Pool, ...] = ()
 
 
-File = TypeVar("File", PriceBook, Sharing)
+File = TypeVar("File", bound=Declared)
 
 
 def price_book(territory: Path) -> PriceBook:
     """The declared price book; raises InvalidInput broken_yaml, invalid_declaration or missing_file."""
-    book = _read(territory / "finance" / "prices.yaml", PriceBook)
+    book = read(territory / "finance" / "prices.yaml", PriceBook)
     _refuse_twice(((tariff.start.isoformat(),) for tariff in book.tariffs), "prices.yaml")
     return book
 
@@ -116,7 +116,7 @@ def sharing(territory: Path) -> Sharing:
     path = territory / "finance" / "pools.yaml"
     if not path.exists():
         return Sharing()
-    declared = _read(path, Sharing)
+    declared = read(path, Sharing)
     _refuse_twice(((key.code, str(key.version)) for key in declared.keys), path.name)
     _refuse_twice(((key.code, key.start.isoformat()) for key in declared.keys), path.name)
     _refuse_twice(((pool.code,) for pool in declared.pools), path.name)
@@ -126,7 +126,8 @@ def sharing(territory: Path) -> Sharing:
     return declared
 
 
-def _read(path: Path, kind: type[File]) -> File:
+def read(path: Path, kind: type[File]) -> File:
+    """A declared file; raises InvalidInput broken_yaml, invalid_declaration or missing_file."""
     try:
         value, lines = parse(path.read_text(encoding="utf-8"))
         return kind.model_validate(value)
