@@ -120,6 +120,7 @@ RULES: dict[str, str] = {
     "statement_pages.line": "statement.read",
     "statement_pages.download": "statement.read",
     "statement_pages.download_json": "statement.read",
+    "focus_pages.statement": "statement.read",
     # costs, webhooks, register (pages)
     "cost_pages.show": "cost.read",
     "cost_pages.export": "cost.read",

@@ -90,4 +90,5 @@ RULES: dict[str, str] = {
     "finance_statements.export": "desk.read",
     "finance_statements.one": "desk.read",
     "finance_statements.line": "desk.read",
+    "finance_focus.export": "desk.read",
 }

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.formats import amount, cell
+from orchestrator.errors import InvalidInput, Text
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 
@@ -32,6 +34,18 @@ def plain(value: Any) -> Any:
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+
+
+def keep(folder: Path, name: str, content: bytes) -> Path:
+    """Write a file into a folder, which is made; raises InvalidInput unwritable."""
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        sentence = Text("{path} ne s’écrit pas ({error}).", path=str(path), error=error.strerror)
+        raise InvalidInput("unwritable", sentence, "Choisissez --to.") from error
+    return path
 
 
 def euros(value: Decimal) -> str:

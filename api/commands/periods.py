@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import click
 
 from api.asking import confirm, yes_option
-from api.output import euros, json_option, print_json, print_rows
+from api.output import euros, json_option, keep, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
 from orchestrator.errors import Conflict, InvalidInput
-from tenants import finance, periods, pools, statements
+from tenants import finance, focus_columns, focus_files, periods, pools, statements
 
 STATES = {"open": "ouverte", "draft": "projet", "checked": "contrôlée", "closed": "close"}
 month = click.argument("month", metavar="MONTH")
@@ -101,6 +102,38 @@ def close(month: str, yes: bool, as_json: bool) -> None:
         print_json(answer)
     else:
         click.echo(f"Close : {said}")
+
+
+@command.command()
+@month
+@click.option("--member", help="Of one member only, by its short name.")
+@click.option(
+    "--format", "form", type=click.Choice(["focus-csv", "focus-parquet"]), default="focus-csv", show_default=True,
+    help="Of the file: FOCUS, the FinOps Open Cost and Usage Specification.",
+)  # fmt: skip
+@click.option(
+    "--focus", "version", type=click.Choice(focus_columns.ALL), default=focus_columns.DEFAULT, show_default=True,
+    help="Its version; 1.4 has the columns of shared costs.",
+)  # fmt: skip
+@click.option(
+    "--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True,
+    help="The folder that gets the file.",
+)  # fmt: skip
+@json_option
+def export(month: str, member: str | None, form: str, version: str, folder: Path, as_json: bool) -> None:
+    """Write the month's charges to a file for tools of FinOps. `clocher statements export` writes the accounts."""
+    territory, kind = settings.load().territory_dir, form.removeprefix("focus-")
+    with staff_session() as session:
+        period = periods.find(session, month)
+        documents = statements.documents(session, period, member)
+        name, content = focus_files.make(
+            session, period, documents, territory, version=version, kind=kind, member=member
+        )
+    path = keep(folder, name, content)
+    if as_json:
+        print_json({"file": str(path), "statements": len(documents), "bytes": len(content)})
+    else:
+        click.echo(f"{len(documents)} relevé(s) dans {path}")
 
 
 def show(rows: list[dict[str, object]], title: str, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from api.v1 import (
     exports,
     files,
     flows,
+    focus,
     me,
     member_changes,
     members,
@@ -35,7 +36,7 @@ from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
          exports, flows, costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy,
-         prices, periods, announcements, audit, member_changes, files)  # fmt: skip
+         prices, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from flask import Flask, Response, current_app, g, make_response, request
 from sqlalchemy.orm import Session
 
-from api import access, auth, exporting, language
+from api import access, auth, exporting, exporting_focus, language
 from orchestrator import sealing
 from orchestrator.errors import ClocherError, Forbidden, InvalidInput, Stale
 from tenants import orders, request_answers
@@ -29,7 +29,8 @@ from tenants.request_answers import Key
 
 PREFIX = "/api/v1/"
 SAFE = ("GET", "HEAD", "OPTIONS")
-FILES = {"csv": "text/csv", "yaml": "application/yaml", "jsonl": "application/x-ndjson"}
+FILES = {"csv": "text/csv", "yaml": "application/yaml", "jsonl": "application/x-ndjson",
+         "parquet": exporting_focus.PARQUET}  # fmt: skip
 SEAL = "request answers"
 View = Callable[..., Any]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.v1.schemas import Amount, Given, Id, Line, Month, PageQuery, Taken, one_of, words
+from tenants import focus_columns
 
 PERIOD_STATES = ("open", "draft", "checked", "closed")
 PeriodState = Annotated[str, words(PERIOD_STATES, "checked")]
@@ -60,6 +61,12 @@ class StatementQuery(PageQuery):
     """period: a month as 2026-10; member: of the territory's list, one."""
 
     period: Month | None = None
+
+
+class FocusQuery(Taken):
+    """version: of the specification; 1.4 has the columns of shared costs."""
+
+    version: Annotated[str, one_of(*focus_columns.ALL), words(focus_columns.ALL)] = focus_columns.DEFAULT
 
 
 class IntervalOut(Given):

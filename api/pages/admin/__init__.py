@@ -10,6 +10,7 @@ from api.pages.admin import (
     capacity,
     catalogue,
     flows,
+    focus,
     members,
     orders,
     periods,
@@ -23,7 +24,7 @@ from api.pages.admin.choices import choices
 BLUEPRINTS = tuple(
     module.blueprint
     for module in (
-        members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, statements,
+        members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, statements, focus,
     )
 )  # fmt: skip
 
