@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -251,6 +252,7 @@ def _sku(sku: str, meter: str, details: Mapping[str, Any] | None) -> Row:
     }
 
 
+@lru_cache(1024)  # a month has few of them, each on many lines
 def _instant(text: str) -> datetime:
     """To the second, as FOCUS writes instants; months and prices begin on one."""
     return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)

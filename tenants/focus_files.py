@@ -45,9 +45,11 @@ def file_name(label: str, sample: bool, member: str | None, version: str, kind: 
 def as_csv(rows: Iterable[Row], version: str) -> bytes:
     """Texts stand in quotes, numbers and instants don't; nothing between two commas is null."""
     columns = profile(version)
-    head = ",".join(column.name for column in columns)
-    lines = (",".join(_cell(column, row.get(column.name)) for column in columns) for row in rows)
-    return "".join(f"{line}\r\n" for line in (head, *lines)).encode()
+    content = BytesIO()
+    content.write(",".join(column.name for column in columns).encode() + b"\r\n")
+    for row in rows:
+        content.write(",".join(_cell(column, row.get(column.name)) for column in columns).encode() + b"\r\n")
+    return content.getvalue()
 
 
 def _cell(column: Column, value: Any) -> str:
