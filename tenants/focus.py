@@ -168,10 +168,11 @@ def _usage(document: Document, line: Document, facts: Facts) -> Row:
 def _during(document: Document, line: Document, facts: Facts) -> Row:
     """A charge lasts while its price does, within the month; in a draft until where the month was metered."""
     since = _instant(line["price_from"])
-    bounds = (document["metered_until"] and _instant(document["metered_until"]), facts.ends.get((line["meter"], since)))
+    metered, ends = document["metered_until"], facts.ends.get((line["meter"], since))
+    bounds = (_instant(document["until"]), metered and _instant(metered), ends)
     return {
         "ChargePeriodStart": max(since, _instant(document["from"])),
-        "ChargePeriodEnd": min(_instant(document["until"]), *(bound for bound in bounds if bound)),
+        "ChargePeriodEnd": min(bound for bound in bounds if bound),
     }
 
 

@@ -248,6 +248,9 @@ def test_a_month_that_still_runs_ends_where_it_was_metered(staff: sa.Engine, ter
         period = periods.draft(session, MONTH, declared, LATER.replace(month=3, day=20, microsecond=9), PARIS)
         file = of_csv(written(session, period, territory, "csv", "1.2"), "1.2")
         assert faults(file, "1.2", invoices(session, period)) == []
+        period.metered_until = None
+        unmetered = of_csv(written(session, period, territory, "csv", "1.2"), "1.2")
+        assert faults(unmetered, "1.2", invoices(session, period)) == []
     ends = {row["ChargePeriodEnd"].isoformat() for row in file.rows if row["ChargeCategory"] == "Usage"}
     assert ends == {"2026-03-14T23:00:00+00:00", "2026-03-20T00:00:00+00:00"}
 
