@@ -145,6 +145,11 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_of(document: Document) -> str:
+    """The hash of a closed statement, found again from its document."""
+    return digest(canonical({name: value for name, value in document.items() if name not in ("id", "hash")}))
+
+
 def first_link(siret: str) -> str:
     """What the first statement of a member follows."""
     return digest(f"clocher:{siret}")
@@ -264,20 +269,35 @@ def line(session: Session, statement_id: int, position: int) -> StatementLine:
 
 
 def intervals(session: Session, line: StatementLine) -> list[dict[str, Any]]:
-    """The usage that a usage line counts, in time order: resource, quantity, from, until."""
-    price = session.get_one(Price, line.price_id)
+    """The usage that a usage line counts, in time order: position of the line, resource, quantity, from, until.
+
+    Only the part of it while the line's price was in force; the rest is on another line.
+    """
+    return _intervals(session, StatementLine.id == line.id)
+
+
+def all_intervals(session: Session, statement_id: int) -> list[dict[str, Any]]:
+    """Likewise of every usage line of a statement, line by line."""
+    return _intervals(session, StatementLine.statement_id == statement_id)
+
+
+def _intervals(session: Session, wanted: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
+    during = UsageInterval.during.intersection(Price.during)
+    begin, end = sa.func.lower(during), sa.func.upper(during)
     query = (
-        sa.select(Resource.cloud_id, UsageInterval)
-        .join(Resource, Resource.id == UsageInterval.resource_id)
+        sa.select(StatementLine.position, Resource.cloud_id, UsageInterval.quantity, begin, end)
+        .join(Price, Price.id == StatementLine.price_id)
+        .join(Resource, Resource.service_id == StatementLine.service_id)
+        .join(UsageInterval, UsageInterval.resource_id == Resource.id)
         .where(
-            UsageInterval.period_id == line.period_id,
-            UsageInterval.meter_id == line.meter_id,
-            Resource.service_id == line.service_id,
-            UsageInterval.during.overlaps(price.during),
+            wanted,
+            UsageInterval.period_id == StatementLine.period_id,
+            UsageInterval.meter_id == StatementLine.meter_id,
+            UsageInterval.during.overlaps(Price.during),
         )
-        .order_by(sa.func.lower(UsageInterval.during), UsageInterval.id)
+        .order_by(StatementLine.position, begin, UsageInterval.id)
     )
     return [
-        {"resource": cloud_id, "quantity": used.quantity, "from": used.during.lower, "until": used.during.upper}
-        for cloud_id, used in session.execute(query)
+        {"position": position, "resource": cloud_id, "quantity": quantity, "from": since, "until": until}
+        for position, cloud_id, quantity, since, until in session.execute(query)
     ]
