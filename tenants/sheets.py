@@ -22,12 +22,17 @@ from orchestrator.errors import Conflict
 KINDS = {
     "text": "@",
     "whole": "0",
-    "amount": r"#,##0.00\ [$€-40C]",
-    "price": r"#,##0.00######\ [$€-40C]",
+    "amount": r"[$-40C]#,##0.00\ €",
+    "price": r"[$-40C]#,##0.00######\ €",
     "quantity": "[$-40C]#,##0.000000",
     "percent": r"[$-40C]0.0000\ %",
     "date": "[$-40C]dd/mm/yyyy",
     "instant": "[$-40C]dd/mm/yyyy hh:mm:ss",
+}
+STYLES: dict[str, dict[str, Any]] = {
+    "line": {},
+    "total": {"bold": True},
+    "heading": {"bold": True, "text_wrap": True, "valign": "top", "bg_color": "#e8eaed", "bottom": 1},
 }
 HEADER = 3  # the row of column titles, from 0; above: title, note, total
 FIRST = HEADER + 1
@@ -75,10 +80,9 @@ def workbook(title: str, sheets: Sequence[Sheet], made: datetime) -> bytes:
     # Row by row: a month of a hundred thousand servers is not held as cells.
     book = xlsxwriter.Workbook(written, {"constant_memory": True})
     book.set_properties({"title": title, "author": "Clocher", "created": made.astimezone(UTC)})
-    formats = {kind: book.add_format({"num_format": form}) for kind, form in KINDS.items()}
-    totals = {kind: book.add_format({"num_format": form, "bold": True, "top": 1}) for kind, form in KINDS.items()}
+    looks = {style: {kind: book.add_format(_look(kind) | more) for kind in KINDS} for style, more in STYLES.items()}
     for sheet in sheets:
-        _write(book, sheet, formats, totals)
+        _write(book, sheet, looks)
     book.close()
     return _settled(written.getvalue())
 
@@ -89,19 +93,23 @@ def column(sheet: Sheet, place: int) -> str:
     return f"'{sheet.name}'!${letter}${FIRST + 1}:${letter}${FIRST + max(len(sheet.rows), 1)}"
 
 
-def _write(book: Any, sheet: Sheet, formats: dict[str, Any], totals: dict[str, Any]) -> None:
+def _look(kind: str) -> dict[str, Any]:
+    return {"num_format": KINDS[kind], **({"align": "left", "indent": 1} if kind == "text" else {"align": "right"})}
+
+
+def _write(book: Any, sheet: Sheet, looks: dict[str, dict[str, Any]]) -> None:
     page = book.add_worksheet(sheet.name)
     _lay_out(page, sheet)
     for place, one in enumerate(sheet.columns):
         page.set_column(place, place, one.width)
+    page.set_row(HEADER, 32)  # titles of two lines
     page.write_string(0, 0, _text(sheet.title), book.add_format({"bold": True, "font_size": 14}))
     page.write_string(1, 0, _text(sheet.note), book.add_format({"bold": True, "font_color": "#a61c00"}))
-    _write_row(page, HEADER - 1, sheet.columns, _totals(sheet), totals)
-    heading = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bg_color": "#e8eaed", "bottom": 1})
+    _write_row(page, HEADER - 1, sheet.columns, _totals(sheet), looks["total"])
     for place, one in enumerate(sheet.columns):
-        page.write_string(HEADER, place, one.title, heading)
+        page.write_string(HEADER, place, one.title, looks["heading"][one.kind])
     for number, row in enumerate(sheet.rows, FIRST):
-        _write_row(page, number, sheet.columns, row, formats)
+        _write_row(page, number, sheet.columns, row, looks["line"])
 
 
 def _totals(sheet: Sheet) -> list[Cell]:

@@ -133,7 +133,7 @@ def test_sheets_are_laid_out_for_screen_and_paper(staff: sa.Engine) -> None:
         assert page.page_setup.fitToHeight == 0 and page.sheet_properties.pageSetUpPr.fitToPage
         assert page.print_title_rows == "$1:$4"
     lines = book["Consommations"]
-    assert lines["K5"].number_format == r"#,##0.00\ [$€-40C]"
+    assert lines["K5"].number_format == r"[$-40C]#,##0.00\ €"
     assert lines["J5"].number_format == "[$-40C]dd/mm/yyyy"
     assert (lines["B5"].data_type, lines["B5"].number_format) == ("s", "@")
 
