@@ -51,6 +51,12 @@ def number(value: Decimal | int | None, language: str = "fr") -> str:
     return NOTHING if value is None else str(format_decimal(value, locale=LOCALES[language]))
 
 
+def decimals(value: Decimal, places: int, language: str = "fr") -> str:
+    """With so many decimals: 1 234,5000"""
+    rounded = round(value, places) + 0  # what is nothing has no sign
+    return str(format_decimal(rounded, f"#,##0.{'0' * places}", locale=LOCALES[language]))
+
+
 def percent(share: Decimal | None, language: str = "fr") -> str:
     """0.256 → 26 % or 26%"""
     if share is None:

@@ -114,7 +114,7 @@ def _share(member: Document, line: Document) -> list[Cell]:
     whole, share, amount = (Decimal(line[name]) for name in ("pool_amount", "share", "amount"))
     return [member["name"], member["siret"], line["position"], line["label"], line["section"], whole, line["key"],
             line["key_version"], line["deliberation"], share / whole if whole else None, share.quantize(MILLIONTH),
-            (amount - share).quantize(MILLIONTH), amount]  # fmt: skip
+            (amount - share).quantize(MILLIONTH) + 0, amount]  # fmt: skip
 
 
 def _interval(line: Document, held: dict[str, Any], zone: ZoneInfo) -> list[Cell]:

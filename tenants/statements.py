@@ -47,11 +47,7 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
         query = query.where(Member.slug == member)
     found = session.execute(query).all()
     if not found and member is not None:
-        raise NotFound(
-            "unknown_statement",
-            Text("« {member} » n’a pas de relevé pour {month}.", member=member, month=period.label),
-            "Vérifiez le nom du membre.",
-        )
+        raise unknown(period, member)
     lines = {} if period.state == "closed" else _lines(session, period, member)
     return [
         json.loads(statement.document)
@@ -59,6 +55,15 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
         else _document(period, statement, member_row, lines.get(statement.id, []))
         for statement, member_row in found
     ]
+
+
+def unknown(period: Period, member: str) -> NotFound:
+    """The error of a member that has no statement for a period."""
+    return NotFound(
+        "unknown_statement",
+        Text("« {member} » n’a pas de relevé pour {month}.", member=member, month=period.label),
+        "Vérifiez le nom du membre.",
+    )
 
 
 def document(session: Session, statement: Statement, period: Period, member: Member) -> Document:
