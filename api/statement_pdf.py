@@ -46,9 +46,8 @@ class Reader:
         return formats.amount(None if euros is None else Decimal(euros), self.language)
 
     def exact(self, value: Decimal, places: int, unit: str = "") -> str:
-        """A figure with so many decimals."""
-        told = formats.decimals(value, places, self.language)
-        return f"{told}\N{NO-BREAK SPACE}{unit}" if unit else told
+        """A figure with so many decimals, of € or %."""
+        return formats.decimals(value, places, self.language, unit)
 
     def day(self, instant: str, *, last: bool = False) -> str:
         """The day of an instant; of a month's end, the day before."""
@@ -158,7 +157,7 @@ def _usage(line: Line, reader: Reader) -> tuple[Any, ...]:
 
 def _share(line: Line, reader: Reader) -> tuple[Any, ...]:
     whole, exact, amount = (Decimal(line[name]) for name in ("pool_amount", "share", "amount"))
-    part = reader.exact(exact / whole * 100, 4, "%") if whole else formats.NOTHING
+    part = reader.exact(exact / whole, 4, "%") if whole else formats.NOTHING
     key = f"{line['key']} v{line['key_version']} · {line['deliberation']}"
     return (reader.typed(line["label"]), reader.word(line["section"], "section"), reader.amount(whole),
             reader.typed(key), part, reader.exact(exact, 6, "€"), reader.exact(amount - exact, 6, "€"),

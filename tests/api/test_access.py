@@ -136,7 +136,7 @@ def fault(one: Try, answer: TestResponse) -> str | None:
         return None if status == 404 else f"{status} instead of 404"
     allowed = status < 400 or status in (400, 403, 409, 422, 503)
     leaves = one.rule.endpoint in LEAVING or not turned_away(answer)
-    return None if allowed and "role_missing" not in answer.text and leaves else f"{status}"
+    return None if allowed and b"role_missing" not in answer.data and leaves else f"{status}"
 
 
 def turned_away(answer: TestResponse) -> bool:
