@@ -158,10 +158,10 @@ def _usage(line: Line, reader: Reader) -> tuple[Any, ...]:
 def _share(line: Line, reader: Reader) -> tuple[Any, ...]:
     whole, exact, amount = (Decimal(line[name]) for name in ("pool_amount", "share", "amount"))
     part = reader.exact(exact / whole, 4, "%") if whole else formats.NOTHING
-    key = f"{line['key']} v{line['key_version']} · {line['deliberation']}"
-    return (reader.typed(line["label"]), reader.word(line["section"], "section"), reader.amount(whole),
-            reader.typed(key), part, reader.exact(exact, 6, "€"), reader.exact(amount - exact, 6, "€"),
-            reader.amount(amount))  # fmt: skip
+    key, vote = f"{line['key']} v{line['key_version']}", reader.typed(line["deliberation"])
+    figures = [reader.amount(whole), reader.exact(exact, 6, "€"), reader.exact(amount - exact, 6, "€")]
+    return (reader.typed(line["label"]), reader.word(line["section"], "section"), figures[0], key, vote, part,
+            *figures[1:], reader.amount(amount))  # fmt: skip
 
 
 def _year(year: Year, reader: Reader) -> dict[str, Any]:

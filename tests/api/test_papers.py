@@ -77,7 +77,7 @@ def test_every_figure_is_there_in_the_readers_form(settings: Settings) -> None:
     _, french = read(statement_pdf.paper(document(), YEAR, settings, "fr"))
     for words in ("Brevaux-sur-Lône", "21730001000017", "du 01/03/2026 au 31/03/2026", "1 241,27 €", "mairie",
                   "Processeur virtuel (vCPU)", "672,00", "0,0065 €", "1 204,63 €", "Énergie", "fonctionnement",
-                  "usage v2 · D-2026-08", "50,01 €", "64,5280 %", "32,270465 €", "-0,000465 €", "32,27 €",
+                  "usage v2 D-2026-08", "50,01 €", "64,5280 %", "32,270465 €", "-0,000465 €", "32,27 €",
                   "mars 2026", "1 273,38 €", "-3,00 €", "a" * 64, "b" * 64, "Page 1 / "):  # fmt: skip
         assert words in french, (words, french)
     assert "PROJET" not in french and "EXEMPLE" not in french
