@@ -73,11 +73,9 @@ def _title(label: str, documents: Sequence[Document]) -> str:
 def _made(label: str, documents: Sequence[Document], timezone: str) -> datetime:
     """Until when was measured: a date that stays the same however often the file is made."""
     measured = [document["metered_until"] for document in documents if document["metered_until"]]
-    return (
-        datetime.fromisoformat(max(measured))
-        if measured
-        else prices.midnight(date.fromisoformat(f"{label}-01"), timezone)
-    )
+    if measured:
+        return datetime.fromisoformat(max(measured))
+    return prices.midnight(date.fromisoformat(f"{label}-01"), timezone)
 
 
 def _lines(documents: Sequence[Document], kind: str) -> list[tuple[Document, Document]]:

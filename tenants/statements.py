@@ -297,6 +297,7 @@ def _intervals(session: Session, wanted: sa.ColumnElement[bool]) -> list[dict[st
         .where(
             wanted,
             UsageInterval.period_id == StatementLine.period_id,
+            UsageInterval.member_id == StatementLine.member_id,  # says the same again, to an index
             UsageInterval.meter_id == StatementLine.meter_id,
             UsageInterval.during.overlaps(Price.during),
         )

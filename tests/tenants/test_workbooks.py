@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
-from tenants import exports, exports_xlsx, periods, reading, sheets, statements, statements_year
+from tenants import exports_xlsx, periods, reading, sheets, statements, statements_year
 from tenants.finance import Sharing
 from tests.tenants.ledger import LATER, PARIS, Ledger
 from tests.tenants.test_month import TOTALS, write_month
@@ -119,14 +119,13 @@ def test_a_member_can_prove_each_line_by_its_intervals(staff: sa.Engine) -> None
 def test_sheets_are_laid_out_for_screen_and_paper(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         period = periods.draft(session, MONTH, write_month(session), LATER, PARIS)
-        drafted = exports_xlsx.xlsx_file(MONTH, statements.documents(session, period), PARIS)
-    book = opened(drafted)
+        documents = [document | {"sample": True} for document in statements.documents(session, period)]
+    book = opened(exports_xlsx.xlsx_file(MONTH, documents, PARIS))
     assert (book.properties.title, book.properties.language) == ("Relevés 2026-03", "fr-FR")
     assert str(book.properties.created) == "2026-03-31 22:00:00"
     assert "Empreintes" not in book.sheetnames
     for page in book:
-        assert page["A2"].value == "PROJET"
-        assert page.oddFooter.center.text == "PROJET"
+        assert page["A2"].value == page.oddFooter.center.text == "EXEMPLE, sans valeur comptable ; PROJET"
         assert page.freeze_panes == "B5"
         assert page.auto_filter.ref.startswith("A4:")
         assert (page.page_setup.orientation, page.page_setup.paperSize) == ("landscape", 9)
@@ -193,7 +192,3 @@ def test_a_year_is_what_was_closed_before(staff: sa.Engine) -> None:
     assert [label for label, total in march if total is not None] == ["2026-02", "2026-03"]
     assert march[-1] == (MONTH, Decimal(TOTALS["aubrac"]))
     assert [label for label, total in april if total is not None] == ["2026-01", "2026-02", "2026-03", "2026-04"]
-
-
-def test_a_mention_is_that_of_the_statement() -> None:
-    assert exports.mention({"sample": True, "state": "draft"}) == "EXEMPLE, sans valeur comptable ; PROJET"
