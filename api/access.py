@@ -119,7 +119,6 @@ RULES: dict[str, str] = {
     "statement_pages.one": "statement.read",
     "statement_pages.line": "statement.read",
     "statement_pages.download": "statement.read",
-    "statement_pages.download_json": "statement.read",
     "focus_pages.statement": "statement.read",
     # costs, webhooks, register (pages)
     "cost_pages.show": "cost.read",

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from flask import Response, current_app, send_file
+from flask import Response, send_file
+from sqlalchemy.orm import Session
 
+from api import auth, language, statement_files
 from orchestrator.tables_exports import Export
-from tenants import exports
+
+# ending → media type
+TEXTS = {"csv": "text/csv", "json": "application/json", "yaml": "application/yaml", "jsonl": "application/x-ndjson"}
+FILES = {
+    **TEXTS,
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "pdf": "application/pdf",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 
-def csv_answer(document: dict[str, Any]) -> Response:
-    """A statement as a CSV file with its name."""
-    name = exports.file_name(document["period"], document["sample"], document["member"]["slug"], "csv")
-    content = exports.csv_file([document], current_app.config["TIMEZONE"])
-    disposition = f'attachment; filename="{name}"'
-    return Response(content, content_type="text/csv; charset=utf-8", headers={"Content-Disposition": disposition})
+def statement(session: Session, statement_id: int, kind: str) -> Response:
+    """One statement as csv, json, xlsx or pdf, in the reader's language."""
+    return _answer(statement_files.one(session, statement_id, kind, _desk()))
+
+
+def month(session: Session, label: str, kind: str, member: str | None = None) -> Response:
+    """All statements of a month, of one member if named, as csv, json or xlsx."""
+    return _answer(statement_files.month(session, label, kind, _desk(), member))
+
+
+def _desk() -> statement_files.Desk:
+    return statement_files.Desk(auth.settings(), language.current(), statement_files.MOST)
+
+
+def _answer(file: statement_files.File) -> Response:
+    return download(file.content, file.name, FILES[file.name.rpartition(".")[2]])
 
 
 def download(content: bytes | Iterator[str], name: str, kind: str) -> Response:
     """A file of this name; given piece by piece, it leaves as it is made."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(content, content_type=f"{kind}; charset=utf-8", headers=headers)
+    said = f"{kind}; charset=utf-8" if kind in TEXTS.values() else kind
+    return Response(content, content_type=said, headers=headers)
 
 
 def archive(export: Export, path: Path) -> Response:

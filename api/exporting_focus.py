@@ -12,8 +12,7 @@ from orchestrator.errors import InvalidInput
 from tenants import focus_columns, focus_files, periods, reading, statements
 from tenants.tables import Period
 
-PARQUET = "application/vnd.apache.parquet"
-MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": PARQUET}
+KINDS = ("csv", "parquet")
 
 
 def month(session: Session, label: str, version: str, kind: str, member: str | None = None) -> Response:
@@ -32,7 +31,7 @@ def statement(session: Session, statement_id: int, version: str, kind: str) -> R
 def _answer(
     session: Session, period: Period, documents: list[dict[str, Any]], version: str, kind: str, member: str | None
 ) -> Response:
-    if version not in focus_columns.ALL or kind not in MEDIA:
+    if version not in focus_columns.ALL or kind not in KINDS:
         raise InvalidInput(
             "unknown_format", "Ce format n’existe pas.", "Choisissez csv ou parquet, et une version de FOCUS connue."
         )

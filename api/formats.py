@@ -51,6 +51,17 @@ def number(value: Decimal | int | None, language: str = "fr") -> str:
     return NOTHING if value is None else str(format_decimal(value, locale=LOCALES[language]))
 
 
+def decimals(value: Decimal, places: int, language: str = "fr", unit: str = "") -> str:
+    """With so many decimals: 1 234,5000; of the unit € or %, which stands where the language wants it."""
+    digits = f"#,##0.{'0' * places}"
+    if language == "fr":
+        pattern = f"{digits}\xa0{unit}" if unit else digits
+    else:
+        pattern = f"{unit}{digits}" if unit == "€" else f"{digits}{unit}"
+    rounded = round(value, places + 2 * (unit == "%")) + 0  # what is nothing has no sign
+    return str(format_decimal(rounded, pattern, locale=LOCALES[language]))
+
+
 def percent(share: Decimal | None, language: str = "fr") -> str:
     """0.256 → 26 % or 26%"""
     if share is None:

@@ -143,11 +143,11 @@ def _written(value: Any, language: str) -> Any:
     return formats.day(value, language) if isinstance(value, date) else value
 
 
-def word(code: str | None, table: str) -> str:
+def word(code: str | None, table: str, language: str | None = None) -> str:
     """The word for a code of ours, such as a state; one that is in no table is shown as it is."""
     if code is None:
         return ""
-    return _word(code, table, current())
+    return _word(code, table, language or current())
 
 
 @lru_cache(maxsize=4096)

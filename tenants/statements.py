@@ -47,11 +47,7 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
         query = query.where(Member.slug == member)
     found = session.execute(query).all()
     if not found and member is not None:
-        raise NotFound(
-            "unknown_statement",
-            Text("« {member} » n’a pas de relevé pour {month}.", member=member, month=period.label),
-            "Vérifiez le nom du membre.",
-        )
+        raise unknown(period, member)
     lines = {} if period.state == "closed" else _lines(session, period, member)
     return [
         json.loads(statement.document)
@@ -59,6 +55,15 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
         else _document(period, statement, member_row, lines.get(statement.id, []))
         for statement, member_row in found
     ]
+
+
+def unknown(period: Period, member: str) -> NotFound:
+    """The error of a member that has no statement for a period."""
+    return NotFound(
+        "unknown_statement",
+        Text("« {member} » n’a pas de relevé pour {month}.", member=member, month=period.label),
+        "Vérifiez le nom du membre.",
+    )
 
 
 def document(session: Session, statement: Statement, period: Period, member: Member) -> Document:
@@ -143,6 +148,11 @@ def canonical(document: Document) -> str:
 def digest(text: str) -> str:
     """SHA-256 of the text in UTF-8, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of(document: Document) -> str:
+    """The hash of a closed statement, found again from its document."""
+    return digest(canonical({name: value for name, value in document.items() if name not in ("id", "hash")}))
 
 
 def first_link(siret: str) -> str:
@@ -264,20 +274,36 @@ def line(session: Session, statement_id: int, position: int) -> StatementLine:
 
 
 def intervals(session: Session, line: StatementLine) -> list[dict[str, Any]]:
-    """The usage that a usage line counts, in time order: resource, quantity, from, until."""
-    price = session.get_one(Price, line.price_id)
+    """The usage that a usage line counts, in time order: position of the line, resource, quantity, from, until.
+
+    Only the part of it while the line's price was in force; the rest is on another line.
+    """
+    return _intervals(session, StatementLine.id == line.id)
+
+
+def all_intervals(session: Session, statement_id: int) -> list[dict[str, Any]]:
+    """Likewise of every usage line of a statement, line by line."""
+    return _intervals(session, StatementLine.statement_id == statement_id)
+
+
+def _intervals(session: Session, wanted: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
+    during = UsageInterval.during.intersection(Price.during)
+    begin, end = sa.func.lower(during), sa.func.upper(during)
     query = (
-        sa.select(Resource.cloud_id, UsageInterval)
-        .join(Resource, Resource.id == UsageInterval.resource_id)
+        sa.select(StatementLine.position, Resource.cloud_id, UsageInterval.quantity, begin, end)
+        .join(Price, Price.id == StatementLine.price_id)
+        .join(Resource, Resource.service_id == StatementLine.service_id)
+        .join(UsageInterval, UsageInterval.resource_id == Resource.id)
         .where(
-            UsageInterval.period_id == line.period_id,
-            UsageInterval.meter_id == line.meter_id,
-            Resource.service_id == line.service_id,
-            UsageInterval.during.overlaps(price.during),
+            wanted,
+            UsageInterval.period_id == StatementLine.period_id,
+            UsageInterval.member_id == StatementLine.member_id,  # says the same again, to an index
+            UsageInterval.meter_id == StatementLine.meter_id,
+            UsageInterval.during.overlaps(Price.during),
         )
-        .order_by(sa.func.lower(UsageInterval.during), UsageInterval.id)
+        .order_by(StatementLine.position, begin, UsageInterval.id)
     )
     return [
-        {"resource": cloud_id, "quantity": used.quantity, "from": used.during.lower, "until": used.during.upper}
-        for cloud_id, used in session.execute(query)
+        {"position": position, "resource": cloud_id, "quantity": quantity, "from": since, "until": until}
+        for position, cloud_id, quantity, since, until in session.execute(query)
     ]

@@ -8,12 +8,15 @@ from typing import Any
 
 import click
 
+from api import statement_files
 from api.commands.periods import month, show
 from api.commands.prices import exact
 from api.output import euros, json_option, print_json, print_rows
 from api.staff import staff_session
+from api.statement_files import File
+from api.translations import LANGUAGES, SOURCE
 from orchestrator import settings
-from orchestrator.errors import Conflict, InvalidInput
+from orchestrator.errors import Conflict, InvalidInput, Text
 from tenants import exports, periods, statements
 
 
@@ -76,8 +79,14 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
 @month
 @click.option("--member", help="Of one member only, by its short name.")
 @click.option(
-    "--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="Of the file."
+    "--format",
+    "kind",
+    type=click.Choice(statement_files.ONE),
+    default="csv",
+    show_default=True,
+    help="Of the file. A PDF is for one member: without --member there is one for each.",
 )
+@click.option("--language", type=click.Choice(LANGUAGES), default=SOURCE, show_default=True, help="Of a PDF.")
 @click.option(
     "--to",
     "folder",
@@ -87,23 +96,36 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
     help="The folder that gets the file.",
 )
 @json_option
-def export(month: str, member: str | None, kind: str, folder: Path, as_json: bool) -> None:
+def export(month: str, member: str | None, kind: str, language: str, folder: Path, as_json: bool) -> None:
     """Write the month's statements to a file. It opens in the tools that finance has."""
-    chosen = settings.load()
+    desk = statement_files.Desk(settings.load(), language)
     with staff_session() as session:
-        period = periods.find(session, month)
-        documents = statements.documents(session, period, member)
-    content = exports.csv_file(documents, chosen.timezone) if kind == "csv" else exports.json_file(documents)
-    path = folder / exports.file_name(month, period.sample, member, kind)
+        count = len(statements.listed(session, month, member))
+        files = statement_files.written(session, month, kind, desk, member)
+    tell_kept([keep(file, folder) for file in files], count, as_json)
+
+
+def keep(file: File, folder: Path) -> Path:
+    """Write a file into a folder, which is made if need be."""
+    path = folder / file.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        path.write_bytes(file.content)
     except OSError as error:
-        raise InvalidInput("unwritable", f"{path} ne s’écrit pas ({error.strerror}).", "Choisissez --to.") from error
+        sentence = Text("{path} ne s’écrit pas ({error}).", path=str(path), error=error.strerror)
+        raise InvalidInput("unwritable", sentence, "Choisissez --to.") from error
+    return path
+
+
+def tell_kept(paths: list[Path], count: int, as_json: bool) -> None:
+    """Where so many statements are now."""
     if as_json:
-        print_json({"file": str(path), "statements": len(documents), "bytes": len(content)})
+        size = sum(path.stat().st_size for path in paths)
+        one = {"file": str(paths[0])} if len(paths) == 1 else {"files": [str(path) for path in paths]}
+        print_json({**one, "statements": count, "bytes": size})
     else:
-        click.echo(f"{len(documents)} relevé(s) dans {path}")
+        where = str(paths[0]) if len(paths) == 1 else ", ".join(path.name for path in paths)
+        click.echo(f"{count} relevé(s) dans {where}" if paths else "Aucun relevé ce mois-ci.")
 
 
 @command.command()

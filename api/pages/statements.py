@@ -9,7 +9,7 @@ from flask import render_template
 from werkzeug.wrappers import Response
 
 from api import auth, exporting, paging
-from tenants import exports, reading, statements
+from tenants import reading, statements
 
 blueprint = APIBlueprint("statement_pages", __name__, enable_openapi=False, url_prefix="/statements")
 SERVICES = 50  # of a statement, on a page
@@ -53,17 +53,8 @@ def line(statement_id: int, position: int) -> str:
     return render_template("statements/line.html", document=document, line=told, intervals=intervals)
 
 
-@blueprint.get("/<int:statement_id>.csv")
-def download(statement_id: int) -> Response:
-    """One account for a spreadsheet."""
+@blueprint.get("/<int:statement_id>.<any(csv, json, xlsx, pdf):kind>")
+def download(statement_id: int, kind: str) -> Response:
+    """One account to take away: for a spreadsheet, for a program, on paper."""
     with auth.scope() as session:
-        return exporting.csv_answer(reading.statement(session, statement_id))
-
-
-@blueprint.get("/<int:statement_id>.json")
-def download_json(statement_id: int) -> Response:
-    """One account for a program."""
-    with auth.scope() as session:
-        document = reading.statement(session, statement_id)
-    name = exports.file_name(document["period"], document["sample"], document["member"]["slug"], "json")
-    return exporting.download(exports.json_file([document]), name, "application/json")
+        return exporting.statement(session, statement_id, kind)

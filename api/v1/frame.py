@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from flask import Flask, Response, current_app, g, make_response, request
 from sqlalchemy.orm import Session
 
-from api import access, auth, exporting, exporting_focus, language
+from api import access, auth, exporting, language
 from orchestrator import sealing
 from orchestrator.errors import ClocherError, Forbidden, InvalidInput, Stale
 from tenants import orders, request_answers
@@ -29,8 +29,6 @@ from tenants.request_answers import Key
 
 PREFIX = "/api/v1/"
 SAFE = ("GET", "HEAD", "OPTIONS")
-FILES = {"csv": "text/csv", "yaml": "application/yaml", "jsonl": "application/x-ndjson",
-         "parquet": exporting_focus.PARQUET}  # fmt: skip
 SEAL = "request answers"
 View = Callable[..., Any]
 
@@ -83,7 +81,7 @@ def at_the_door(view: View) -> View:
 
 def _check_forms() -> None:
     """Refuse what we can't read, and whoever can't read us."""
-    kind = FILES.get(request.path.rpartition(".")[2], "application/json")
+    kind = exporting.FILES.get(request.path.rpartition(".")[2], "application/json")
     if request.accept_mimetypes and not request.accept_mimetypes.best_match([kind, "application/problem+json"]):
         raise NotAcceptable("not_acceptable", "Nous ne répondons pas sous cette forme.", "Envoyez Accept: */*.")
     if request.method in SAFE:
@@ -221,7 +219,7 @@ def follow(rows: Sequence[dict[str, Any]], query: Any, key: Callable[[Any], Any]
 
 def file(content: bytes | Iterator[str], name: str) -> Response:
     """A file to keep; its kind is that of its ending."""
-    return exporting.download(content, name, FILES[name.rpartition(".")[2]])
+    return exporting.download(content, name, exporting.FILES[name.rpartition(".")[2]])
 
 
 def caller() -> auth.Caller:

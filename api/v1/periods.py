@@ -8,12 +8,12 @@ from apiflask import APIBlueprint
 from flask import Response
 from sqlalchemy.orm import Session
 
-from api import auth
+from api import auth, exporting
 from api.v1 import frame
 from api.v1.schemas import ListOf
 from api.v1.schemas_money import BeginIn, CloseIn, DifferenceOut, PeriodDetail, PeriodOut, PeriodQuery
 from orchestrator.errors import InvalidInput
-from tenants import exports, finance, periods, periods_closing, pools, statements
+from tenants import finance, periods, periods_closing, pools
 
 blueprint = APIBlueprint("periods", __name__, url_prefix="/api/v1/periods", tag="Periods")
 ONE = "/<month>"
@@ -97,6 +97,14 @@ def close(month: str, json_data: CloseIn) -> dict[str, Any]:
 def export(month: str) -> Response:
     """All statements of the month as a French CSV file (UTF-8 with BOM, `;`, decimal comma)."""
     with auth.scope() as session:
-        period = periods.find(session, month)
-        content = exports.csv_file(statements.documents(session, period), auth.settings().timezone)
-        return frame.file(content, exports.file_name(month, period.sample, None, "csv"))
+        return exporting.month(session, month, "csv")
+
+
+@blueprint.get(f"{ONE}/statements.xlsx")
+@blueprint.doc(
+    responses={200: "An application/vnd.openxmlformats-officedocument.spreadsheetml.sheet file", 409: "It is too long"}
+)
+def workbook(month: str) -> Response:
+    """All statements of the month as a workbook: members, lines, shares; sums are formulas."""
+    with auth.scope() as session:
+        return exporting.month(session, month, "xlsx")

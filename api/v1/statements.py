@@ -40,7 +40,25 @@ def show(statement_id: int) -> dict[str, Any]:
 def download(statement_id: int) -> Response:
     """One account as a French CSV file (UTF-8 with BOM, `;`, decimal comma)."""
     with auth.scope() as session:
-        return exporting.csv_answer(reading.statement(session, statement_id))
+        return exporting.statement(session, statement_id, "csv")
+
+
+@blueprint.get(f"{ONE}.xlsx")
+@blueprint.doc(
+    responses={200: "An application/vnd.openxmlformats-officedocument.spreadsheetml.sheet file", 409: "It is too long"}
+)
+def workbook(statement_id: int) -> Response:
+    """One account as a workbook: its lines and every interval that they count; sums are formulas."""
+    with auth.scope() as session:
+        return exporting.statement(session, statement_id, "xlsx")
+
+
+@blueprint.get(f"{ONE}.pdf")
+@blueprint.doc(responses={200: "An application/pdf file"})
+def paper(statement_id: int) -> Response:
+    """One account on paper (tagged PDF), in French or, if `Accept-Language` prefers it, in English."""
+    with auth.scope() as session:
+        return exporting.statement(session, statement_id, "pdf")
 
 
 @blueprint.get(f"{ONE}/lines/<int:position>/usage")

@@ -111,7 +111,8 @@ def path(world: World, one: Try, person: Person | None) -> str:
     slug = "orgelune" if one.whose == "other" else "brevaux"
     names = one.rule.arguments - (one.rule.defaults or {}).keys()
     ids = {name: NOTHING if one.whose == "nothing" else IDS[name](world, slug, person) for name in names & IDS.keys()}
-    return world.app.url_map.bind("localhost").build(one.rule.endpoint, {**dict.fromkeys(names, "x"), **ids})
+    words = dict.fromkeys(names, "csv" if "<any(csv" in one.rule.rule else "x")  # a word that the rule takes
+    return world.app.url_map.bind("localhost").build(one.rule.endpoint, {**words, **ids})
 
 
 def fault(one: Try, answer: TestResponse) -> str | None:

@@ -11,10 +11,11 @@ from api.client import Client
 from api.commands.periods import month
 from api.commands.periods import show as print_statements
 from api.commands.remote import client, pages, read
-from api.commands.statements import tell
-from api.output import json_option, print_json
+from api.commands.statements import keep, tell, tell_kept
+from api.output import json_option
+from api.statement_files import File
 from api.v1.schemas_money import StatementOut
-from orchestrator.errors import InvalidInput, NotFound, Text
+from orchestrator.errors import NotFound
 
 
 @click.group("statements", short_help="Members' accounts: list, show, export.")
@@ -52,20 +53,11 @@ def show(month: str, member: str | None, as_json: bool) -> None:
 @command.command()
 @month
 @click.option("--member", help="Of one member only; a member's own token needs none.")
+@click.option("--format", "kind", type=click.Choice(["csv", "xlsx", "pdf"]), default="csv", show_default=True)
 @click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
 @json_option
-def export(month: str, member: str | None, folder: Path, as_json: bool) -> None:
-    """Write one statement to a CSV file, for the tools that finance has."""
+def export(month: str, member: str | None, kind: str, folder: Path, as_json: bool) -> None:
+    """Write one statement to a file, for the tools that finance has."""
     far = client()
-    name, content = far.file(f"/statements/{_one(far, month, member)['id']}.csv")
-    path = folder / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        sentence = Text("{path} ne s’écrit pas ({error}).", path=str(path), error=error.strerror)
-        raise InvalidInput("unwritable", sentence, "Choisissez --to.") from error
-    if as_json:
-        print_json({"file": str(path), "statements": 1, "bytes": len(content)})
-    else:
-        click.echo(f"1 relevé(s) dans {path}")
+    found = File(*far.file(f"/statements/{_one(far, month, member)['id']}.{kind}"))
+    tell_kept([keep(found, folder)], 1, as_json)

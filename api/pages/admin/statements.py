@@ -5,13 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from flask import Response, render_template, request
 
-from api import auth, paging
-from api.exporting import download
+from api import auth, exporting, paging, statement_files
 from api.forms import Form
 from api.pages.admin.guard import territory
 from api.pages.statements import ROWS, by_service
 from orchestrator.errors import InvalidInput, NotFound
-from tenants import exports, periods, reading, statements
+from tenants import periods, reading, statements
 from tenants.tables import StatementLine
 
 blueprint = territory("finance_statements", "/finance/statements")
@@ -32,18 +31,18 @@ def list_() -> str:
 
 @blueprint.get("/export.<kind>")
 def export(kind: str) -> Response:
-    """All statements of a month (`?period=`), of one member if named: csv or json."""
-    if kind not in ("csv", "json"):
-        raise InvalidInput("unknown_format", "Ce format n’existe pas.", "Choisissez csv ou json.")
-    member = request.args.get("member") or None
+    """All statements of a month (`?period=`), of one member if named: csv, json or xlsx."""
+    if kind not in statement_files.MONTH:
+        raise InvalidInput("unknown_format", "Ce format n’existe pas.", "Choisissez csv, json ou xlsx.")
     with auth.scope() as session:
-        period = periods.find(session, request.args.get("period", ""))
-        documents = statements.documents(session, period, member)
-    if kind == "csv":
-        content, mime = exports.csv_file(documents, auth.settings().timezone), "text/csv"
-    else:
-        content, mime = exports.json_file(documents), "application/json"
-    return download(content, exports.file_name(period.label, period.sample, member, kind), mime)
+        return exporting.month(session, request.args.get("period", ""), kind, request.args.get("member") or None)
+
+
+@blueprint.get("/<int:statement_id>.<any(csv, json, xlsx, pdf):kind>")
+def download(statement_id: int, kind: str) -> Response:
+    """One account to take away."""
+    with auth.scope() as session:
+        return exporting.statement(session, statement_id, kind)
 
 
 @blueprint.get("/<int:statement_id>")

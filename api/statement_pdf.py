@@ -1,0 +1,188 @@
+"""A statement on paper, in the language of who reads it: what it shows, as `api/papers/statement.typ` wants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from api import formats, language, typesetting
+from api.look import Look
+from api.translations import SOURCE, catalogue
+from orchestrator.settings import Settings
+
+STATIC = Path(__file__).parent / "static"
+REGIONS = {"fr": "FR", "en": "GB"}
+MOST = 1000  # lines that anybody reads on paper; of more the sums are shown, and the tables have all
+Year = list[tuple[str, Decimal | None]]
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """In which language and by which clock it is read."""
+
+    language: str
+    zone: ZoneInfo
+
+    def gettext(self, text: str, /, **values: Any) -> str:
+        """A sentence of ours."""
+        return catalogue(self.language).gettext(text) % values
+
+    def word(self, code: str, table: str) -> str:
+        """A code of ours."""
+        return language.word(code, table, self.language)
+
+    def typed(self, text: str) -> str | dict[str, str]:
+        """What people here wrote, in French."""
+        return text if self.language == SOURCE else {"lang": SOURCE, "text": text}
+
+    def amount(self, euros: str | Decimal | None) -> str:
+        """1 234,56 €"""
+        return formats.amount(None if euros is None else Decimal(euros), self.language)
+
+    def exact(self, value: Decimal, places: int, unit: str = "") -> str:
+        """A figure with so many decimals, of € or %."""
+        return formats.decimals(value, places, self.language, unit)
+
+    def day(self, instant: str, *, last: bool = False) -> str:
+        """The day of an instant; of a month's end, the day before."""
+        at = datetime.fromisoformat(instant) - timedelta(microseconds=last)
+        return formats.day(at, self.language, self.zone)
+
+
+def paper(document: dict[str, Any], year: Year, settings: Settings, read_in: str) -> bytes:
+    """The PDF; of a closed statement always the same, as long as the installation looks the same."""
+    reader = Reader(read_in, ZoneInfo(settings.timezone))
+    shown = {**_frame(settings, reader), **_head(document, reader), **_lines(document, reader)}
+    shown |= {"year": _year(year, reader), "seal": _seal(document, reader)}
+    return typesetting.pdf("statement", shown, datetime.fromisoformat(document["metered_until"] or document["from"]))
+
+
+def _frame(settings: Settings, reader: Reader) -> dict[str, Any]:
+    look = Look(settings)
+    return {
+        "lang": reader.language,
+        "region": REGIONS[reader.language],
+        "territory": look.name,
+        "contact": " · ".join(filter(None, (look.email, look.phone))),
+        "logo": list((settings.logo or STATIC / "clocher.svg").read_bytes()),
+        "colours": {"primary": settings.primary_colour, "accent": settings.accent_colour},
+        "page": reader.gettext("Page"),
+        "total": reader.gettext("Total"),
+    }
+
+
+def _head(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    _, member = reader.gettext, document["member"]
+    days = _(
+        "du %(first)s au %(last)s", first=reader.day(document["from"]), last=reader.day(document["until"], last=True)
+    )
+    facts = [(_("Période"), days)]
+    if document["metered_until"] and document["metered_until"] != document["until"]:
+        facts.append((_("Mesuré jusqu’au"), reader.day(document["metered_until"])))
+    figures = ((_("Consommations"), "usage"), (_("Part des coûts communs"), "shares"), (_("Total"), "total"))
+    title = _("Relevé de %(month)s", month=formats.month(document["period"], reader.language))
+    return {
+        "title": title,
+        "footer": f"{title} · {member['name']}",
+        "mentions": _mentions(document, reader),
+        "member": {"name": member["name"], "facts": [("SIRET", member["siret"]), ("SIREN", member["siren"])]},
+        "facts": facts,
+        "figures": [(label, reader.amount(document[name])) for label, name in figures],
+    }
+
+
+def _mentions(document: dict[str, Any], reader: Reader) -> list[str]:
+    """As `tenants.exports.mention` says them."""
+    said = [reader.gettext("EXEMPLE, sans valeur comptable")] * document["sample"]
+    return said + [reader.gettext("PROJET, peut encore changer")] * (document["state"] != "closed")
+
+
+def _lines(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    _ = reader.gettext
+    used = [line for line in document["lines"] if line["kind"] == "usage"]
+    shared = [line for line in document["lines"] if line["kind"] == "share"]
+    groups, note = _groups(used, reader)
+    heads = (_("Service"), _("Tarif"), _("Unités × heures"), _("Prix par heure"), _("Montant"))
+    usage = {"title": _("Ce qui a servi"), "none": _("Aucune consommation ce mois-ci."), "heads": heads,
+             "groups": groups, "total": reader.amount(document["usage"]), "note": note}  # fmt: skip
+    columns = (_("Coût"), _("Clé"), _("Coût réparti"), _("Part"), _("Quote-part exacte"), _("Arrondi"), _("Montant"))
+    told = _("Chaque coût est réparti au centime près : les centimes qui restent vont aux plus grandes fractions.")
+    shares = {"title": _("Part des coûts communs"), "none": _("Aucune quote-part ce mois-ci."), "heads": columns,
+              "lines": [_share(line, reader) for line in shared], "total": reader.amount(document["shares"]),
+              "note": told}  # fmt: skip
+    return {"usage": usage, "shares": shares}
+
+
+def _groups(lines: list[Line], reader: Reader) -> tuple[list[dict[str, Any]], str]:
+    """The lines service by service; of too many only the sums, by service or, of too many again, by meter."""
+    services = [(name, list(held)) for name, held in groupby(lines, key=lambda line: line["service"])]
+    if len(lines) <= MOST:
+        return [_group(name, held, [_usage(line, reader) for line in held], reader) for name, held in services], ""
+    note = reader.gettext("Le détail des %(count)s lignes est dans les fichiers XLSX, CSV et JSON de ce relevé.",
+                          count=formats.number(len(lines), reader.language))  # fmt: skip
+    if len(services) <= MOST:
+        return [_group(name, held, [], reader) for name, held in services], note
+    every = reader.gettext("%(count)s services", count=formats.number(len(services), reader.language))
+    return [_group(every, lines, [_usage(line, reader) for line in _merged(lines)], reader)], note
+
+
+def _group(name: str, lines: list[Line], shown: list[tuple[Any, ...]], reader: Reader) -> dict[str, Any]:
+    total = sum((Decimal(line["amount"]) for line in lines), Decimal("0.00"))
+    return {"name": name, "total": reader.amount(total), "lines": shown}
+
+
+def _merged(lines: list[Line]) -> list[Line]:
+    """The lines of one meter at one price as one."""
+    found: dict[tuple[str, ...], Line] = {}
+    for line in lines:
+        whole = found.setdefault(
+            (line["meter"], line["hourly"], line["book"]), {**line, "unit_seconds": 0, "amount": 0}
+        )
+        whole |= {name: Decimal(whole[name]) + Decimal(line[name]) for name in ("unit_seconds", "amount")}
+    return list(found.values())
+
+
+def _usage(line: Line, reader: Reader) -> tuple[Any, ...]:
+    hours = Decimal(line["unit_seconds"]) / 3600
+    what = f"{reader.word(line['meter'], 'meter')} ({reader.word(line['unit'], 'unit')})"
+    hourly = formats.price(Decimal(line["hourly"]), reader.language)
+    return what, reader.typed(line["book"]), reader.exact(hours, 2), hourly, reader.amount(line["amount"])
+
+
+def _share(line: Line, reader: Reader) -> tuple[Any, ...]:
+    whole, exact, amount = (Decimal(line[name]) for name in ("pool_amount", "share", "amount"))
+    part = reader.exact(exact / whole, 4, "%") if whole else formats.NOTHING
+    key, vote = f"{line['key']} v{line['key_version']}", reader.typed(line["deliberation"])
+    figures = [reader.amount(whole), reader.exact(exact, 6, "€"), reader.exact(amount - exact, 6, "€")]
+    return (reader.typed(line["label"]), reader.word(line["section"], "section"), figures[0], key, vote, part,
+            *figures[1:], reader.amount(amount))  # fmt: skip
+
+
+def _year(year: Year, reader: Reader) -> dict[str, Any]:
+    """months: name, length of its bar in thousandths of the longest, total."""
+    _ = reader.gettext
+    most = max([abs(total) for _label, total in year if total], default=Decimal(1))
+    months = [
+        (formats.month(label, reader.language), int(abs(total or Decimal(0)) / most * 1000), reader.amount(total))
+        for label, total in year
+    ]
+    note = _("Les mois clos avant ce relevé, et lui-même.")
+    heads = (_("Mois"), _("Évolution"), _("Total"))
+    return {"title": _("Les douze derniers mois"), "heads": heads, "months": months, "note": note}
+
+
+def _seal(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    _ = reader.gettext
+    if document["state"] != "closed":
+        said, hashes = _("Un projet n’est pas scellé : il le sera à la clôture."), []
+    else:
+        said = _("L’empreinte suit de celle du relevé précédent : rien n’y change après coup.")
+        hashes = [(_("Empreinte de ce relevé (SHA-256)"), document["hash"]),
+                  (_("Empreinte du relevé précédent"), document["previous_hash"])]  # fmt: skip
+    return {"title": _("Scellement"), "said": said, "hashes": hashes}

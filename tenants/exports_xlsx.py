@@ -1,0 +1,134 @@
+"""Statements as a workbook: members, what served, shares of the common costs, and of one member every interval.
+
+Sums are formulas over the lines, by SIRET, so that they stay true when somebody sorts a sheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tenants import exports, prices, sheets, statements
+from tenants.sheets import Cell, Column, Formula, Sheet
+from tenants.statements import Document
+
+MILLIONTH = Decimal("0.000001")
+MEMBERS = (
+    Column("Membre", width=30), Column("SIREN", width=12), Column("SIRET", width=17), Column("Du", "date", 12),
+    Column("Au", "date", 12), Column("Consommations (EUR)", "amount", 18, total=True),
+    Column("Part des coûts communs (EUR)", "amount", 18, total=True), Column("Total (EUR)", "amount", 18, total=True),
+)  # fmt: skip
+USAGE = (
+    Column("Membre", width=30), Column("SIRET", width=17), Column("Ligne", "whole", 7), Column("Service", width=24),
+    Column("Libellé", width=34), Column("Unité", width=9), Column("Quantité (unité × heure)", "quantity", 19),
+    Column("Prix unitaire horaire (EUR)", "price", 16), Column("Tarif", width=22), Column("Prix depuis le", "date", 12),
+    Column("Montant (EUR)", "amount", 16, total=True),
+)  # fmt: skip
+SHARES = (
+    Column("Membre", width=30), Column("SIRET", width=17), Column("Ligne", "whole", 7), Column("Coût", width=34),
+    Column("Section", width=16), Column("Coût réparti (EUR)", "amount", 17), Column("Clé", width=14),
+    Column("Version", "whole", 9), Column("Délibération", width=24), Column("Part", "percent", 11),
+    Column("Quote-part exacte (EUR)", "quantity", 17), Column("Arrondi (EUR)", "quantity", 12),
+    Column("Montant (EUR)", "amount", 16, total=True),
+)  # fmt: skip
+SEALS = (
+    Column("Membre", width=30), Column("SIRET", width=17), Column("Empreinte (SHA-256)", width=68),
+    Column("Empreinte du relevé précédent", width=68),
+)  # fmt: skip
+INTERVALS = (
+    Column("Ligne", "whole", 7), Column("Service", width=24), Column("Libellé", width=34),
+    Column("Ressource", width=40), Column("Quantité", "quantity", 15), Column("Du (heure locale)", "instant", 20),
+    Column("Au (heure locale)", "instant", 20), Column("Heures", "quantity", 15),
+    Column("Quantité (unité × heure)", "quantity", 19),
+)  # fmt: skip
+
+
+def xlsx_file(
+    label: str, documents: Sequence[Document], timezone: str, intervals: Iterable[dict[str, Any]] | None = None
+) -> bytes:
+    """The statements of the month `label`; intervals: those of the only one, as `statements.all_intervals` gives."""
+    zone = ZoneInfo(timezone)
+    title, note = _title(label, documents), exports.mention(documents[0]) if documents else ""
+    usage = Sheet("Consommations", title, USAGE, [_usage(*pair, zone) for pair in _lines(documents, "usage")], note)
+    shares = Sheet("Coûts communs", title, SHARES, [_share(*pair) for pair in _lines(documents, "share")], note)
+    rows = [_member(document, number, usage, shares, zone) for number, document in enumerate(documents)]
+    made = [Sheet("Synthèse", title, MEMBERS, rows, note), usage, shares]
+    if intervals is not None:
+        lines = {line["position"]: line for line in documents[0]["lines"]}
+        held = [_interval(lines[one["position"]], one, zone) for one in intervals]
+        made.append(Sheet("Intervalles", title, INTERVALS, held, note))
+    if seals := [_seal(document) for document in documents if document["state"] == "closed"]:
+        made.append(Sheet("Empreintes", title, SEALS, seals, note))
+    return sheets.workbook(title, made, _made(label, documents, timezone))
+
+
+def _title(label: str, documents: Sequence[Document]) -> str:
+    whose = {document["member"]["name"] for document in documents}
+    return f"Relevé {label} · {whose.pop()}" if len(whose) == 1 else f"Relevés {label}"
+
+
+def _made(label: str, documents: Sequence[Document], timezone: str) -> datetime:
+    """Until when was measured: a date that stays the same however often the file is made."""
+    measured = [document["metered_until"] for document in documents if document["metered_until"]]
+    if measured:
+        return datetime.fromisoformat(max(measured))
+    return prices.midnight(date.fromisoformat(f"{label}-01"), timezone)
+
+
+def _lines(documents: Sequence[Document], kind: str) -> list[tuple[Document, Document]]:
+    return [(document["member"], line) for document in documents for line in document["lines"] if line["kind"] == kind]
+
+
+def _member(document: Document, number: int, usage: Sheet, shares: Sheet, zone: ZoneInfo) -> list[Cell]:
+    member, row = document["member"], sheets.FIRST + number + 1
+    sums = [_sum_of(usage, row, document["usage"]), _sum_of(shares, row, document["shares"])]
+    total = Formula(f"=F{row}+G{row}", Decimal(document["total"]))
+    return [member["name"], member["siren"], member["siret"], *_days(document, zone), *sums, total]
+
+
+def _seal(document: Document) -> list[Cell]:
+    member = document["member"]
+    return [member["name"], member["siret"], statements.digest_of(document), document["previous_hash"]]
+
+
+def _sum_of(sheet: Sheet, row: int, value: str) -> Formula:
+    """The last column of a sheet, of the SIRET in the row's third one."""
+    amounts = sheets.column(sheet, len(sheet.columns) - 1)
+    return Formula(f"=SUMIFS({amounts},{sheets.column(sheet, 1)},$C{row})", Decimal(value))
+
+
+def _usage(member: Document, line: Document, zone: ZoneInfo) -> list[Cell]:
+    hours = (Decimal(line["unit_seconds"]) / 3600).quantize(MILLIONTH)
+    unit = exports.UNITS.get(line["unit"], line["unit"])
+    return [member["name"], member["siret"], line["position"], line["service"], line["label"], unit, hours,
+            Decimal(line["hourly"]), line["book"], _local(line["price_from"], zone).date(),
+            Decimal(line["amount"])]  # fmt: skip
+
+
+def _share(member: Document, line: Document) -> list[Cell]:
+    whole, share, amount = (Decimal(line[name]) for name in ("pool_amount", "share", "amount"))
+    return [member["name"], member["siret"], line["position"], line["label"], line["section"], whole, line["key"],
+            line["key_version"], line["deliberation"], share / whole if whole else None, share.quantize(MILLIONTH),
+            (amount - share).quantize(MILLIONTH) + 0, amount]  # fmt: skip
+
+
+def _interval(line: Document, held: dict[str, Any], zone: ZoneInfo) -> list[Cell]:
+    lasted = held["until"] - held["from"]
+    hours = Decimal(lasted.days * 86400 + lasted.seconds) + Decimal(lasted.microseconds).scaleb(-6)
+    hours /= 3600
+    bounds = [held[name].astimezone(zone).replace(tzinfo=None) for name in ("from", "until")]
+    return [held["position"], line["service"], line["label"], held["resource"], held["quantity"], *bounds,
+            hours.quantize(MILLIONTH), (hours * held["quantity"]).quantize(MILLIONTH)]  # fmt: skip
+
+
+def _days(document: Document, zone: ZoneInfo) -> tuple[date, date]:
+    """The first and the last day of the month."""
+    until = _local(document["until"], zone).date()
+    return _local(document["from"], zone).date(), date.fromordinal(until.toordinal() - 1)
+
+
+def _local(instant: str, zone: ZoneInfo) -> datetime:
+    return datetime.fromisoformat(instant).astimezone(zone)
