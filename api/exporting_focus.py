@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from sqlalchemy.orm import Session
 
-from api import auth
+from api import auth, exporting
 from orchestrator.errors import InvalidInput
 from tenants import focus_columns, focus_files, periods, reading, statements
 from tenants.tables import Period
@@ -38,5 +38,4 @@ def _answer(
     name, content = focus_files.make(
         session, period, documents, auth.settings().territory_dir, version=version, kind=kind, member=member
     )
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(content, content_type=MEDIA[kind], headers=headers)
+    return exporting.download(content, name, exporting.FILES[kind])
