@@ -11,12 +11,11 @@ import click
 from api import statement_files
 from api.commands.periods import month, show
 from api.commands.prices import exact
-from api.output import euros, json_option, print_json, print_rows
+from api.output import euros, json_option, keep, print_json, print_rows
 from api.staff import staff_session
-from api.statement_files import File
 from api.translations import LANGUAGES, SOURCE
 from orchestrator import settings
-from orchestrator.errors import Conflict, InvalidInput, Text
+from orchestrator.errors import Conflict
 from tenants import exports, periods, statements
 
 
@@ -102,19 +101,7 @@ def export(month: str, member: str | None, kind: str, language: str, folder: Pat
     with staff_session() as session:
         count = len(statements.listed(session, month, member))
         files = statement_files.written(session, month, kind, desk, member)
-    tell_kept([keep(file, folder) for file in files], count, as_json)
-
-
-def keep(file: File, folder: Path) -> Path:
-    """Write a file into a folder, which is made if need be."""
-    path = folder / file.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.content)
-    except OSError as error:
-        sentence = Text("{path} ne s’écrit pas ({error}).", path=str(path), error=error.strerror)
-        raise InvalidInput("unwritable", sentence, "Choisissez --to.") from error
-    return path
+    tell_kept([keep(folder, file.name, file.content) for file in files], count, as_json)
 
 
 def tell_kept(paths: list[Path], count: int, as_json: bool) -> None:

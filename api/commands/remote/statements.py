@@ -11,9 +11,8 @@ from api.client import Client
 from api.commands.periods import month
 from api.commands.periods import show as print_statements
 from api.commands.remote import client, pages, read
-from api.commands.statements import keep, tell, tell_kept
-from api.output import json_option
-from api.statement_files import File
+from api.commands.statements import tell, tell_kept
+from api.output import json_option, keep
 from api.v1.schemas_money import StatementOut
 from orchestrator.errors import NotFound
 
@@ -59,5 +58,5 @@ def show(month: str, member: str | None, as_json: bool) -> None:
 def export(month: str, member: str | None, kind: str, folder: Path, as_json: bool) -> None:
     """Write one statement to a file, for the tools that finance has."""
     far = client()
-    found = File(*far.file(f"/statements/{_one(far, month, member)['id']}.{kind}"))
-    tell_kept([keep(found, folder)], 1, as_json)
+    name, content = far.file(f"/statements/{_one(far, month, member)['id']}.{kind}")
+    tell_kept([keep(folder, name, content)], 1, as_json)
