@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -37,8 +37,9 @@ class Filters:
         return cls(*(given.get(name, "").strip() for name in ("q", "kind", "state", "origin")))
 
     @property
-    def any(self) -> bool:
-        return self != Filters()
+    def given(self) -> dict[str, str]:
+        """Those that narrow."""
+        return {name: value for name, value in asdict(self).items() if value}
 
 
 def listed(session: Session, filters: Filters) -> list[dict[str, Any]]:

@@ -262,3 +262,25 @@ def test_only_a_trusted_proxy_may_say_who_asks(settings: Settings, owner: sa.Eng
         told = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
         assert app.test_client().get("/sign-in", headers=told).headers["Set-Cookie"].startswith(prefix)
         app.extensions["engines"].dispose()
+
+
+STRAY = dict.fromkeys(
+    (
+        "endpoint", "_scheme", "_external", "_anchor", "_method", "values", "kind", "after", "page", "rows", "month",
+        "member", "state", "days", "since", "until", "text", "part",
+    ),
+    "x%_",
+)  # fmt: skip
+
+
+def test_stray_words_in_an_address_break_no_page(dsi: Caller, brevaux: Caller) -> None:
+    """Each page that has an address of its own, with words that mean something to what makes our links."""
+    for caller in (dsi, brevaux):
+        assert caller.person
+        client, asked = caller.person.client(), 0
+        for rule in caller.app.url_map.iter_rules():
+            if "GET" in (rule.methods or ()) and not rule.arguments and not rule.rule.startswith(("/api/", "/healthz")):
+                with client.get(rule.rule, query_string=STRAY) as answer:
+                    assert answer.status_code < 500, rule.rule
+                    asked += answer.status_code == 200
+        assert asked > 10

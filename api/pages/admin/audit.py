@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from flask import Response, flash, g, redirect, render_template, request, url_for
+from flask import Response, flash, g, redirect, render_template, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
@@ -21,6 +21,8 @@ from tenants import trail
 from tenants.trail import Search
 
 blueprint = territory("admin_audit", "/admin/audit")
+TEXTS, DAYS = ("actor", "action", "subject", "member"), ("since", "until")
+FILTERS = (*TEXTS, *DAYS)
 FORMATS = {"csv": (trail.as_csv, "text/csv"), "jsonl": (trail.as_lines, "application/x-ndjson")}
 
 
@@ -33,9 +35,7 @@ def list_() -> str:
     with auth.scope() as session:
         rows, following = trail.page(session, search, auth.settings().timezone, after=after)
         actions = trail.actions(session)
-    kept: dict[str, Any] = {
-        name: value for name, value in request.args.items() if name not in ("after", "lang") and value
-    }
+    kept: dict[str, Any] = {name: form.values[name] for name in FILTERS if form.values.get(name)}
     shown = {"form": form, "rows": rows, "kept": kept, "actions": actions, "filtered": search != Search()}
     shown |= {"next": url_for("admin_audit.list_", **{**kept, "after": str(following)}) if following else None}
     shown |= {"first": url_for("admin_audit.list_", **kept) if after else None}
@@ -43,12 +43,13 @@ def list_() -> str:
 
 
 def _search(form: Form) -> Search:
-    texts = {name: form.values.get(name, "").strip() for name in ("actor", "action", "subject", "member")}
-    days: dict[str, date | None] = {"since": None, "until": None}
-    for name in days:
+    texts = {name: form.values.get(name, "").strip() for name in TEXTS}
+    days: dict[str, date | None] = {}
+    for name in DAYS:
         try:
             days[name] = date.fromisoformat(form.values[name]) if form.values.get(name) else None
         except ValueError:
+            days[name] = None
             form.errors[name] = gettext("Une date est attendue.")
     return Search(**texts, since=days["since"], until=days["until"])
 

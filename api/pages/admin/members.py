@@ -27,7 +27,7 @@ def list_() -> str:
     with auth.scope() as session:
         rows = members_list.listed(session, filters)
         changes = [change for change in members_changes.listed(session) if change.state in CHANGE_LIVE]
-    shown = {"form": Form.asked(), "rows": rows, "changes": changes, "kinds": KINDS, "filtered": filters.any}
+    shown = {"form": Form.asked(), "rows": rows, "changes": changes, "kinds": KINDS, "kept": filters.given}
     return render_template("admin/members/list.html", **shown)
 
 
