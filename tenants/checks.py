@@ -12,7 +12,9 @@ from tenants import metering
 from tenants.rating import ROUNDED
 from tenants.tables import Period
 
-SECONDS = "extract(epoch FROM upper(during) - lower(during))"
+# The seconds of an interval `i` at a price `p`.
+PRICED = """extract(epoch FROM
+    least(upper(i.during), upper(p.during)) - greatest(lower(i.during), lower(p.during)))"""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,29 @@ class Difference:
     found: str
 
 
+# Every share worked out a second time, here and not in `sharing`: the line has it to a millionth, the amount to a cent.
+SHARES = """
+WITH used AS (SELECT member_id, sum(amount) AS euros FROM statement_lines
+        WHERE period_id = :period AND kind = 'usage' GROUP BY member_id),
+    served AS (SELECT i.member_id, sum(i.quantity * extract(epoch FROM upper(i.during) - lower(i.during))) AS seconds
+        FROM usage_intervals i JOIN meters m ON m.id = i.meter_id AND m.code = 'vcpu'
+        WHERE i.period_id = :period GROUP BY i.member_id),
+    measured AS (SELECT t.id, t.member_id, c.criterion, coalesce(c.held, 0)::numeric(50, 20) AS held
+        FROM statements t LEFT JOIN used u USING (member_id) LEFT JOIN served s USING (member_id),
+        LATERAL (VALUES ('population', t.population::numeric), ('usage', u.euros), ('vcpu', s.seconds), ('equal', 1))
+            c (criterion, held)
+        WHERE t.period_id = :period),
+    parts AS (SELECT id, member_id, criterion,
+        held / nullif(sum(held) OVER (PARTITION BY criterion), 0) AS part FROM measured),
+    shares AS (SELECT p.id, p.member_id, c.id AS pool_id, c.code, sum(c.amount * w.weight::numeric * p.part) AS share
+        FROM cost_pools c JOIN allocation_keys k ON k.id = c.key_id, jsonb_each_text(k.weights) w (criterion, weight)
+        JOIN parts p USING (criterion)
+        WHERE c.period_id = :period AND w.weight::numeric > 0 GROUP BY p.id, p.member_id, c.id)
+SELECT concat(s.code, ' ', m.slug), round(s.share, 6), l.amount FROM shares s
+JOIN members m ON m.id = s.member_id
+JOIN statement_lines l ON l.statement_id = s.id AND l.pool_id = s.pool_id
+WHERE (abs(s.share - l.share) < 0.000001 AND abs(l.amount - l.share) < 0.01) IS NOT TRUE
+"""
 # Each gives (subject, expected, found) of whatever differs.
 CHECKS = {
     "total_is_sum_of_lines": """
@@ -35,20 +60,48 @@ CHECKS = {
         SELECT 'ligne ' || l.id, {ROUNDED}, l.amount FROM statement_lines l JOIN prices p ON p.id = l.price_id
         WHERE l.period_id = :period AND l.amount <> {ROUNDED}""",  # noqa: S608  (no input in it)
     "lines_are_intervals": f"""
-        SELECT coalesce(u.service_id, l.service_id) || ' ' || m.code, u.held, l.billed FROM
-            (SELECT r.service_id, i.meter_id, sum(i.quantity * {SECONDS}) AS held
-                FROM usage_intervals i JOIN resources r ON r.id = i.resource_id JOIN meters b ON b.id = i.meter_id
-                WHERE i.period_id = :period AND b.sku IS NOT NULL GROUP BY r.service_id, i.meter_id) u
+        SELECT concat(coalesce(u.service_id, l.service_id), ' ', m.code), u.held, l.billed FROM
+            (SELECT r.service_id, i.member_id, i.meter_id, p.id AS price_id, sum(i.quantity * {PRICED}) AS held
+                FROM usage_intervals i JOIN resources r ON r.id = i.resource_id
+                JOIN prices p ON p.meter_id = i.meter_id AND p.during && i.during
+                WHERE i.period_id = :period GROUP BY r.service_id, i.member_id, i.meter_id, p.id) u
         FULL JOIN
-            (SELECT service_id, meter_id, sum(unit_seconds) AS billed FROM statement_lines
-                WHERE period_id = :period AND kind = 'usage' GROUP BY service_id, meter_id) l
-            ON l.service_id = u.service_id AND l.meter_id = u.meter_id
-        JOIN meters m ON m.id = coalesce(u.meter_id, l.meter_id)
+            (SELECT service_id, member_id, meter_id, price_id, sum(unit_seconds) AS billed FROM statement_lines
+                WHERE period_id = :period AND kind = 'usage' GROUP BY service_id, member_id, meter_id, price_id) l
+            USING (service_id, member_id, meter_id, price_id)
+        JOIN meters m ON m.id = meter_id
         WHERE u.held IS DISTINCT FROM l.billed""",  # noqa: S608
+    "usage_is_in_one_line": """
+        SELECT concat(l.service_id, ' ', m.code), 1, count(*) FROM statement_lines l JOIN meters m ON m.id = l.meter_id
+        WHERE l.period_id = :period AND l.kind = 'usage'
+        GROUP BY l.service_id, l.member_id, m.id, l.price_id HAVING count(*) > 1""",
     "pool_is_sum_of_shares": """
         SELECT c.code, c.amount, coalesce(sum(l.amount), 0) FROM cost_pools c
         LEFT JOIN statement_lines l ON l.pool_id = c.id
         WHERE c.period_id = :period GROUP BY c.id HAVING coalesce(sum(l.amount), 0) <> c.amount""",
+    "one_share_of_each_pool": """
+        SELECT concat(c.code, ' ', m.slug), 1, count(l.id) FROM statements t JOIN members m ON m.id = t.member_id
+        JOIN cost_pools c ON c.period_id = t.period_id
+        LEFT JOIN statement_lines l ON l.statement_id = t.id AND l.pool_id = c.id
+        WHERE t.period_id = :period GROUP BY c.id, m.id HAVING count(l.id) <> 1
+        UNION ALL
+        SELECT concat(c.code, ' ', m.slug), 0, 1 FROM statement_lines l JOIN members m ON m.id = l.member_id
+        JOIN cost_pools c ON c.id = l.pool_id
+        WHERE l.period_id = :period AND c.period_id <> :period""",
+    "share_follows_the_key": SHARES,
+    "key_is_in_force": """
+        SELECT c.code, (SELECT concat(k.code, ' v', f.version) FROM allocation_keys f
+            WHERE f.code = k.code AND f.during @> to_date(p.label, 'YYYY-MM')), concat(k.code, ' v', k.version)
+        FROM cost_pools c JOIN allocation_keys k ON k.id = c.key_id JOIN periods p ON p.id = c.period_id
+        WHERE c.period_id = :period AND NOT k.during @> to_date(p.label, 'YYYY-MM')""",
+    "period_is_sum_of_statements": """
+        SELECT p.label, p.usage + p.pools, p.stated FROM (SELECT label,
+            (SELECT coalesce(sum(amount), 0) FROM statement_lines
+                WHERE period_id = :period AND kind = 'usage') AS usage,
+            (SELECT coalesce(sum(amount), 0) FROM cost_pools WHERE period_id = :period) AS pools,
+            (SELECT coalesce(sum(total), 0) FROM statements WHERE period_id = :period) AS stated
+            FROM periods WHERE id = :period) p
+        WHERE p.usage + p.pools <> p.stated""",
     "one_price_at_every_instant": """
         SELECT 'intervalle ' || u.id, extract(epoch FROM upper(u.during) - lower(u.during)), coalesce(sum(extract(epoch
             FROM least(upper(u.during), upper(p.during)) - greatest(lower(u.during), lower(p.during)))), 0)

@@ -120,12 +120,14 @@ def closable(session: Session, label: str, now: datetime, *, lock: bool = False)
             Text("La période {month} n’a pas été établie jusqu’à sa fin.", month=label),
             "Attendez la fin du mois, puis établissez-la et contrôlez-la de nouveau.",
         )
-    if checks.differences(session, period, period.metered_until or now):
+    found = checks.differences(session, period, period.metered_until or now)
+    if found:
         # Facts can come between the check and now.
         raise Conflict(
             "not_checked",
             Text("Des faits sont arrivés depuis le contrôle de {month}.", month=label),
             "Établissez-la encore.",
+            facts={"checks": sorted({difference.check for difference in found})},
         )
     return period
 

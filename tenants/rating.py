@@ -17,8 +17,8 @@ ORDER BY at, m.id LIMIT 1
 """
 # Every active member has a statement, and whoever used something.
 STATEMENTS = """
-INSERT INTO statements (period_id, member_id, total)
-SELECT :period, m.id, 0 FROM members m
+INSERT INTO statements (period_id, member_id, total, population)
+SELECT :period, m.id, 0, m.population FROM members m
 WHERE m.state = 'active' OR EXISTS (SELECT FROM usage_intervals u WHERE u.period_id = :period AND u.member_id = m.id)
 ORDER BY m.siret COLLATE "C"
 """

@@ -5,16 +5,18 @@ What is left after everybody's floor goes, a cent each, to the largest fractiona
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Member
+from tenants.finance import CRITERIA
 from tenants.tables import AllocationKey, CostPool, Meter, Period, Statement, StatementLine, UsageInterval
 
 CENTS = 100
@@ -103,38 +105,41 @@ def share_pools(session: Session, period: Period) -> None:
         )
 
 
-def measure(session: Session, period: Period) -> Measures:
-    """What the period's statements weigh by each criterion.
+def measure(session: Session, period: Period, criteria: Collection[str] = CRITERIA) -> Measures:
+    """What the period's statements weigh by each criterion, by SIRET.
 
     population: inhabitants; usage: euros of usage lines; vcpu: vCPU-seconds served; equal: one each.
     """
+    chosen = Statement.period_id == period.id
     amounts = (
-        sa.select(StatementLine.member_id, sa.func.sum(StatementLine.amount).label("euros"))
+        sa.select(StatementLine.member_id, sa.func.sum(StatementLine.amount).label("held"))
         .where(StatementLine.period_id == period.id, StatementLine.kind == "usage")
         .group_by(StatementLine.member_id)
         .subquery()
     )
-    held = sa.extract("epoch", sa.func.upper(UsageInterval.during) - sa.func.lower(UsageInterval.during))
+    lasted = sa.extract("epoch", sa.func.upper(UsageInterval.during) - sa.func.lower(UsageInterval.during))
     served = (
-        sa.select(UsageInterval.member_id, sa.func.sum(UsageInterval.quantity * held).label("seconds"))
+        sa.select(UsageInterval.member_id, sa.func.sum(UsageInterval.quantity * lasted).label("held"))
         .join(Meter, Meter.id == UsageInterval.meter_id)
         .where(UsageInterval.period_id == period.id, Meter.code == "vcpu")
         .group_by(UsageInterval.member_id)
         .subquery()
     )
-    rows = session.execute(
-        sa.select(Member.siret, Member.population, amounts.c.euros, served.c.seconds)
-        .join(Statement, Statement.member_id == Member.id)
-        .outerjoin(amounts, amounts.c.member_id == Member.id)
-        .outerjoin(served, served.c.member_id == Member.id)
-        .where(Statement.period_id == period.id)
-    ).all()
-    return {
-        "population": {siret: Fraction(population or 0) for siret, population, _, _ in rows},
-        "usage": {siret: Fraction(amount or 0) for siret, _, amount, _ in rows},
-        "vcpu": {siret: Fraction(seconds or 0) for siret, _, _, seconds in rows},
-        "equal": {siret: Fraction(1) for siret, *_ in rows},
+    queries: dict[str, sa.Executable] = {
+        "population": sa.select(Member.siret, Statement.population).join(Statement).where(chosen),
+        "usage": _held(amounts).where(chosen),
+        "vcpu": _held(served).where(chosen),
+        "equal": sa.select(Member.siret, sa.literal(1)).join(Statement).where(chosen),
     }
+    return {
+        criterion: {siret: Fraction(held or 0) for siret, held in session.execute(queries[criterion])}
+        for criterion in criteria
+    }
+
+
+def _held(measured: sa.Subquery) -> sa.Select[Any]:
+    query = sa.select(Member.siret, measured.c.held).join(Statement, Statement.member_id == Member.id)
+    return query.outerjoin(measured, measured.c.member_id == Member.id)
 
 
 def _statements(session: Session, period: Period) -> dict[str, tuple[int, int, int]]:

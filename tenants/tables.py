@@ -239,13 +239,17 @@ class CostPool(Base):
 
 
 class Statement(Base):
-    """A member's account for a period. Closed, its document is kept as text and its hash follows the one before."""
+    """A member's account for a period. Closed, its document is kept as text and its hash follows the one before.
+
+    population: the inhabitants that its shares were worked out from.
+    """
 
     __tablename__ = "statements"
     id: Mapped[int] = key()
     period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"))
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
     total: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    population: Mapped[int | None]
     document: Mapped[str | None]
     previous_hash: Mapped[str | None]
     hash: Mapped[str | None]
@@ -253,6 +257,7 @@ class Statement(Base):
         UniqueConstraint("period_id", "member_id"),
         UniqueConstraint("id", "period_id", "member_id", name="uq_statements_id_period_id_member_id"),
         CheckConstraint("num_nonnulls(document, previous_hash, hash) IN (0, 3)", "sealed"),
+        CheckConstraint("population >= 0", "population"),
     )
 
 

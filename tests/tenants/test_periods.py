@@ -194,36 +194,6 @@ def test_late_fact_is_found_before_closing(staff: sa.Engine) -> None:
         assert periods.check(session, MONTH) == []
 
 
-@pytest.mark.parametrize(
-    ("change", "check"),
-    [
-        ("UPDATE statement_lines SET amount = amount + 0.01 WHERE kind = 'usage'", "line_is_usage_times_price"),
-        ("UPDATE statement_lines SET unit_seconds = unit_seconds + 1 WHERE kind = 'usage'", "lines_are_intervals"),
-        ("DELETE FROM statement_lines WHERE kind = 'usage' AND position = 1", "lines_are_intervals"),
-        ("UPDATE statement_lines SET amount = amount + 0.01 WHERE kind = 'share'", "pool_is_sum_of_shares"),
-        ("UPDATE cost_pools SET amount = amount + 0.01", "pool_is_sum_of_shares"),
-        ("UPDATE statements SET total = total + 0.01", "total_is_sum_of_lines"),
-        ("UPDATE usage_intervals SET quantity = quantity * 2", "intervals_are_events"),
-        ("UPDATE prices SET during = tstzrange(lower(during), '2026-03-01Z') WHERE meter_id = 3",
-         "one_price_at_every_instant"),
-        ("DELETE FROM statement_lines l USING statements t WHERE t.id = l.statement_id AND t.member_id = 1;"
-         " DELETE FROM statements WHERE member_id = 1", "every_member_has_a_statement"),
-        ("UPDATE usage_intervals SET during = tstzrange(lower(during), upper(during) + '1 day')"
-            " WHERE upper(during) = '2026-03-31 22:00Z'",
-         "interval_is_inside_period"),
-    ],
-)  # fmt: skip
-def test_check_finds_what_does_not_add_up(staff: sa.Engine, owner: sa.Engine, change: str, check: str) -> None:
-    with territory_session(staff, "test") as session:
-        periods.draft(session, MONTH, write_month(session), LATER, PARIS)
-    with owner.begin() as connection:
-        for statement in change.split(";"):
-            connection.execute(sa.text(statement))
-    with territory_session(staff, "test") as session:
-        assert check in {found.check for found in periods.check(session, MONTH)}
-        assert periods.find(session, MONTH).state == "draft"
-
-
 def test_missing_price_names_the_meter_and_the_first_instant(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         ledger = Ledger(session)

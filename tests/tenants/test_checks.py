@@ -1,0 +1,117 @@
+"""What a period proves of itself: each proof fails when its facts are broken, and then nothing is closed."""
+
+import pytest
+import sqlalchemy as sa
+
+from orchestrator.database import territory_session
+from orchestrator.errors import Conflict
+from tenants import checks, periods
+from tenants.tables import Statement
+from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
+from tests.tenants.test_month import write_month
+
+MONTH = "2026-03"
+# By proof, what breaks it: statements that the database itself does not refuse.
+BROKEN = {
+    "line_is_usage_times_price": ["UPDATE statement_lines SET amount = amount + 0.01 WHERE kind = 'usage'"],
+    "lines_are_intervals": [
+        "UPDATE statement_lines SET unit_seconds = unit_seconds + 1 WHERE kind = 'usage'",
+        "DELETE FROM statement_lines WHERE kind = 'usage' AND position = 1",
+        # A tariff that came later: the sum of hours by meter is as it was.
+        "UPDATE prices SET during = tstzrange(lower(during), '2026-03-20Z') WHERE meter_id = 2 AND upper_inf(during);"
+        " INSERT INTO prices (meter_id, during, hourly, book)"
+        " VALUES (2, tstzrange('2026-03-20Z', NULL), 0.0070, 'même prix')",
+        # Somebody else's line.
+        "UPDATE statement_lines l SET statement_id = t.id, member_id = t.member_id, position = 50 FROM statements t"
+        " WHERE l.kind = 'usage' AND l.position = 1 AND l.member_id = 4 AND t.member_id = 1",
+    ],
+    "usage_is_in_one_line": [
+        "INSERT INTO statement_lines (statement_id, period_id, member_id, position, kind, service_id, meter_id,"
+        " price_id,"
+        " unit_seconds, amount) SELECT statement_id, period_id, member_id, 60, kind, service_id, meter_id, price_id, 0,"
+        " 0"
+        " FROM statement_lines WHERE kind = 'usage' LIMIT 1",
+    ],
+    "pool_is_sum_of_shares": [
+        "UPDATE statement_lines SET amount = amount + 0.01 WHERE kind = 'share'",
+        "UPDATE cost_pools SET amount = amount + 0.01",
+    ],
+    "one_share_of_each_pool": [
+        "INSERT INTO statement_lines (statement_id, period_id, member_id, position, kind, pool_id, share, amount)"
+        " SELECT statement_id, period_id, member_id, 70, kind, pool_id, 0, 0 FROM statement_lines"
+        " WHERE kind = 'share' LIMIT 1",
+        "DELETE FROM statement_lines l USING cost_pools c"
+        " WHERE c.id = l.pool_id AND c.code = 'energie' AND l.amount = 0",
+        # A cost of another month.
+        "INSERT INTO periods (label, during) VALUES ('2026-02', tstzrange('2026-01-31 23:00Z', '2026-02-28 23:00Z'));"
+        " UPDATE cost_pools SET period_id = (SELECT id FROM periods WHERE label = '2026-02') WHERE code = 'energie'",
+    ],
+    "share_follows_the_key": [
+        # A cent from one to another: every sum holds.
+        "UPDATE statement_lines SET amount = amount + CASE member_id WHEN 1 THEN 0.01 ELSE -0.01 END"
+        " WHERE kind = 'share' AND member_id < 3",
+        "UPDATE statement_lines SET share = share + 0.00001 WHERE kind = 'share' AND member_id = 1",
+        "UPDATE statements SET population = population + 1 WHERE member_id = 1",
+        "UPDATE allocation_keys SET weights = '{\"population\": \"0.6\", \"equal\": \"0.4\"}' WHERE code = 'mixte'",
+    ],
+    "key_is_in_force": [
+        "UPDATE allocation_keys SET during = daterange(lower(during), '2026-03-01') WHERE code = 'mixte'",
+    ],
+    "period_is_sum_of_statements": [
+        "UPDATE statements SET total = total + 0.01",
+        # Lines and totals agree, and give a cost that nobody had.
+        "UPDATE statement_lines SET amount = amount + 1 WHERE kind = 'share'; UPDATE statements t SET total ="
+        " (SELECT sum(amount) FROM statement_lines l WHERE l.statement_id = t.id)",
+    ],
+    "total_is_sum_of_lines": ["UPDATE statements SET total = total + 0.01"],
+    "intervals_are_events": ["UPDATE usage_intervals SET quantity = quantity * 2"],
+    "one_price_at_every_instant": [
+        "UPDATE prices SET during = tstzrange(lower(during), '2026-03-01Z') WHERE meter_id = 3",
+    ],
+    "every_member_has_a_statement": [
+        "DELETE FROM statement_lines l USING statements t WHERE t.id = l.statement_id AND t.member_id = 1;"
+        " DELETE FROM statements WHERE member_id = 1",
+    ],
+    "interval_is_inside_period": [
+        "UPDATE usage_intervals SET during = tstzrange(lower(during), upper(during) + '1 day')"
+        " WHERE upper(during) = '2026-03-31 22:00Z'",
+    ],
+}  # fmt: skip
+
+
+def test_every_proof_can_fail() -> None:
+    assert BROKEN.keys() == {*checks.CHECKS, "intervals_are_events"}
+
+
+@pytest.mark.parametrize(
+    ("proof", "change"), [(proof, change) for proof, changes in BROKEN.items() for change in changes]
+)
+def test_what_does_not_add_up_is_not_closed(staff: sa.Engine, owner: sa.Engine, proof: str, change: str) -> None:
+    with territory_session(staff, "test") as session:
+        periods.draft(session, MONTH, write_month(session), LATER, PARIS)
+        assert periods.check(session, MONTH) == []
+    with owner.begin() as connection:
+        for statement in change.split(";"):
+            assert connection.execute(sa.text(statement)).rowcount
+    with pytest.raises(Conflict) as refused, territory_session(staff, "finance") as session:
+        periods.close(session, MONTH, LATER)
+    assert refused.value.code == "not_checked"
+    assert proof in refused.value.facts["checks"]
+    with territory_session(staff, "test") as session:
+        assert session.scalars(sa.select(Statement.hash).distinct()).all() == [None]
+        assert proof in {found.check for found in periods.check(session, MONTH)}
+        assert periods.find(session, MONTH).state == "draft"
+
+
+def test_proofs_hold_where_little_is_shared(staff: sa.Engine) -> None:
+    """Nobody has inhabitants in a key that does not ask for them; a pool of nothing; one that gives money back."""
+    with territory_session(staff, "test") as session:
+        ledger = Ledger(session)
+        ledger.prices(("2026-01-01", BOOK))
+        for number in (3, 1, 2):
+            ledger.member(f"m{number}", number, None)
+        ledger.address(ledger.service("m2", "web"), ("created", "2026-03-31 20:00"))
+        keys = {"parts": {"equal": "1", "population": "0"}, "usage": {"usage": "0.7", "equal": "0.3"}}
+        costs = {"rien": ("parts", "0.00"), "aide": ("usage", "-99999999999.99"), "tout": ("parts", "99999999999.99")}
+        periods.draft(session, MONTH, ledger.sharing(keys, costs), LATER, PARIS)
+        assert periods.check(session, MONTH) == []
