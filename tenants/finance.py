@@ -39,7 +39,8 @@ Words = Annotated[str, Field(min_length=1, max_length=200)]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
 Hourly = Annotated[Decimal, _decimal(r"[0-9]{1,10}(\.[0-9]{1,8})?", "0.00650")]
-Weight = Annotated[Decimal, _decimal(r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)", "0.5")]
+WEIGHT = r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)"
+Weight = Annotated[Decimal, _decimal(WEIGHT, "0.5")]
 # A pool may be negative: a subsidy, or what was shared too much before.
 Amount = Annotated[Decimal, _decimal(r"-?[0-9]{1,11}(\.[0-9]{1,2})?", "1840.00")]
 

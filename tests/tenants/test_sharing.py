@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import Conflict
-from tenants.sharing import split, weigh
+from tenants.sharing import Share, split, weigh
 
 cents = st.integers(-(10**13), 10**13).map(lambda n: Decimal(n).scaleb(-2))
 sirens = st.integers(1, 999).map(lambda n: f"{n:09}00015")
@@ -51,6 +51,49 @@ def test_weights_sum_to_one(parts: list[int], values: list[tuple[str, tuple[int,
         name: {who: Fraction(numbers[place] + 1) for who, numbers in values} for place, name in enumerate(names)
     }
     assert sum(weigh(dict(zip(names, weights, strict=True)), measures).values()) == 1
+
+
+@settings(deadline=None)
+@given(cents, st.sets(sirens, min_size=1, max_size=40), fractions.filter(bool))
+def test_equal_weights_leave_the_cents_to_the_first_sirens(total: Decimal, who: set[str], weight: Fraction) -> None:
+    shares = split(total, dict.fromkeys(who, weight))
+    least, left = divmod(abs(int(total * 100)), len(who))
+    taken = [abs(int(shares[siren].amount * 100)) - least for siren in sorted(who)]
+    assert taken == [1] * left + [0] * (len(who) - left)
+
+
+@settings(deadline=None)
+@given(cents, weights, sirens)
+def test_who_weighs_nothing_changes_nothing(total: Decimal, by: dict[str, Fraction], nobody: str) -> None:
+    others = {who: weight for who, weight in by.items() if who != nobody} or {"1": Fraction(1)}
+    assert split(total, {**others, nobody: Fraction(0)}) == {
+        **split(total, others), nobody: Share(Fraction(0), Decimal("0.00")),
+    }  # fmt: skip
+
+
+MEASURES = st.dictionaries(
+    sirens, st.tuples(*[st.fractions(0, 10**6, max_denominator=100)] * 3), min_size=1, max_size=12
+)
+
+
+@settings(deadline=None)
+@given(MEASURES, st.permutations(["population", "usage", "vcpu"]), st.randoms(use_true_random=False))
+def test_a_key_weighs_the_same_in_any_order_or_refuses(
+    measured: dict[str, tuple[Fraction, ...]], order: list[str], chance: random.Random
+) -> None:
+    key = {"population": Decimal("0.5"), "usage": Decimal("0.2"), "vcpu": Decimal("0.3")}
+    measures = {name: {who: held[place] for who, held in measured.items()} for place, name in enumerate(key)}
+    sirets = list(measured)
+    chance.shuffle(sirets)
+    other = {name: {who: measures[name][who] for who in sirets} for name in order}
+    if not all(sum(measure.values()) for measure in measures.values()):
+        for asked in (measures, other):
+            with pytest.raises(Conflict, check=lambda error: error.code == "nothing_to_share_by"):
+                weigh(key, asked)
+        return
+    found = weigh(key, measures)
+    assert sum(found.values()) == 1
+    assert weigh({name: key[name] for name in order}, other) == found
 
 
 def amounts(total: str, by: dict[str, int]) -> list[str]:
