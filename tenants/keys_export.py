@@ -1,10 +1,12 @@
-"""A simulated key for a spreadsheet: UTF-8 with BOM, `;`, decimal comma, CRLF."""
+"""A simulated key for a spreadsheet (UTF-8 with BOM, `;`, decimal comma, CRLF) and for programs."""
 
 from __future__ import annotations
 
 import csv
 import io
+from dataclasses import asdict
 from decimal import Decimal
+from typing import Any
 
 from tenants.exports import SAMPLE, safe
 from tenants.keys_simulation import Payer, Simulation
@@ -30,6 +32,23 @@ def as_csv(found: Simulation) -> bytes:
         figures = ["" if value is None else _comma(value) for value in amounts]
         writer.writerow([*about, safe(one.name), one.siren, len(one.months), *figures])
     return text.getvalue().encode("utf-8-sig")
+
+
+def document(found: Simulation) -> dict[str, Any]:
+    """The same for programs: weights, months, costs, members and their sum; decimals and words in both languages."""
+    months = [
+        {"period": period.label, "state": period.state, "sample": period.sample, "metered_until": period.metered_until}
+        for period in found.base.months
+    ]
+    return {
+        "weights": found.proposal.weights,
+        "months": months,
+        "missing": found.base.missing,
+        "pools": [asdict(pool) for pool in found.base.pools],
+        "members": [{**asdict(one), "difference": one.difference, "percent": one.percent} for one in found.members],
+        "before": found.before,
+        "after": found.after,
+    }
 
 
 def _total(found: Simulation) -> Payer:

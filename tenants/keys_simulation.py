@@ -4,9 +4,8 @@ shared by. To the cent, by the same `sharing.split`; nothing is written.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
@@ -16,22 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict, InvalidInput, Text
+from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Member
 from tenants import periods, sharing
-from tenants.finance import CRITERIA, WEIGHT
+from tenants.keys_proposal import Proposal, fault, invalid_key
 from tenants.tables import AllocationKey, CostPool, Period, Statement, StatementLine
 
 MONTHS = 12
 ZERO = Decimal("0.00")
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """weights: by criterion, they sum to 1; pools: the codes of what it would share, none for all."""
-
-    weights: dict[str, Decimal]
-    pools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,39 +86,6 @@ class Simulation:
         return sum((one.after for one in self.members), ZERO)
 
 
-def read(weights: Mapping[str, str], pools: Iterable[str] = ()) -> Proposal:
-    """A proposal as it was typed; empty weights are none.
-
-    Raises InvalidInput invalid_key (faults by field: weights, weights.<criterion>).
-    """
-    given = {criterion: text.strip() for criterion, text in weights.items() if text.strip()}
-    told = Text("un poids entre 0 et 100 % est attendu, avec quatre décimales au plus")
-    faults = [
-        _fault(f"weights.{criterion}", told if criterion in CRITERIA else Text("ce critère n’existe pas"))
-        for criterion, text in given.items()
-        if criterion not in CRITERIA or not re.fullmatch(WEIGHT, text)
-    ]
-    if not faults:
-        whole = sum(map(Decimal, given.values()), Decimal(0)) * 100
-        if whole != 100:
-            found = f"{whole.normalize():f}".replace(".", ",")
-            faults = [_fault("weights", Text("la somme des poids est de {found} %, au lieu de 100 %", found=found))]
-    if faults:
-        raise invalid_key(faults)
-    return Proposal(
-        {criterion: Decimal(given[criterion]) for criterion in CRITERIA if criterion in given}, tuple(pools)
-    )
-
-
-def invalid_key(faults: list[dict[str, str]]) -> InvalidInput:
-    """The error of a proposal that can't be simulated."""
-    return InvalidInput("invalid_key", "Cette clé est à corriger.", "Voyez les champs.", facts={"errors": faults})
-
-
-def _fault(field: str, sentence: str) -> dict[str, str]:
-    return {"parameter": field, "code": "invalid_key", "sentence": sentence}
-
-
 def base(session: Session, codes: Collection[str] = ()) -> Base:
     """The twelve months up to the last one in which costs were shared, with their costs: those of `codes`, or all."""
     window = _window(session)
@@ -182,7 +140,7 @@ def simulate(session: Session, proposal: Proposal) -> Simulation:
             "nothing_to_simulate", "Aucun coût commun n’a encore été réparti.", "Établissez d’abord un mois."
         )
     if unknown := set(proposal.pools) - known:
-        raise invalid_key([_fault("pools", Text("aucun de ces mois n’a de coût « {code} »", code=min(unknown)))])
+        raise invalid_key([fault("pools", Text("aucun de ces mois n’a de coût « {code} »", code=min(unknown)))])
     chosen = base(session, proposal.pools)
     codes = [pool.code for pool in chosen.pools]
     after: dict[str, Decimal] = defaultdict(lambda: ZERO)
@@ -212,7 +170,7 @@ def _nothing_to_share_by(month: str, criterion: str) -> Conflict:
         "nothing_to_share_by",
         Text("Le critère « {criterion} » est nul pour tous en {month}.", criterion=criterion, month=month),
         "Donnez son poids à un autre critère.",
-        facts={"month": month, "criterion": criterion, "errors": [_fault(f"weights.{criterion}", told)]},
+        facts={"month": month, "criterion": criterion, "errors": [fault(f"weights.{criterion}", told)]},
     )
 
 

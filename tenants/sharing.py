@@ -142,6 +142,15 @@ def _held(measured: sa.Subquery) -> sa.Select[Any]:
     return query.outerjoin(measured, measured.c.member_id == Member.id)
 
 
+def explain(line: Mapping[str, Any]) -> dict[str, Decimal | None]:
+    """What made a statement's line of a shared cost: its weight (None where there was nothing to share), the exact
+    share, and what rounding to the cent added to it. For the reader, to millionths; the line has more.
+    """
+    whole, exact = Decimal(line["pool_amount"]), Decimal(line["share"])
+    found = {"weight": exact / whole if whole else None, "exact": exact, "rounding": Decimal(line["amount"]) - exact}
+    return {name: value and value.quantize(Decimal("0.000001")) for name, value in found.items()}
+
+
 def _statements(session: Session, period: Period) -> dict[str, tuple[int, int, int]]:
     """By SIRET: statement, member, and the last position that is taken."""
     last = sa.func.coalesce(sa.func.max(StatementLine.position), 0)

@@ -16,7 +16,7 @@ from api.staff import staff_session
 from api.translations import LANGUAGES, SOURCE
 from orchestrator import settings
 from orchestrator.errors import Conflict
-from tenants import exports, periods, statements
+from tenants import exports, periods, sharing, statements
 
 
 @click.group("statements", short_help="Members' accounts: show and export.")
@@ -60,6 +60,7 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
             "label": line["label"],
             "hours": Decimal(line["unit_seconds"]) / 3600 if "unit_seconds" in line else None,
             "price": exact(Decimal(line["hourly"])) if "hourly" in line else None,
+            **_shared(line),
             "amount": euros(Decimal(line["amount"])),
         }
         for line in document["lines"]
@@ -67,11 +68,22 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
     print_rows(
         rows,
         [("service", "Service"), ("label", "Libellé"), ("hours", "Unités × heures"), ("price", "€ par heure"),
-         ("amount", "Montant")],
+         ("weight", "Poids"), ("exact", "Part exacte"), ("rounding", "Arrondi"), ("amount", "Montant")],
         as_json=False,
         empty="Aucune consommation ni quote-part ce mois-ci.",
     )  # fmt: skip
     click.echo(f"Total : {euros(Decimal(document['total']))}")
+
+
+def _shared(line: dict[str, Any]) -> dict[str, str]:
+    if line["kind"] != "share":
+        return {}
+    why = {name: value or Decimal(0) for name, value in sharing.explain(line).items()}
+    return {
+        "weight": f"{exact(why['weight'] * 100)} %",
+        "exact": exact(why["exact"]),
+        "rounding": exact(why["rounding"]),
+    }
 
 
 @command.command()

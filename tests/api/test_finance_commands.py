@@ -191,7 +191,8 @@ def test_refusals(run: Run, owner: sa.Engine, tmp_path: Path) -> None:
         connection.execute(sa.text("UPDATE statements SET total = total + 0.01 WHERE member_id = 1"))
     wrong = run("periods", "check", MONTH, "--json")
     assert wrong.exit_code == 3
-    assert [row["check"] for row in json.loads(wrong.stdout)] == ["total_is_sum_of_lines"]
+    checks = [row["check"] for row in json.loads(wrong.stdout)]
+    assert checks == ["total_is_sum_of_lines", "period_is_sum_of_statements"]
     assert json.loads(wrong.stderr.splitlines()[-1])["error"]["code"] == "period_differs"
     assert "total_is_sum_of_lines" in run("periods", "check", MONTH).stdout
 
@@ -202,3 +203,37 @@ def test_a_changed_statement_breaks_the_chain(run: Run, owner: sa.Engine) -> Non
         connection.execute(sa.text("ALTER TABLE statements DISABLE TRIGGER USER"))
         connection.execute(sa.text("UPDATE statements SET document = replace(document, '62.51', '0.00')"))
     refused(run, "statements", "verify", status=3, code="chain_broken")
+
+
+def test_a_key_is_simulated(run: Run, closed: None, tmp_path: Path) -> None:
+    """100.01 in equal parts is 50.01 (ties go by SIREN) and 50.00."""
+    found = told(run("keys", "simulate", "--weight", "equal=1", "--json"))
+    assert [(one["slug"], one["before"], one["after"], one["difference"]) for one in found["members"]] == [
+        ("aubrac", "37.50", "50.01", "12.51"), ("breval", "62.51", "50.00", "-12.51"),
+    ]  # fmt: skip
+    assert (found["before"], found["after"]) == ("100.01", "100.01")
+    assert [(one["period"], one["state"]) for one in found["months"]] == [(MONTH, "closed")]
+    sheet = tmp_path / "cle.csv"
+    shown = run(
+        "keys", "simulate", "--file", "-", "--csv", str(sheet), input="weights: {equal: 1}\npools: [exploitation]"
+    )
+    assert shown.exit_code == 0
+    for words in ("Mois : 2024-03", "exploitation", "mixte v1", "12,51", "33,36 %", "−12,51", "100,01"):
+        assert words.replace("−", "-") in shown.stdout, shown.stdout
+    rows = list(csv.DictReader(sheet.read_text(encoding="utf-8-sig").splitlines(), delimiter=";"))
+    assert [(row["Membre"], row["Simulé (EUR)"], row["Écart (%)"]) for row in rows] == [
+        ("Aubrac", "50,01", "33,36"), ("Breval", "50,00", "-20,01"), ("Total", "100,01", "0,00"),
+    ]  # fmt: skip
+
+
+def test_a_key_that_can_not_be_simulated(run: Run, facts: None) -> None:
+    refused(run, "keys", "simulate", "--weight", "equal=1", status=3, code="nothing_to_simulate")
+    error = refused(run, "keys", "simulate", "--weight", "equal=0.5", status=2, code="invalid_key")
+    assert "50 %" in str(error)
+    refused(run, "keys", "simulate", "--weight", "equal=1", "--file", "/dev/null", status=2, code="invalid_key")
+    assert run("keys", "simulate", "--weight", "equal").exit_code == 2
+
+
+def test_a_statement_says_what_made_a_share(run: Run, closed: None) -> None:
+    shown = run("statements", "show", MONTH, "breval").stdout
+    assert all(words in shown for words in ("62,5 %", "62,50625", "0,00375", "62,51"))

@@ -14,7 +14,8 @@ from orchestrator.errors import ClocherError, Conflict, InvalidInput
 from orchestrator.tables import Member
 from tenants import keys_export, keys_simulation, periods
 from tenants.finance import CRITERIA, Sharing
-from tenants.keys_simulation import Proposal, Simulation, read
+from tenants.keys_proposal import Proposal, from_yaml, read
+from tenants.keys_simulation import Simulation
 from tenants.tables import AllocationKey, CostPool, StatementLine
 from tests.tenants.ledger import LATER, PARIS, Ledger
 from tests.tenants.test_month import write_month
@@ -219,6 +220,15 @@ def test_read_keeps_the_order_of_the_criteria() -> None:
         {"population": Decimal("0.75"), "equal": Decimal("0.25")}
     )
     assert list(read(dict.fromkeys(CRITERIA[::-1], "0.25")).weights) == list(CRITERIA)
+
+
+def test_yaml() -> None:
+    assert from_yaml('weights: {usage: "0.4", equal: 0.6}\npools: [energie]') == Proposal(
+        {"usage": Decimal("0.4"), "equal": Decimal("0.6")}, ("energie",)
+    )
+    refused("broken_yaml", InvalidInput, lambda: from_yaml("weights: ["))
+    for text in ("", "- 1", "weights: 1", "weights: {equal: [1]}", "weights: {equal: 1}\npools: a", "a: 1"):
+        assert list(refused("invalid_key", InvalidInput, lambda text=text: from_yaml(text))) == ["weights"]
 
 
 def test_csv_is_what_a_spreadsheet_reads(march: sa.Engine) -> None:
