@@ -69,6 +69,7 @@ MENU = (
         N_("Finance"),
         (
             Entry("/finance/periods", N_("Périodes"), "period.read", territory=True),
+            Entry("/finance/keys", N_("Clés de répartition"), "period.read", territory=True),
             Entry("/finance/statements", N_("Relevés"), "statement.read", territory=True),
         ),
     ),

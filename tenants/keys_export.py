@@ -11,6 +11,7 @@ from typing import Any
 from tenants.exports import SAMPLE, safe
 from tenants.keys_simulation import Payer, Simulation
 
+FILE = "simulation-cle.csv"
 COLUMNS = (
     "Mention", "Clé simulée", "Coûts communs", "Premier mois", "Dernier mois", "Membre", "SIREN", "Mois comptés",
     "Réparti (EUR)", "Simulé (EUR)", "Écart (EUR)", "Écart (%)",

@@ -9,7 +9,7 @@ from flask import render_template
 from werkzeug.wrappers import Response
 
 from api import auth, exporting, paging
-from tenants import reading, statements
+from tenants import reading, sharing, statements
 
 blueprint = APIBlueprint("statement_pages", __name__, enable_openapi=False, url_prefix="/statements")
 SERVICES = 50  # of a statement, on a page
@@ -38,7 +38,7 @@ def by_service(document: dict[str, Any]) -> dict[str, Any]:
     services: dict[str, list[dict[str, Any]]] = {}
     for line in document["lines"]:
         services.setdefault(line.get("service") or "", []).append(line)
-    shares = services.pop("", [])
+    shares = [{**line, **sharing.explain(line)} for line in services.pop("", [])]
     part = paging.part(len(services), SERVICES)
     return {"services": part.of(list(services.items())), "shares": shares, "part": part}
 

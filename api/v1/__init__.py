@@ -15,6 +15,7 @@ from api.v1 import (
     files,
     flows,
     focus,
+    keys,
     me,
     member_changes,
     members,
@@ -36,7 +37,7 @@ from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
          exports, flows, costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy,
-         prices, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
+         prices, keys, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]

@@ -9,10 +9,12 @@ from pydantic import Field
 
 from api.v1.schemas import Amount, Given, Id, Line, Month, PageQuery, Taken, one_of, words
 from tenants import focus_columns
+from tenants.finance import WEIGHT
 
 PERIOD_STATES = ("open", "draft", "checked", "closed")
 PeriodState = Annotated[str, words(PERIOD_STATES, "checked")]
 Day = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$", examples=["2026-12-01"])]
+Weight = Annotated[str, Field(pattern=f"^{WEIGHT}$")]
 Price = Annotated[str, Field(pattern=r"^[0-9]{1,9}([.,][0-9]{1,8})?$", examples=["0.0125"])]
 
 
@@ -239,3 +241,69 @@ class PriceFilter(Taken):
 
     meter: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")] | None = None
     current: bool = False
+
+
+class KeyOut(Given):
+    """A version of a voted key: its criteria with their weights, and the days that it is in force."""
+
+    code: str = Field(examples=["mixte"])
+    version: int
+    weights: dict[str, str] = Field(examples=[{"population": "0.5", "equal": "0.5"}])
+    deliberation: str
+    since: date = Field(alias="from")
+    until: date | None
+
+
+class KeyQuery(Taken):
+    """The weight of each criterion that counts, 1 together; pools: codes of costs with commas, by default all."""
+
+    population: Weight | None = Field(None, examples=["0.5"])
+    usage: Weight | None = None
+    vcpu: Weight | None = None
+    equal: Weight | None = Field(None, examples=["0.5"])
+    pools: Annotated[str, Field(pattern=r"^[a-z0-9-]+(,[a-z0-9-]+)*$", max_length=1000)] | None = None
+
+
+class SharedMonth(Given):
+    """A month that was shared again, and how far it was measured."""
+
+    period: Month
+    state: PeriodState
+    sample: bool
+    metered_until: datetime | None
+
+
+class SharedPool(Given):
+    """A cost, its euros in all those months, in how many it was, and the key versions that shared it."""
+
+    code: str
+    label: dict[str, str]
+    keys: list[str]
+    months: int
+    amount: Amount
+
+
+class SharedPayer(Given):
+    """A member: its months, what it paid in them and what it would have; percent: null where it paid nothing."""
+
+    slug: str
+    name: str
+    siren: str
+    state: str
+    months: list[Month]
+    before: Amount
+    after: Amount
+    difference: Amount
+    percent: Amount | None
+
+
+class SimulationOut(Given):
+    """What a key would have given; before and after are one sum. missing: months between, without shared costs."""
+
+    weights: dict[str, Amount]
+    months: list[SharedMonth]
+    missing: list[Month]
+    pools: list[SharedPool]
+    members: list[SharedPayer]
+    before: Amount
+    after: Amount

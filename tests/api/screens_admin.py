@@ -160,6 +160,12 @@ def follow(which: str) -> Callable[[Page], None]:
     return act
 
 
+def follow_simulation(page: Page) -> None:
+    """Simulate a version that is there, as it is."""
+    with page.expect_navigation():
+        page.locator("main td.acts-cell a").last.click()
+
+
 def measured(session: Session, member_id: int) -> None:
     _measured(session, member_id)
 
@@ -173,7 +179,8 @@ EMPTY = tuple(
     _filled(path)
     for path in (
         "/admin/orders", "/admin/flows", "/admin/capacity", "/admin/quotas", "/admin/workers", "/admin/announcements",
-        "/admin/catalogue?state=draft", "/finance/periods", "/finance/statements", "/services", "/orders", "/approvals",
+        "/admin/catalogue?state=draft", "/finance/periods", "/finance/keys", "/finance/keys/simulate",
+        "/finance/statements", "/services", "/orders", "/approvals",
         "/statements", "/costs", "/webhooks", "/tokens", "/people/deputies",
     )
 )  # fmt: skip
@@ -234,6 +241,10 @@ SCREENS = (
     Screen("finance-period-closed", "", TERRITORY, inside(month("2026-03", closed=True))),
     Screen("finance-period-refused", "/finance/periods", TERRITORY, act=typed(month="2099-01")),
     Screen("finance-periods", "/finance/periods", TERRITORY),
+    Screen("finance-keys", "/finance/keys", TERRITORY),
+    Screen("finance-simulation", "/finance/keys", TERRITORY, act=follow_simulation),
+    Screen("finance-simulation-refused", "/finance/keys/simulate", TERRITORY, act=typed(weights__equal="50,5")),
+    Screen("finance-simulation-wrong", "/finance/keys/simulate?weights.equal=x&weights.vcpu=1&pools=x", TERRITORY),
     Screen("finance-statements", "/finance/statements", TERRITORY),
     Screen("finance-statements-sought", "/finance/statements?member=zzz", TERRITORY),
     *(

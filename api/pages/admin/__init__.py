@@ -11,6 +11,7 @@ from api.pages.admin import (
     catalogue,
     flows,
     focus,
+    keys,
     members,
     orders,
     periods,
@@ -24,7 +25,7 @@ from api.pages.admin.choices import choices
 BLUEPRINTS = tuple(
     module.blueprint
     for module in (
-        members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, statements, focus,
+        members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys, statements, focus,
     )
 )  # fmt: skip
 

@@ -63,6 +63,12 @@ POLICY_STATES = {
     "discarded": N_("abandonnée"),
 }
 APPROVAL_STEPS = {"approver": N_("valideur du membre"), "finance": N_("finances du membre"), "dsi": N_("DSI")}
+CRITERIA = {
+    "population": N_("Population"),
+    "usage": N_("Consommations (en euros)"),
+    "vcpu": N_("Processeurs employés (vCPU-heures)"),
+    "equal": N_("Parts égales"),
+}
 CHECKS = {
     "total_is_sum_of_lines": N_("Le total est la somme des lignes"),
     "line_is_usage_times_price": N_("Une ligne est l’usage multiplié par le prix"),
@@ -127,6 +133,7 @@ TABLES = {
     "policy": POLICY_STATES,
     "approval_step": APPROVAL_STEPS,
     "check": CHECKS,
+    "criterion": CRITERIA,
     "host": HOSTS,
     "worker": WORKERS,
 }
