@@ -27,7 +27,7 @@ class Difference:
     found: str
 
 
-# Every share worked out a second time, here and not in `sharing`: the line has it to a millionth, the amount to a cent.
+# Every share worked out a second time, here and not in `sharing`; the line must have it to a millionth of a euro.
 SHARES = """
 WITH used AS (SELECT member_id, sum(amount) AS euros FROM statement_lines
         WHERE period_id = :period AND kind = 'usage' GROUP BY member_id),
@@ -45,10 +45,21 @@ WITH used AS (SELECT member_id, sum(amount) AS euros FROM statement_lines
         FROM cost_pools c JOIN allocation_keys k ON k.id = c.key_id, jsonb_each_text(k.weights) w (criterion, weight)
         JOIN parts p USING (criterion)
         WHERE c.period_id = :period AND w.weight::numeric > 0 GROUP BY p.id, p.member_id, c.id)
-SELECT concat(s.code, ' ', m.slug), round(s.share, 6), l.amount FROM shares s
+SELECT concat(s.code, ' ', m.slug), round(s.share, 6), l.share FROM shares s
 JOIN members m ON m.id = s.member_id
 JOIN statement_lines l ON l.statement_id = s.id AND l.pool_id = s.pool_id
-WHERE (abs(s.share - l.share) < 0.000001 AND abs(l.amount - l.share) < 0.01) IS NOT TRUE
+WHERE (abs(s.share - l.share) < 0.000001) IS NOT TRUE
+"""
+# The largest remainders get a cent more, ties by SIREN, until nothing of the pool is left.
+CENTS = """
+WITH floors AS (SELECT l.amount, c.amount AS whole, c.code, c.id, m.slug, m.siret,
+        floor(abs(l.share) * 100) AS least, abs(l.share) * 100 % 1 AS remainder
+        FROM statement_lines l JOIN cost_pools c ON c.id = l.pool_id JOIN members m ON m.id = l.member_id
+        WHERE l.period_id = :period),
+    ranked AS (SELECT *, abs(whole) * 100 - sum(least) OVER (PARTITION BY id) AS cents_left,
+        row_number() OVER (PARTITION BY id ORDER BY remainder DESC, siret COLLATE "C") AS place FROM floors),
+    shared AS (SELECT *, sign(whole) * (least + (place <= cents_left)::int) * 0.01 AS amount_due FROM ranked)
+SELECT concat(code, ' ', slug), round(amount_due, 2), amount FROM shared WHERE amount_due <> amount
 """
 # Each gives (subject, expected, found) of whatever differs.
 CHECKS = {
@@ -89,9 +100,10 @@ CHECKS = {
         JOIN cost_pools c ON c.id = l.pool_id
         WHERE l.period_id = :period AND c.period_id <> :period""",
     "share_follows_the_key": SHARES,
+    "cents_follow_remainders": CENTS,
     "key_is_in_force": """
-        SELECT c.code, (SELECT concat(k.code, ' v', f.version) FROM allocation_keys f
-            WHERE f.code = k.code AND f.during @> to_date(p.label, 'YYYY-MM')), concat(k.code, ' v', k.version)
+        SELECT c.code, coalesce((SELECT concat(k.code, ' v', f.version) FROM allocation_keys f
+            WHERE f.code = k.code AND f.during @> to_date(p.label, 'YYYY-MM')), '—'), concat(k.code, ' v', k.version)
         FROM cost_pools c JOIN allocation_keys k ON k.id = c.key_id JOIN periods p ON p.id = c.period_id
         WHERE c.period_id = :period AND NOT k.during @> to_date(p.label, 'YYYY-MM')""",
     "period_is_sum_of_statements": """

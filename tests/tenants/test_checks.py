@@ -47,12 +47,16 @@ BROKEN = {
         " UPDATE cost_pools SET period_id = (SELECT id FROM periods WHERE label = '2026-02') WHERE code = 'energie'",
     ],
     "share_follows_the_key": [
-        # A cent from one to another: every sum holds.
-        "UPDATE statement_lines SET amount = amount + CASE member_id WHEN 1 THEN 0.01 ELSE -0.01 END"
-        " WHERE kind = 'share' AND member_id < 3",
         "UPDATE statement_lines SET share = share + 0.00001 WHERE kind = 'share' AND member_id = 1",
         "UPDATE statements SET population = population + 1 WHERE member_id = 1",
         "UPDATE allocation_keys SET weights = '{\"population\": \"0.6\", \"equal\": \"0.4\"}' WHERE code = 'mixte'",
+    ],
+    "cents_follow_remainders": [
+        # A cent from one to another: every sum holds, and each amount is less than a cent from its share.
+        "UPDATE statement_lines l SET amount = l.amount + CASE member_id WHEN 3 THEN 0.01 ELSE -0.01 END"
+        " FROM cost_pools c WHERE c.id = l.pool_id AND c.code = 'exploitation' AND member_id IN (1, 3);"
+        " UPDATE statements SET total = total + CASE member_id WHEN 3 THEN 0.01 ELSE -0.01 END"
+        " WHERE member_id IN (1, 3)",
     ],
     "key_is_in_force": [
         "UPDATE allocation_keys SET during = daterange(lower(during), '2026-03-01') WHERE code = 'mixte'",
@@ -112,6 +116,6 @@ def test_proofs_hold_where_little_is_shared(staff: sa.Engine) -> None:
             ledger.member(f"m{number}", number, None)
         ledger.address(ledger.service("m2", "web"), ("created", "2026-03-31 20:00"))
         keys = {"parts": {"equal": "1", "population": "0"}, "usage": {"usage": "0.7", "equal": "0.3"}}
-        costs = {"rien": ("parts", "0.00"), "aide": ("usage", "-99999999999.99"), "tout": ("parts", "99999999999.99")}
+        costs = {"rien": ("parts", "0.00"), "aide": ("usage", "-99999999999.98"), "tout": ("parts", "99999999999.98")}
         periods.draft(session, MONTH, ledger.sharing(keys, costs), LATER, PARIS)
         assert periods.check(session, MONTH) == []
