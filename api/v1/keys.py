@@ -17,6 +17,7 @@ from tenants.finance import CRITERIA
 from tenants.keys_simulation import Simulation
 
 blueprint = APIBlueprint("keys", __name__, url_prefix="/api/v1/keys", tag="Keys")
+NOTHING = "No month has shared costs, or a criterion is zero for everybody in one"
 
 
 @blueprint.get("")
@@ -30,6 +31,7 @@ def list_keys() -> dict[str, Any]:
 @blueprint.get("/simulation")
 @blueprint.input(KeyQuery, location="query")
 @blueprint.output(SimulationOut)
+@blueprint.doc(responses={409: NOTHING})
 def simulate(query_data: KeyQuery) -> dict[str, Any]:
     """The last twelve months shared again by these weights, beside what they were shared by. Nothing is written."""
     with auth.scope() as session:
@@ -38,7 +40,7 @@ def simulate(query_data: KeyQuery) -> dict[str, Any]:
 
 @blueprint.get("/simulation.csv")
 @blueprint.input(KeyQuery, location="query")
-@blueprint.doc(responses={200: "A text/csv file"})
+@blueprint.doc(responses={200: "A text/csv file", 409: NOTHING})
 def export(query_data: KeyQuery) -> Response:
     """The same as a file: a row for each member, then their sum."""
     with auth.scope() as session:

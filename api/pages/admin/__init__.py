@@ -25,7 +25,8 @@ from api.pages.admin.choices import choices
 BLUEPRINTS = tuple(
     module.blueprint
     for module in (
-        members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys, statements, focus,
+        members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys, statements,
+        focus,
     )
 )  # fmt: skip
 
