@@ -12,6 +12,7 @@ from tenants.exports import SAMPLE, safe
 from tenants.keys_simulation import Payer, Simulation
 
 FILE = "simulation-cle.csv"
+CRITERIA = {"population": "population", "usage": "consommations", "vcpu": "processeurs", "equal": "parts égales"}
 COLUMNS = (
     "Mention", "Clé simulée", "Coûts communs", "Premier mois", "Dernier mois", "Membre", "SIREN", "Mois comptés",
     "Réparti (EUR)", "Simulé (EUR)", "Écart (EUR)", "Écart (%)",
@@ -24,7 +25,7 @@ def as_csv(found: Simulation) -> bytes:
     writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
     writer.writerow(COLUMNS)
     months = found.base.months
-    key = " + ".join(f"{criterion} {_comma(weight)}" for criterion, weight in found.proposal.weights.items())
+    key = " + ".join(f"{CRITERIA[criterion]} {_comma(weight)}" for criterion, weight in found.proposal.weights.items())
     mention = ["SIMULATION", *[SAMPLE] * months[0].sample]
     about = [" ; ".join(mention), key, ", ".join(pool.code for pool in found.base.pools)]
     about += [months[0].label, months[-1].label]
