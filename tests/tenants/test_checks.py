@@ -1,11 +1,16 @@
 """What a period proves of itself: each proof fails when its facts are broken, and then nothing is closed."""
 
+import random
+from decimal import Decimal
+from itertools import pairwise
+
 import pytest
 import sqlalchemy as sa
 
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
 from tenants import checks, periods
+from tenants.finance import CRITERIA
 from tenants.tables import Statement
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
 from tests.tenants.test_month import write_month
@@ -119,3 +124,38 @@ def test_proofs_hold_where_little_is_shared(staff: sa.Engine) -> None:
         costs = {"rien": ("parts", "0.00"), "aide": ("usage", "-99999999999.98"), "tout": ("parts", "99999999999.98")}
         periods.draft(session, MONTH, ledger.sharing(keys, costs), LATER, PARIS)
         assert periods.check(session, MONTH) == []
+
+
+def test_proofs_hold_for_any_key_and_cost(staff: sa.Engine) -> None:
+    """Sums that leave many cents, ties, thirds, members without use: what `sharing` gives is what the proofs expect."""
+    chance = random.Random("any key")
+    with territory_session(staff, "test") as session:
+        ledger = Ledger(session)
+        ledger.prices(("2025-01-01", BOOK))
+        for place, number in enumerate(chance.sample(range(1, 99), 13)):
+            ledger.member(f"m{number}", number, 0)
+            begun = f"{f'2026-{chance.randrange(1, 6):02}' if place else '2025-02'}-09 10:00:00.123457"
+            size = chance.randrange(1, 4)
+            ledger.server(
+                ledger.service(f"m{number}", "web"), ("launched", begun, size, 2048), ("serving", begun, size, 2048)
+            )
+        for month in range(1, 6):
+            for member in ledger.members.values():
+                member.population = chance.choice([0, 333, 1000, chance.randrange(1, 90000)])
+            session.flush()
+            keys = {f"k{month}-{n}": key_of(chance) for n in range(10)}
+            costs = {f"c{n}": (chance.choice(list(keys)), amount_of(chance)) for n in range(40)}
+            periods.draft(session, f"2026-{month:02}", ledger.sharing(keys, costs), LATER, PARIS)
+            assert periods.check(session, f"2026-{month:02}") == []
+
+
+def key_of(chance: random.Random) -> dict[str, str]:
+    """Weights of six decimals that sum to 1; some are zero."""
+    cuts = sorted(chance.choice([0, 333333, 500000, chance.randrange(10**6)]) for _ in range(3))
+    parts = [after - before for before, after in pairwise([0, *cuts, 10**6])]
+    return {name: f"{Decimal(part).scaleb(-6):f}" for name, part in zip(CRITERIA, parts, strict=True)}
+
+
+def amount_of(chance: random.Random) -> str:
+    """Euros and cents, from none to many, some given back."""
+    return f"{Decimal(chance.randrange(-(10 ** chance.randrange(1, 13)), 10 ** chance.randrange(1, 13))).scaleb(-2):f}"
