@@ -50,10 +50,11 @@ JOIN members m ON m.id = s.member_id
 JOIN statement_lines l ON l.statement_id = s.id AND l.pool_id = s.pool_id
 WHERE (abs(s.share - l.share) < 0.000001) IS NOT TRUE
 """
-# The largest remainders get a cent more, ties by SIREN, until nothing of the pool is left.
+# The largest remainders get a cent more, ties by SIREN, until nothing of the pool is left. A line keeps its share to 20
+# places: what is the same to 12 is a tie.
 CENTS = """
 WITH floors AS (SELECT l.amount, c.amount AS whole, c.code, c.id, m.slug, m.siret,
-        floor(abs(l.share) * 100) AS least, abs(l.share) * 100 % 1 AS remainder
+        floor(abs(l.share) * 100) AS least, round(abs(l.share) * 100 % 1, 12) AS remainder
         FROM statement_lines l JOIN cost_pools c ON c.id = l.pool_id JOIN members m ON m.id = l.member_id
         WHERE l.period_id = :period),
     ranked AS (SELECT *, abs(whole) * 100 - sum(least) OVER (PARTITION BY id) AS cents_left,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +21,7 @@ from tenants.tables import AllocationKey, CostPool, Meter, Period, Statement, St
 
 CENTS = 100
 SCALE = 10**20  # of the exact share that a line keeps: a fraction has no end, a column has
+WIDE = Context(prec=60)  # the usual one has 28 digits, of which hundreds of millions would take nine
 # Criterion → weight by SIRET, which begins with the SIREN and is unique.
 Measures = Mapping[str, Mapping[str, Fraction]]
 
@@ -175,6 +176,6 @@ def _line(
         "position": last + 1 + order,
         "kind": "share",
         "pool_id": pool.id,
-        "share": Decimal(round(share.exact * SCALE)).scaleb(-20).normalize(),
+        "share": Decimal(f"{round(share.exact * SCALE)}e-20").normalize(WIDE),
         "amount": share.amount,
     }

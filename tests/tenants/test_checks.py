@@ -128,7 +128,7 @@ def test_proofs_hold_where_little_is_shared(staff: sa.Engine) -> None:
 
 def test_proofs_hold_for_any_key_and_cost(staff: sa.Engine) -> None:
     """Sums that leave many cents, ties, thirds, members without use: what `sharing` gives is what the proofs expect."""
-    chance = random.Random("any key")
+    chance = random.Random(10)  # has ties of hundreds of millions beside fourteen times as much
     with territory_session(staff, "test") as session:
         ledger = Ledger(session)
         ledger.prices(("2025-01-01", BOOK))
