@@ -1,10 +1,10 @@
-"""Whom a statement counted: see 0022_population.sql."""
+"""Whom a statement counted: see 0020_population.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0022"
+revision = "0020"
 down_revision = "0019"
 
 
