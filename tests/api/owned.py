@@ -17,6 +17,7 @@ from apiflask import APIFlask
 from flask.testing import FlaskClient
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
 
 from orchestrator.database import territory_session
 from orchestrator.tables import Flow, Service, Snapshot
@@ -275,3 +276,8 @@ SENT: dict[str, dict[str, Any]] = {
     "services.replace_keys": {"json": {"keys": [KEY]}},
     "orders.reject": {"json": {"reason": "Trop gros."}},
 }
+
+
+def word(rule: Rule) -> str:
+    """What stands in an address for a name that is none of a row: any word, but one that the rule takes."""
+    return "csv" if "<any(csv" in rule.rule else "x"

@@ -18,7 +18,7 @@ from orchestrator import entry
 from orchestrator.database import territory_session
 from tenants import roles
 from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
-from tests.api.owned import IDS, NOTHING, NUMBERS, PERSONAL, SENT, World
+from tests.api.owned import IDS, NOTHING, NUMBERS, PERSONAL, SENT, World, word
 from tests.api.people import Person, csrf, invite
 from tests.api.screens_portal import running
 from tests.tenants.ordering import member, seed
@@ -111,7 +111,7 @@ def path(world: World, one: Try, person: Person | None) -> str:
     slug = "orgelune" if one.whose == "other" else "brevaux"
     names = one.rule.arguments - (one.rule.defaults or {}).keys()
     ids = {name: NOTHING if one.whose == "nothing" else IDS[name](world, slug, person) for name in names & IDS.keys()}
-    words = dict.fromkeys(names, "csv" if "<any(csv" in one.rule.rule else "x")  # a word that the rule takes
+    words = dict.fromkeys(names, word(one.rule))
     return world.app.url_map.bind("localhost").build(one.rule.endpoint, {**words, **ids})
 
 

@@ -24,7 +24,7 @@ from api.translations import read
 from tenants import roles
 from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
 from tests.api.browsing import WIDTHS, Visitor
-from tests.api.owned import IDS, World
+from tests.api.owned import IDS, World, word
 from tests.api.people import Person, invite
 from tests.api.screen import MEMBER, NOBODY, TERRITORY, Screen
 from tests.api.screens import ERRORS, SCREENS
@@ -184,5 +184,6 @@ def pages(app: Flask) -> list[tuple[Rule, str]]:
 def address(world: World, rule: Rule, person: Person | None) -> str:
     names = rule.arguments - (rule.defaults or {}).keys()
     ids = {name: IDS[name](world, "brevaux", person) for name in names & IDS.keys()}
-    others = {name: 1 if isinstance(rule._converters[name], IntegerConverter) else "x" for name in names - IDS.keys()}
+    numbers = {name: 1 for name in names if isinstance(rule._converters[name], IntegerConverter)}
+    others = dict.fromkeys(names, word(rule)) | numbers
     return world.app.url_map.bind("localhost").build(rule.endpoint, {**others, **ids})
