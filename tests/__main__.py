@@ -86,7 +86,7 @@ def whole() -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="clocher test", description=__doc__.splitlines()[0])
-    parser.add_argument("--fast", action="store_true", help="without the dev cloud, Chromium and PostgreSQL 15")
+    parser.add_argument("--fast", action="store_true", help="without dev cloud, Chromium, PostgreSQL 15, slow tests")
     parser.add_argument("rest", nargs="*", help="after --: for pytest, which then runs alone")
     options = parser.parse_args()
     if options.rest:
