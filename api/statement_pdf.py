@@ -125,7 +125,7 @@ def _lines(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
 def _adjustments(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
     """What corrects closed months, the oldest first: only the sums by month where the lines are too many to read."""
     _ = reader.gettext
-    lines = [line for line in document["lines"] if line["kind"] == "adjustment"]
+    lines = [line for line in document["lines"] if "corrects" in line]
     months = [(month, list(held)) for month, held in groupby(lines, key=lambda line: line["corrects"])]
     shown = lines if len(lines) <= MOST else []
     groups = [
@@ -144,6 +144,9 @@ def _adjustments(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
 
 def _adjustment(line: Line, reader: Reader) -> tuple[Any, ...]:
     place = line["corrects_position"]
+    if line["kind"] == "settlement":
+        told = reader.gettext("contestation n° %(number)s, ligne %(place)s", number=line["dispute"], place=place)
+        return told, reader.typed(line["label"]), "", "", reader.amount(line["amount"])
     named = reader.gettext("ligne %(place)s", place=place) if place else reader.gettext("ligne nouvelle")
     what, *rest = _usage(line, reader)
     return f"{line['service']} · {what} · {named}", *rest

@@ -132,6 +132,7 @@ LINES = {
     "usage": N_("Consommations"),
     "share": N_("Part des coûts communs"),
     "adjustment": N_("Rectification d’un mois clos"),
+    "settlement": N_("Règlement d’une contestation"),
 }
 WEEKDAYS = {
     "1": N_("lundi"),

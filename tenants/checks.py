@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants import adjustments, checks_adjustments, metering
+from tenants import adjustments, checks_adjustments, disputes, metering
 from tenants.rating import ROUNDED
 from tenants.tables import Period
 
@@ -110,7 +110,7 @@ CHECKS = {
     "period_is_sum_of_statements": """
         SELECT p.label, p.usage + p.pools, p.stated FROM (SELECT label,
             (SELECT coalesce(sum(amount), 0) FROM statement_lines
-                WHERE period_id = :period AND kind IN ('usage', 'adjustment')) AS usage,
+                WHERE period_id = :period AND kind IN ('usage', 'adjustment', 'settlement')) AS usage,
             (SELECT coalesce(sum(amount), 0) FROM cost_pools WHERE period_id = :period) AS pools,
             (SELECT coalesce(sum(total), 0) FROM statements WHERE period_id = :period) AS stated
             FROM periods WHERE id = :period) p
@@ -154,5 +154,7 @@ def differences(session: Session, period: Period, until: datetime) -> list[Diffe
     ]
     stale = session.execute(sa.text(STALE), metering.parameters(period, until))
     found += [Difference("intervals_are_events", str(s), e or "—", k or "—") for s, e, k in stale]
+    for subject, due, kept in disputes.different(session, period):
+        found.append(Difference("settlements_are_decided", subject, str(due or "—"), str(kept or "—")))
     late = adjustments.stale(session, period)
     return found + [Difference("corrections_are_events", s, e or "—", k or "—") for s, e, k in late]

@@ -61,7 +61,7 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
     head: list[Cell] = [document["period"], mention(document), member["name"], member["siren"], member["siret"]]
     tail: list[Cell] = [_day(document["from"], timezone), _day(document["until"], timezone, last=True)]
     for line in document["lines"]:
-        middle = _share(line) if line["kind"] == "share" else _usage(line)
+        middle = MIDDLES[line["kind"]](line)
         corrects: list[Cell] = [line.get("corrects"), line.get("corrects_position")]
         yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail, *corrects]
     empty: list[Cell] = [None] * 10
@@ -82,6 +82,13 @@ def _share(line: Document) -> list[Cell]:
     key = f"{line['key']} v{line['key_version']} ({line['deliberation']})"
     return ["quote-part", None, line["label"], None, None, None, None, Decimal(line["pool_amount"]), key,
             line["section"], exact]  # fmt: skip
+
+
+def _settlement(line: Document) -> list[Cell]:
+    return ["règlement de contestation", None, line["label"], *[None] * 8]
+
+
+MIDDLES = {"usage": _usage, "adjustment": _usage, "share": _share, "settlement": _settlement}
 
 
 def _day(instant: str, timezone: str, *, last: bool = False) -> str:

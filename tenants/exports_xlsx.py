@@ -58,7 +58,7 @@ def xlsx_file(
     title, note = _title(label, documents), exports.mention(documents[0]) if documents else ""
     usage = Sheet("Consommations", title, USAGE, [_usage(*pair, zone) for pair in _lines(documents, "usage")], note)
     shares = Sheet("Coûts communs", title, SHARES, [_share(*pair) for pair in _lines(documents, "share")], note)
-    corrected = [_adjustment(*pair, zone) for pair in _lines(documents, "adjustment")]
+    corrected = [_adjustment(*pair, zone) for pair in _lines(documents, "adjustment", "settlement")]
     adjustments = [Sheet("Rectifications", title, ADJUSTMENTS, corrected, note)] if corrected else []
     summed = [("usage", usage), ("shares", shares), *(("adjustments", sheet) for sheet in adjustments)]
     rows = [_member(document, number, summed, zone) for number, document in enumerate(documents)]
@@ -90,8 +90,8 @@ def _made(label: str, documents: Sequence[Document], timezone: str) -> datetime:
     return prices.midnight(date.fromisoformat(f"{label}-01"), timezone)
 
 
-def _lines(documents: Sequence[Document], kind: str) -> list[tuple[Document, Document]]:
-    return [(document["member"], line) for document in documents for line in document["lines"] if line["kind"] == kind]
+def _lines(documents: Sequence[Document], *kinds: str) -> list[tuple[Document, Document]]:
+    return [(one["member"], line) for one in documents for line in one["lines"] if line["kind"] in kinds]
 
 
 def _member(document: Document, number: int, summed: Sequence[tuple[str, Sheet]], zone: ZoneInfo) -> list[Cell]:
@@ -121,6 +121,10 @@ def _usage(member: Document, line: Document, zone: ZoneInfo) -> list[Cell]:
 
 
 def _adjustment(member: Document, line: Document, zone: ZoneInfo) -> list[Cell]:
+    if line["kind"] == "settlement":
+        empty: list[Cell] = [None] * 5
+        return [member["name"], member["siret"], line["position"], line["corrects"], line["corrects_position"], None,
+                line["label"], *empty, Decimal(line["amount"])]  # fmt: skip
     told = _usage(member, line, zone)
     return [*told[:3], line["corrects"], line["corrects_position"], *told[3:]]
 

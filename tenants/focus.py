@@ -213,9 +213,26 @@ def _share(document: Document, line: Document, _facts: Facts) -> Row:
     }
 
 
+def _settlement(document: Document, line: Document, _facts: Facts) -> Row:
+    amount, month = Decimal(line["amount"]), line["corrects"]
+    return {
+        **_offered(focus_words.COMMON),
+        "ChargeCategory": "Adjustment",
+        "ChargeClass": "Correction",
+        "ChargeDescription": f"Contestation n° {line['dispute']} sur {month} : {line['label']}",
+        "ChargeFrequency": "One-Time",
+        "ChargePeriodStart": _instant(line["corrects_from"]),
+        "ChargePeriodEnd": _instant(line["corrects_until"]),
+        "ContractedCost": amount,
+        "ListCost": amount,
+        "x_CorrectedLine": f"{invoice_id(document, month)}/{line['corrects_position']}",
+    }
+
+
 CHARGES: Mapping[str, Callable[[Document, Document, Facts], Row]] = {
     "usage": _usage,
     "adjustment": _adjustment,
+    "settlement": _settlement,
     "share": _share,
 }
 

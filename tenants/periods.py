@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
-from tenants import adjustments, checks, metering, pools, rating, sharing, statements
+from tenants import adjustments, checks, disputes, metering, pools, rating, sharing, statements
 from tenants.finance import Sharing
 from tenants.prices import midnight
 from tenants.tables import Period, Statement
@@ -83,6 +83,7 @@ def draft(
     adjustments.correct(session, period)
     rating.rate(session, period)
     adjustments.rate(session, period)
+    disputes.carry(session, period)
     sharing.share_pools(session, period)
     rating.total(session, period)
     period.state = "draft"

@@ -25,6 +25,9 @@ INSERT INTO statements (period_id, member_id, total, population)
 SELECT :period, m.id, 0, m.population FROM members m
 WHERE m.state = 'active' OR EXISTS (SELECT FROM usage_intervals u WHERE u.period_id = :period AND u.member_id = m.id)
     OR EXISTS (SELECT FROM usage_corrections c WHERE c.period_id = :period AND c.member_id = m.id)
+    OR EXISTS (SELECT FROM disputes d WHERE d.state = 'settled' AND d.member_id = m.id
+        AND NOT EXISTS (SELECT FROM statement_lines l JOIN periods q ON q.id = l.period_id
+            WHERE l.dispute_id = d.id AND q.state = 'closed'))
 ORDER BY m.siret COLLATE "C"
 """
 # Rounded once for each line, half up (EN 16931), by whole division: a quotient with an end could round twice.

@@ -33,6 +33,7 @@ from tenants.tables import (
     UsageCorrection,
     UsageInterval,
 )  # fmt: skip
+from tenants.tables_disputes import Dispute
 
 Document = dict[str, Any]
 Corrected = aliased(Period)
@@ -99,7 +100,9 @@ def _document(period: Period, statement: Statement, member: Member, lines: list[
 
 def _adjusted(lines: list[Document]) -> Document:
     """Their sum where there are any: documents that were sealed before there could be any have no such word."""
-    return {"adjustments": str(_sum(lines, "adjustment"))} if any(one["kind"] == "adjustment" for one in lines) else {}
+    if not any("corrects" in line for line in lines):
+        return {}
+    return {"adjustments": str(_sum(lines, "adjustment") + _sum(lines, "settlement"))}
 
 
 def _sum(lines: list[Document], kind: str) -> Decimal:
@@ -108,7 +111,8 @@ def _sum(lines: list[Document], kind: str) -> Decimal:
 
 def _lines(session: Session, period: Period, member: str | None) -> dict[int, list[Document]]:
     """By statement, each line with what it follows from: price and its book, or pool, key and its version; of an
-    adjustment also the closed month, and the place of the line there (null: it had none).
+    adjustment also the closed month, and the place of the line there (null: it had none); of a settlement that, the
+    dispute and why it was settled so.
     """
     query = (
         sa.select(
@@ -116,7 +120,7 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
             StatementLine.share, StatementLine.amount, Service.name, Service.ref, Meter.code, Meter.label, Meter.unit,
             Price.hourly, Price.book, sa.func.lower(Price.during), CostPool.code, CostPool.label, CostPool.section,
             CostPool.amount, AllocationKey.code, AllocationKey.version, AllocationKey.deliberation,
-            Corrected.label, Corrected.during, StatementLine.corrects_position,
+            Corrected.label, Corrected.during, StatementLine.corrects_position, Dispute.id, Dispute.decision,
         )
         .outerjoin(Service, Service.id == StatementLine.service_id)
         .outerjoin(Meter, Meter.id == StatementLine.meter_id)
@@ -124,6 +128,7 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         .outerjoin(CostPool, CostPool.id == StatementLine.pool_id)
         .outerjoin(AllocationKey, AllocationKey.id == CostPool.key_id)
         .outerjoin(Corrected, Corrected.id == StatementLine.corrects_id)
+        .outerjoin(Dispute, Dispute.id == StatementLine.dispute_id)
         .where(StatementLine.period_id == period.id)
         .order_by(StatementLine.statement_id, StatementLine.position)
     )  # fmt: skip
@@ -131,14 +136,16 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         query = query.join(Member, Member.id == StatementLine.member_id).where(Member.slug == member)
     found: dict[int, list[Document]] = defaultdict(list)
     for statement_id, position, kind, unit_seconds, share, amount, *rest in session.execute(query):
-        service, ref, meter, label, unit, hourly, book, since, *shared, month, during, place = rest
+        service, ref, meter, label, unit, hourly, book, since, *shared, month, during, place, dispute, decision = rest
         line = {"position": position, "kind": kind, "amount": str(amount)}
-        if kind == "adjustment":
+        if month is not None:
             line |= {
                 "corrects": month, "corrects_from": _instant(during.lower), "corrects_until": _instant(during.upper),
                 "corrects_position": place,
             }  # fmt: skip
-        if kind != "share":
+        if kind == "settlement":
+            line |= {"dispute": dispute, "label": decision}
+        elif kind != "share":
             line |= {
                 "service": service, "service_ref": str(ref), "meter": meter, "label": label["fr"], "unit": unit,
                 "unit_seconds": f"{unit_seconds:f}", "hourly": f"{hourly:f}", "book": book,

@@ -295,7 +295,7 @@ class Statement(Base):
 
 class StatementLine(Base):
     """One line: usage of a meter by a service at one price, or what such a line of a closed month lacked, or a share
-    of a cost pool.
+    of a cost pool, or what settled a dispute.
 
     unit_seconds: exact quantity × seconds of the usage; share: exact euros before rounding; amount: euros and cents.
     Of an adjustment they are differences. corrects_id: the closed month; corrects_position: the line's place in the
@@ -318,6 +318,7 @@ class StatementLine(Base):
     amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("periods.id"))
     corrects_position: Mapped[int | None]
+    dispute_id: Mapped[int | None] = mapped_column(ForeignKey("disputes.id"))
     __table_args__ = (
         UniqueConstraint("statement_id", "position"),
         Index("ix_statement_lines_corrects_id", "corrects_id", postgresql_where=sa.text("corrects_id IS NOT NULL")),
@@ -328,13 +329,15 @@ class StatementLine(Base):
             ondelete="CASCADE",
         ),
         ForeignKeyConstraint(("price_id", "meter_id"), ("prices.id", "prices.meter_id")),
-        CheckConstraint(one_of("kind", ("usage", "share", "adjustment")), "kind"),
+        Index("ix_statement_lines_dispute_id", "dispute_id", postgresql_where=sa.text("dispute_id IS NOT NULL")),
+        CheckConstraint(one_of("kind", ("usage", "share", "adjustment", "settlement")), "kind"),
         CheckConstraint(
             "(kind IN ('usage', 'adjustment'))"
             " = (meter_id IS NOT NULL AND price_id IS NOT NULL AND unit_seconds IS NOT NULL)"
             " AND (kind = 'share') = (pool_id IS NOT NULL AND share IS NOT NULL)"
-            " AND (kind = 'adjustment') = (corrects_id IS NOT NULL)"
-            " AND (corrects_position IS NULL OR kind = 'adjustment')",
+            " AND (kind IN ('adjustment', 'settlement')) = (corrects_id IS NOT NULL)"
+            " AND (kind = 'settlement') = (dispute_id IS NOT NULL)"
+            " AND (corrects_position IS NULL OR kind IN ('adjustment', 'settlement'))",
             "shape",
         ),
     )

@@ -43,7 +43,7 @@ def by_service(document: dict[str, Any]) -> dict[str, Any]:
         if line["kind"] == "usage":
             services.setdefault(line["service"], []).append(line)
     shares = [{**line, **sharing.explain(line)} for line in document["lines"] if line["kind"] == "share"]
-    corrected = [line for line in document["lines"] if line["kind"] == "adjustment"]
+    corrected = [line for line in document["lines"] if "corrects" in line]
     part = paging.part(len(services), SERVICES)
     return {"services": part.of(list(services.items())), "shares": shares, "corrected": corrected, "part": part}
 

@@ -84,6 +84,7 @@ CHECKS = {
     "interval_is_inside_period": N_("Un intervalle est dans sa période"),
     "every_member_has_a_statement": N_("Chaque membre a un relevé"),
     "intervals_are_events": N_("Les intervalles suivent des événements"),
+    "settlements_are_decided": N_("Les contestations réglées sont des lignes, et elles seules"),
     "corrections_are_events": N_("Les rectifications suivent les faits connus depuis la clôture"),
     "adjusted_usage_is_billed": N_("Un mois clos et ses rectifications comptent tout son usage"),
     "adjusted_amount_is_usage_times_price": N_("Un mois clos et ses rectifications suivent ses prix"),
