@@ -1,4 +1,4 @@
-"""An application from elsewhere whose archive nobody has named: its page says why it can't be ordered, and who does what."""
+"""An application from elsewhere whose archive nobody has named: its page says why, and who does what."""
 
 from __future__ import annotations
 

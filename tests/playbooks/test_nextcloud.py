@@ -1,4 +1,4 @@
-"""Nextcloud as far as a machine without its archive can tell: what is unpacked, the way from one version to the next."""
+"""Nextcloud as far as a machine without its archive can tell: what is unpacked, the way between versions."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_archive_is_verified_and_unpacked_once(tmp_path: Path) -> None:
 )
 def test_versions_come_one_after_the_other(data: str, to: str, named: list[str], way: list[str] | None) -> None:
     known: dict[str, Any] = {
-        "nextcloud_data": {"stdout": data}, "nextcloud_version": to, "nextcloud_sources": dict.fromkeys(named, {}),
+        "nextcloud_data": {"stdout": data}, "nextcloud_version": to, "nextcloud_sources": {one: {} for one in named},
     }  # fmt: skip
     plan, refuse = yaml.safe_load((STACK / "roles/nextcloud/tasks/plan.yml").read_text())
     for name, text in (plan["vars"] | plan["ansible.builtin.set_fact"]).items():
