@@ -37,7 +37,7 @@ def list_(as_json: bool) -> None:
             row["total"] = euros(row["total"])
     print_rows(
         rows,
-        [("period", "Période"), ("state", "État"), ("statements", "Relevés"), ("total", "Total"),
+        [("period", "Période"), ("state", "État", "period"), ("statements", "Relevés"), ("total", "Total"),
          ("metered_until", "Mesurée jusqu’au"), ("closed_at", "Close le")],
         as_json=as_json,
         empty="Aucune période. « clocher periods draft 2026-10 » en établit une.",
