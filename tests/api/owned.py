@@ -243,9 +243,6 @@ IDS: dict[str, Find] = {
         "flow", slug, lambda session, member: _flow(session, member, world.once("service", slug, _service))
     ),
     "order_id": lambda world, slug, asking: world.once("order", slug, _order),
-    "dispute_id": lambda world, slug, asking: world.once(
-        "dispute", slug, lambda session, member: _dispute(session, member, world.once("statement", slug, _statement))
-    ),
     "statement_id": lambda world, slug, asking: world.once("statement", slug, _statement),
     "account_id": _account,
     "session_id": _session_id,
@@ -276,6 +273,14 @@ IDS |= {
     "position": lambda world, slug, asking: world.once(
         "line", slug, lambda session, member: _line(session, member, world.once("statement", slug, _statement))
     ),
+    "dispute_id": lambda world, slug, asking: (
+        IDS["position"](world, slug, asking),
+        world.once(
+            "dispute",
+            slug,
+            lambda session, member: _dispute(session, member, world.once("statement", slug, _statement)),
+        ),
+    )[1],
 }
 
 # Routes to what is one person's own: nobody else reaches it, not even the territory.
@@ -283,6 +288,10 @@ PERSONAL = {"account_pages.end_session", "token_pages.revoke", "own_tokens.revok
 
 # endpoint: what to send so that the request reaches the row (`json` or `data`, as the test client takes it).
 SENT: dict[str, dict[str, Any]] = {
+    "disputes.open_": {"json": {"reason": "r"}},
+    "disputes.answer": {"json": {"answer": "r"}},
+    "disputes.settle": {"json": {"decision": "r", "amount": "-1.00"}},
+    "disputes.reject": {"json": {"decision": "r"}},
     "services.replace_keys": {"json": {"keys": [KEY]}},
     "orders.reject": {"json": {"reason": "Trop gros."}},
 }

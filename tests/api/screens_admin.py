@@ -14,7 +14,18 @@ from sqlalchemy.orm import Session
 
 from orchestrator import events
 from orchestrator.tables import Flow, FlowStep, Member, Resource, Service
-from tenants import announcements, catalogue, catalogue_versions, members_changes, periods, policy, pools, prices_drafts
+from tenants import (
+    announcements,
+    catalogue,
+    catalogue_versions,
+    disputes,
+    members_changes,
+    periods,
+    policy,
+    pools,
+    prices_drafts,
+    statements,
+)
 from tenants.bench_pages import COSTS
 from tenants.tables_administration import MemberChange, PriceDraft
 from tests.api.administered import _measured
@@ -153,14 +164,41 @@ def month(label: str, *, checked: bool = False, closed: bool = False) -> Callabl
 
 
 def corrected(session: Session, member_id: int) -> str:
-    """April again, after it came to be known that the server of March, which is closed, had stopped."""
+    """April again, after it came to be known that the server of March, which is closed, was gone earlier."""
     thing = session.scalars(
         sa.select(Resource).join(Service, Service.id == Resource.service_id).where(Service.name == "cantine-2026-03")
     ).one()
     at = datetime(2026, 3, 20, tzinfo=UTC)
-    events.record_event(session, thing.id, "stopped", at, size=events.Size(vcpus=2, ram_mib=4096))
+    events.record_event(session, thing.id, "deleted", at, size=events.Size(vcpus=2, ram_mib=4096))
     periods.draft(session, "2026-04", COSTS, datetime.now(UTC), PARIS)
     return "/finance/periods/2026-04"
+
+
+def disputed(path: str) -> Callable[[Session, int], str]:
+    """A line of March that its member objects to, and an answer; the page at `path`."""
+
+    def make(session: Session, member_id: int) -> str:
+        now, rows = datetime.now(UTC), disputes.listed(session, state="answered")
+        if not rows:
+            [march] = [row for row in statements.listed(session, "2026-03") if _is(session, row, member_id)]
+            made = disputes.open_(session, march["id"], 1, "Ce serveur était arrêté.", now)
+            disputes.answer(session, made.id, "Nous regardons.", now)
+            rows = disputes.listed(session, state="answered")
+        return path.format(statement=rows[0]["statement_id"], dispute=rows[0]["id"])
+
+    return make
+
+
+def _is(session: Session, row: dict[str, Any], member_id: int) -> bool:
+    return session.get_one(Member, member_id).slug == row["member"]
+
+
+def refused_dispute(page: Page) -> None:
+    """Settle the first one by nothing."""
+    follow("first")(page)
+    page.fill("#field-decision", "x")
+    with page.expect_navigation():
+        page.locator("form[action$='/settle'] button").click()
 
 
 def follow_april(page: Page) -> None:
@@ -267,6 +305,10 @@ SCREENS = (
     Screen("finance-period-closed", "", TERRITORY, inside(month("2026-03", closed=True))),
     Screen("finance-period-corrected", "", TERRITORY, inside(corrected)),
     Screen("statement-corrected", "/statements", MEMBER, act=follow_april),
+    Screen("statement-disputes", "", MEMBER, inside(disputed("/statements/{statement}/disputes"))),
+    Screen("finance-dispute", "", TERRITORY, inside(disputed("/finance/disputes/{dispute}"))),
+    Screen("finance-dispute-refused", "/finance/disputes", TERRITORY, act=refused_dispute),
+    Screen("finance-disputes", "/finance/disputes", TERRITORY),
     Screen("statement-correction", "/statements", MEMBER, act=follow_correction),
     Screen("finance-period-refused", "/finance/periods", TERRITORY, act=typed(month="2099-01")),
     Screen("finance-periods", "/finance/periods", TERRITORY),

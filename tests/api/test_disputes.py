@@ -77,4 +77,4 @@ def test_the_api_and_the_command_do_the_same(app: APIFlask, owner: sa.Engine, ru
     assert "réglée" in run("disputes", "show", str(made.json["id"])).stdout
     assert "Breval" in run("disputes", "list").stdout or "breval" in run("disputes", "list").stdout
     refused = run("disputes", "settle", str(again), "--amount", "-1", "--because", "x")
-    assert (refused.exit_code, "[dispute_state]" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "[dispute_state]" in refused.stderr) == (3, True)
