@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
-from tenants.finance import PriceBook
+from tenants.finance import PriceBook, Tariff, Terms
 from tenants.tables import Meter, Period, Price
 
 HOURS = 730  # of a month in an estimate: a year's 8,760 hours over twelve
@@ -54,13 +54,21 @@ class Estimate:
 
 @dataclass(frozen=True)
 class NewPrice:
-    """A declared price that the database has not yet; `end` is None while no later one is known."""
+    """A price that the database has not yet. end: None while no later one is known; kind: of members, None for all;
+    told: when members were told.
+    """
 
     meter: str
     start: datetime
     end: datetime | None
-    hourly: Decimal
+    terms: Terms
     book: str
+    kind: str | None = None
+    told: date | None = None
+
+    @property
+    def hourly(self) -> Decimal:
+        return self.terms.price
 
 
 @dataclass(frozen=True)
@@ -141,19 +149,34 @@ def plan(session: Session, book: PriceBook, timezone: str) -> list[NewPrice]:
             raise _unknown_meter(code)
     new: list[NewPrice] = []
     for code, meter_id in meters.items():
-        found = session.scalars(sa.select(Price).where(Price.meter_id == meter_id))
-        kept = {price.during.lower: price for price in found if price.during.lower}
-        declared = {midnight(t.start, timezone): (t.hourly[code], t.book) for t in book.tariffs if code in t.hourly}
-        for start, price in kept.items():
-            # What the pages adopted is in no file.
-            if price.origin == "declared" if start not in declared else declared[start][0] != price.hourly:
-                raise _rewritten(code, start)
-        starts = sorted({*declared, *kept})
-        for start, end in zip_longest(starts, starts[1:]):
-            if start not in kept:
-                new.append(NewPrice(code, start, end, *declared[start]))
+        found = session.scalars(sa.select(Price).where(Price.meter_id == meter_id)).all()
+        kinds = {price.member_kind for price in found} | {t.kind for t in book.tariffs if code in t.hourly}
+        for kind in sorted(kinds, key=str):
+            kept = {p.during.lower: p for p in found if p.during.lower and p.member_kind == kind}
+            declared = {midnight(t.start, timezone): t for t in book.tariffs if code in t.hourly and t.kind == kind}
+            new += _added(code, kind, kept, declared)
     refuse_in_closed_periods(session, new)
-    return sorted(new, key=lambda price: (price.start, meters[price.meter]))
+    return sorted(new, key=lambda price: (price.start, meters[price.meter], str(price.kind)))
+
+
+def _added(
+    code: str, kind: str | None, kept: Mapping[datetime, Price], declared: Mapping[datetime, Tariff]
+) -> list[NewPrice]:
+    """What is declared of one meter and kind of members and not kept yet."""
+    for start, price in kept.items():
+        # What the pages adopted is in no file.
+        if price.origin == "declared" if start not in declared else not _same(price, declared[start].hourly[code]):
+            raise _rewritten(code, start)
+    starts = sorted({*declared, *kept})
+    return [
+        NewPrice(code, start, end, declared[start].hourly[code], declared[start].book, kind, declared[start].told)
+        for start, end in zip_longest(starts, starts[1:])
+        if start not in kept
+    ]
+
+
+def _same(price: Price, terms: Terms) -> bool:
+    return (price.hourly, price.steps) == (terms.price, terms.ladder)
 
 
 def apply(session: Session, book: PriceBook, timezone: str) -> list[NewPrice]:
@@ -173,31 +196,36 @@ def add(session: Session, new: list[NewPrice], origin: str = "declared") -> None
     """Add prices, each ending the one that was in force when it starts. Needs `lock` first."""
     meters = {meter.code: meter.id for meter in session.scalars(sa.select(Meter))}
     for price in new:
+        of_meter = Price.meter_id == meters[price.meter]
+        for_whom = Price.member_kind.is_not_distinct_from(price.kind)
         session.execute(
             sa.update(Price)
-            .where(Price.meter_id == meters[price.meter], Price.during.contains(price.start))
+            .where(of_meter, for_whom, Price.during.contains(price.start))
             .values(during=sa.func.tstzrange(sa.func.lower(Price.during), price.start))
         )
-        during, meter_id = Range(price.start, price.end), meters[price.meter]
-        row = {"meter_id": meter_id, "during": during, "hourly": price.hourly, "book": price.book, "origin": origin}
+        row = {
+            "meter_id": meters[price.meter], "during": Range(price.start, price.end), "hourly": price.hourly,
+            "book": price.book, "origin": origin, "member_kind": price.kind, "steps": price.terms.ladder,
+            "told_on": price.told,
+        }  # fmt: skip
         session.execute(sa.insert(Price).values(**row))
-        audit.record(
-            session, "price.add", f"price {price.meter} {price.start.date()}",
-            detail={"hourly": str(price.hourly), "book": price.book},
-        )  # fmt: skip
+        detail = {"hourly": str(price.hourly), "book": price.book} | (
+            {"for": price.kind} if price.kind else {}) | ({"steps": price.terms.ladder} if price.terms.ladder else {})  # fmt: skip
+        audit.record(session, "price.add", f"price {price.meter} {price.start.date()}", detail=detail)
 
 
 def listed(session: Session) -> list[dict[str, Any]]:
     """Every price, newest book first."""
     query = (
-        sa.select(Meter.code, Meter.label, Meter.unit, Price)
+        sa.select(Meter.code, Meter.label, Meter.unit, Meter.basis, Price)
         .join(Price, Price.meter_id == Meter.id)
-        .order_by(sa.func.lower(Price.during).desc(), Meter.id)
+        .order_by(sa.func.lower(Price.during).desc(), Meter.id, Price.member_kind.nulls_first())
     )
     return [
         {"meter": code, "label": label["fr"], "unit": unit, "hourly": price.hourly, "book": price.book,
-         "from": price.during.lower, "until": price.during.upper, "origin": price.origin, "labels": label}
-        for code, label, unit, price in session.execute(query)
+         "from": price.during.lower, "until": price.during.upper, "origin": price.origin, "labels": label,
+         "basis": basis, "for": price.member_kind, "steps": price.steps, "told_on": price.told_on}
+        for code, label, unit, basis, price in session.execute(query)
     ]  # fmt: skip
 
 
@@ -238,7 +266,11 @@ def refuse_in_closed_periods(session: Session, new: list[NewPrice]) -> None:
             sa.select(Period.label)
             .join(Price, Price.during.overlaps(Period.during))
             .join(Meter, (Meter.id == Price.meter_id) & (Meter.code == price.meter))
-            .where(Period.state == "closed", Period.during.overlaps(Range(price.start, price.end)))
+            .where(
+                Period.state == "closed", Period.during.overlaps(Range(price.start, price.end)),
+                # One that is for a kind of members takes the place of the general one.
+                Price.member_kind.is_(None) | Price.member_kind.is_not_distinct_from(price.kind),
+            )
             .order_by(Period.label)
             .limit(1)
         )
