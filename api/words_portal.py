@@ -27,8 +27,19 @@ METERS = {
     "volume": N_("Volume de données"),
     "public_address": N_("Adresse publique"),
     "snapshot": N_("Instantané"),
+    "activation": N_("Mise en service d’une machine"),
+    "activation_application": N_("Mise en service d’une application"),
+    "minimum_service": N_("Minimum par service"),
+    "minimum_member": N_("Minimum par membre"),
 }
-UNITS = {"GiB": N_("Gio"), "address": N_("adresse"), "vCPU": N_("vCPU"), "server": N_("serveur")}
+UNITS = {
+    "GiB": N_("Gio"),
+    "address": N_("adresse"),
+    "vCPU": N_("vCPU"),
+    "server": N_("serveur"),
+    "service": N_("service"),
+    "member": N_("membre"),
+}
 LIMITS = {
     "servers": N_("Machines"),
     "vcpus": N_("Processeurs"),

@@ -201,6 +201,6 @@ def priced(session: Session, at: datetime) -> list[dict[str, Any]]:
 
 def _monthly(book: prices.InForce, offer: Offer) -> Decimal | None:
     try:
-        return book.monthly(components(offer)).monthly
+        return book.service(components(offer)).monthly
     except Conflict:  # missing_price: the catalogue is still worth reading
         return None

@@ -22,7 +22,8 @@ COLUMNS = (
     "Quantité (unité × heure)", "Prix unitaire horaire (EUR)", "Tarif", "Coût réparti (EUR)", "Clé de répartition",
     "Section", "Quote-part exacte (EUR)", "Montant (EUR)", "Du", "Au",
 )  # fmt: skip
-UNITS = {"GiB": "Gio", "address": "adresse"}
+NATURES = {"usage": "consommation", "fee": "frais", "minimum": "complément au minimum"}
+UNITS = {"GiB": "Gio", "address": "adresse", "member": "membre"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide signs run too
 Cell = str | Decimal | int | None
 
@@ -59,18 +60,28 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
     head: list[Cell] = [document["period"], mention(document), member["name"], member["siren"], member["siret"]]
     tail: list[Cell] = [_day(document["from"], timezone), _day(document["until"], timezone, last=True)]
     for line in document["lines"]:
-        middle = _usage(line) if line["kind"] == "usage" else _share(line)
+        middle = _share(line) if line["kind"] == "share" else _usage(line)
         yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail]
     empty: list[Cell] = [None] * 10
     yield [*head, None, "total", *empty, Decimal(document["total"]), *tail]
 
 
 def _usage(line: Document) -> list[Cell]:
-    # Six decimals for the reader; the JSON has the exact seconds, and the amount was rounded from them.
-    hours = (Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001"))
     unit = UNITS.get(line["unit"], line["unit"])
-    return ["consommation", line["service"], line["label"], unit, hours, Decimal(line["hourly"]), line["book"], None,
-            None, None, None]  # fmt: skip
+    return [NATURES[line["kind"]], line["service"], line["label"], unit, hours(line), hourly(line), line["book"],
+            None, None, None, None]  # fmt: skip
+
+
+def hours(line: Document) -> Decimal | None:
+    """Quantity × hours, six decimals for the reader; the JSON has the exact seconds, from which it was rounded. None of
+    a fee or minimum.
+    """
+    return (Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001")) if line["kind"] == "usage" else None
+
+
+def hourly(line: Document) -> Decimal | None:
+    """The price of an hour; None of a fee or minimum."""
+    return Decimal(line["hourly"]) if line["kind"] == "usage" else None
 
 
 def _share(line: Document) -> list[Cell]:

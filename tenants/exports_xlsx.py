@@ -52,8 +52,9 @@ def xlsx_file(
     """The statements of the month `label`; intervals: those of the only one, as `statements.all_intervals` gives."""
     zone = ZoneInfo(timezone)
     title, note = _title(label, documents), exports.mention(documents[0]) if documents else ""
-    usage = Sheet("Consommations", title, USAGE, [_usage(*pair, zone) for pair in _lines(documents, "usage")], note)
-    shares = Sheet("Coûts communs", title, SHARES, [_share(*pair) for pair in _lines(documents, "share")], note)
+    used, shared = _lines(documents, shared=False), _lines(documents, shared=True)
+    usage = Sheet("Consommations", title, USAGE, [_usage(*pair, zone) for pair in used], note)
+    shares = Sheet("Coûts communs", title, SHARES, [_share(*pair) for pair in shared], note)
     rows = [_member(document, number, usage, shares, zone) for number, document in enumerate(documents)]
     made = [Sheet("Synthèse", title, MEMBERS, rows, note), usage, shares]
     if intervals is not None:
@@ -78,8 +79,9 @@ def _made(label: str, documents: Sequence[Document], timezone: str) -> datetime:
     return prices.midnight(date.fromisoformat(f"{label}-01"), timezone)
 
 
-def _lines(documents: Sequence[Document], kind: str) -> list[tuple[Document, Document]]:
-    return [(document["member"], line) for document in documents for line in document["lines"] if line["kind"] == kind]
+def _lines(documents: Sequence[Document], *, shared: bool) -> list[tuple[Document, Document]]:
+    return [(document["member"], line) for document in documents for line in document["lines"]
+            if (line["kind"] == "share") == shared]  # fmt: skip
 
 
 def _member(document: Document, number: int, usage: Sheet, shares: Sheet, zone: ZoneInfo) -> list[Cell]:
@@ -101,10 +103,9 @@ def _sum_of(sheet: Sheet, row: int, value: str) -> Formula:
 
 
 def _usage(member: Document, line: Document, zone: ZoneInfo) -> list[Cell]:
-    hours = (Decimal(line["unit_seconds"]) / 3600).quantize(MILLIONTH)
     unit = exports.UNITS.get(line["unit"], line["unit"])
-    return [member["name"], member["siret"], line["position"], line["service"], line["label"], unit, hours,
-            Decimal(line["hourly"]), line["book"], _local(line["price_from"], zone).date(),
+    return [member["name"], member["siret"], line["position"], line["service"], line["label"], unit,
+            exports.hours(line), exports.hourly(line), line["book"], _local(line["price_from"], zone).date(),
             Decimal(line["amount"])]  # fmt: skip
 
 

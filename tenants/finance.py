@@ -95,11 +95,12 @@ def plain(value: Decimal) -> str:
     return f"{value.normalize():f}"
 
 
-def _terms(value: Any) -> Any:
+def as_terms(value: Any) -> Any:
+    """A price as it is written, alone or with its steps, in the form that `Terms` reads."""
     return {"price": value} if isinstance(value, str) else value
 
 
-Priced = Annotated[Terms, BeforeValidator(_terms)]
+Priced = Annotated[Terms, BeforeValidator(as_terms)]
 
 
 class Tariff(Declared):

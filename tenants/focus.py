@@ -53,7 +53,7 @@ def rows(session: Session, period: Period, documents: Iterable[Document], who: I
     for document in documents:
         whole = _statement(document, who)
         for line in document["lines"]:
-            told = _usage(document, line, facts) if line["kind"] == "usage" else _share(document, line)
+            told = TOLD[line["kind"]](document, line, facts)
             yield {**whole, **_place(whole, line), **told}
 
 
@@ -165,6 +165,29 @@ def _usage(document: Document, line: Document, facts: Facts) -> Row:
     }  # fmt: skip
 
 
+def _once(document: Document, line: Document, facts: Facts) -> Row:
+    """A fee, or what lacks to a minimum: one of it is bought."""
+    amount, fee = Decimal(line["amount"]), line["kind"] == "fee"
+    application = facts.applications.get(line["service_ref"] or "")
+    service = {"ResourceId": line["service_ref"], "ResourceName": line["service"],
+               "ResourceType": OFFERED_AS["stack" if application else "vm"]} if line["service_ref"] else {}  # fmt: skip
+    return {
+        **_offered(application or focus_words.MACHINES),
+        **_priced(Decimal(1), amount, "Standard"),
+        "ChargeCategory": "Purchase",
+        "ChargeDescription": f"{line['service']} : {line['label']} ({line['book']})",
+        "ChargeFrequency": "One-Time" if fee else "Recurring",
+        "ChargePeriodStart": _instant(document["from"]),
+        "ChargePeriodEnd": _instant(document["until"]),
+        "PricingUnit": "Units",
+        **service,
+        **_sku(facts.skus.get(line["meter"], line["meter"]), line["label"], None),
+        "Tags": _json({"clocher/member": document["member"]["slug"]}),
+        "x_PriceBook": line["book"],
+        "x_PriceFrom": _instant(line["price_from"]),
+    }
+
+
 def _during(document: Document, line: Document, facts: Facts) -> Row:
     """A charge lasts while its price does, within the month; in a draft until where the month was metered."""
     since = _instant(line["price_from"])
@@ -176,7 +199,7 @@ def _during(document: Document, line: Document, facts: Facts) -> Row:
     }
 
 
-def _share(document: Document, line: Document) -> Row:
+def _share(document: Document, line: Document, _facts: Facts) -> Row:
     whole = Decimal(line["pool_amount"])
     part = WIDE.divide(Decimal(line["share"]), whole).quantize(PARTS, context=WIDE) if whole else Decimal(0)
     key = f"{line['key']} v{line['key_version']}"
@@ -268,3 +291,6 @@ def plain(value: Decimal) -> str:
 
 def _json(pairs: Mapping[str, Any]) -> str:
     return json.dumps(pairs, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+TOLD = {"usage": _usage, "fee": _once, "minimum": _once, "share": _share}

@@ -6,7 +6,7 @@ A price is a fact: it is ended by the next one, never rewritten (the database re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import zip_longest
@@ -14,11 +14,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.dialects.postgresql import Range, distinct_on
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
+from orchestrator.tables import Member
 from tenants.finance import PriceBook, Tariff, Terms
 from tenants.tables import Meter, Period, Price
 
@@ -28,7 +29,11 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True)
 class EstimateLine:
-    """`quantity` units of a meter at `hourly` euros during a month; `amount` in euros and cents."""
+    """`quantity` units of a meter at `hourly` euros during a month; `amount` in euros and cents.
+
+    A price with steps counts as its dearest one: which are reached, the member's other services decide. Of what lacks
+    to a service's minimum, `hourly` is the minimum.
+    """
 
     meter: str
     label: str
@@ -41,15 +46,20 @@ class EstimateLine:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What some components cost in a month of 730 hours; `monthly` is the exact sum of the lines."""
+    """What some components cost in a month of 730 hours; `monthly` is the exact sum of the lines, at the most where
+    prices have steps (`at_most`). once: euros when the service begins, beside it.
+    """
 
     lines: tuple[EstimateLine, ...]
     monthly: Decimal
+    once: Decimal = Decimal("0.00")
+    at_most: bool = False
 
     def document(self) -> dict[str, Any]:
         """As JSON keeps it: decimals as texts."""
         lines = [{k: str(v) if isinstance(v, Decimal) else v for k, v in asdict(line).items()} for line in self.lines]
-        return {"hours": HOURS, "monthly": str(self.monthly), "lines": lines}
+        told = {"once": str(self.once)} if self.once else {}
+        return {"hours": HOURS, "monthly": str(self.monthly), "lines": lines} | told
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,9 @@ class NewPrice:
 
 @dataclass(frozen=True)
 class InForce:
-    """The prices of an instant, read once. rows, by meter's code: id, label, unit, and (or None) price_id, hourly."""
+    """The prices of an instant, read once. rows, by meter's code: id, label, unit, basis, and (or None) price_id, hourly,
+    steps.
+    """
 
     at: datetime
     rows: Mapping[str, sa.Row[Any]]
@@ -87,35 +99,60 @@ class InForce:
             if code not in self.rows:
                 raise _unknown_meter(code)
         lines = tuple(self._line(code, components[code]) for code in sorted(components, key=lambda c: self.rows[c].id))
-        return Estimate(lines, sum((line.amount for line in lines), Decimal("0.00")))
+        total = sum((line.amount for line in lines), Decimal("0.00"))
+        return Estimate(lines, total, at_most=any(self.rows[code].steps for code in components))
+
+    def service(self, components: Mapping[str, Decimal], *, application: bool = False) -> Estimate:
+        """The same of a whole service: at least its minimum; and what its beginning costs, once."""
+        found, least = self.monthly(components), self._once("minimum_service")
+        if found.monthly < least:
+            row, lacks = self.rows["minimum_service"], least - found.monthly
+            line = EstimateLine(row.code, row.label["fr"], row.unit, Decimal(1), row.hourly, row.price_id, lacks)
+            found = replace(found, lines=(*found.lines, line), monthly=least)
+        return replace(found, once=self._once("activation_application" if application else "activation"))
+
+    def _once(self, code: str) -> Decimal:
+        row = self.rows[code]
+        return (row.hourly or Decimal(0)).quantize(CENT, ROUND_HALF_UP)
 
     def _line(self, code: str, quantity: Decimal) -> EstimateLine:
         row = self.rows[code]
         if row.price_id is None:
             raise missing_price(code, self.at)
-        amount = (quantity * row.hourly * HOURS).quantize(CENT, ROUND_HALF_UP)
-        return EstimateLine(code, row.label["fr"], row.unit, quantity, row.hourly, row.price_id, amount)
+        hourly = max((Decimal(step["hourly"]) for step in row.steps or ()), default=row.hourly)
+        amount = (quantity * hourly * HOURS).quantize(CENT, ROUND_HALF_UP)
+        return EstimateLine(code, row.label["fr"], row.unit, quantity, hourly, row.price_id, amount)
 
 
-# Built once: pages ask often.
+PAYER = sa.select(Member.kind).where(Member.id == sa.bindparam("member", type_=sa.BigInteger)).scalar_subquery()
+# Built once: pages ask often. A price for the kind of the member stands before the general one.
 IN_FORCE = (
-    sa.select(Meter.id, Meter.code, Meter.label, Meter.unit, Price.id.label("price_id"), Price.hourly)
+    sa.select(
+        Meter.id, Meter.code, Meter.label, Meter.unit, Meter.basis, Price.id.label("price_id"), Price.hourly, Price.steps
+    )
+    .ext(distinct_on(Meter.id))
     .outerjoin(
         Price,
-        (Price.meter_id == Meter.id) & Price.during.contains(sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True))),
+        (Price.meter_id == Meter.id)
+        & Price.during.contains(sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True)))
+        & (Price.member_kind.is_(None) | (Price.member_kind == PAYER)),
     )
     .where(Meter.sku.is_not(None))
+    .order_by(Meter.id, Price.member_kind.nulls_last())
 )
 
 
-def in_force(session: Session, at: datetime) -> InForce:
-    """The prices at `at`, of every meter that is billed."""
-    return InForce(at, {row.code: row for row in session.execute(IN_FORCE, {"at": at})})
+def in_force(session: Session, at: datetime, member_id: int | None = None) -> InForce:
+    """The prices at `at`, of every meter that is billed: a member's (by default that of the session), else in general."""
+    chosen = {"at": at, "member": member_id or session.info.get("member_id")}
+    return InForce(at, {row.code: row for row in session.execute(IN_FORCE, chosen)})
 
 
-def monthly(session: Session, components: Mapping[str, Decimal], at: datetime) -> Estimate:
+def monthly(
+    session: Session, components: Mapping[str, Decimal], at: datetime, member_id: int | None = None
+) -> Estimate:
     """`InForce.monthly` at the prices of `at`."""
-    return in_force(session, at).monthly(components)
+    return in_force(session, at, member_id).monthly(components)
 
 
 def missing_price(meter: str, at: datetime) -> Conflict:

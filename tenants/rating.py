@@ -35,6 +35,7 @@ activated AS (
     SELECT r.service_id, r.member_id, min(e.at) AS at
     FROM resource_events e JOIN resources r ON r.id = e.resource_id
     WHERE e.kind = 'serving' AND starts_with(r.cloud_id, :prefix) = :sample
+        AND (CAST(:member AS bigint) IS NULL OR r.member_id = :member)
         AND EXISTS (SELECT FROM book b JOIN meters m ON m.id = b.meter_id WHERE m.basis = 'once')
     GROUP BY r.service_id, r.member_id HAVING min(e.at) >= :starts AND min(e.at) < :until
 ), fees AS (

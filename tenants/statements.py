@@ -33,6 +33,7 @@ from tenants.tables import (
 )  # fmt: skip
 
 Document = dict[str, Any]
+ALL_SERVICES = "Ensemble des services"  # of a line that is no single one's; services have no such names
 
 
 def documents(session: Session, period: Period, member: str | None = None) -> list[Document]:
@@ -86,15 +87,16 @@ def _document(period: Period, statement: Statement, member: Member, lines: list[
         "currency": "EUR",
         "member": {"slug": member.slug, "name": member.name, "siren": member.siren, "siret": member.siret},
         "lines": lines,
-        "usage": str(_sum(lines, "usage")),
-        "shares": str(_sum(lines, "share")),
+        "usage": str(_sum(lines, shared=False)),
+        "shares": str(_sum(lines, shared=True)),
         "total": str(statement.total),
         "previous_hash": statement.previous_hash,
     }
 
 
-def _sum(lines: list[Document], kind: str) -> Decimal:
-    return sum((Decimal(line["amount"]) for line in lines if line["kind"] == kind), Decimal("0.00"))
+def _sum(lines: list[Document], *, shared: bool) -> Decimal:
+    chosen = (Decimal(line["amount"]) for line in lines if (line["kind"] == "share") == shared)
+    return sum(chosen, Decimal("0.00"))
 
 
 def _lines(session: Session, period: Period, member: str | None) -> dict[int, list[Document]]:
@@ -103,7 +105,7 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         sa.select(
             StatementLine.statement_id, StatementLine.position, StatementLine.kind, StatementLine.unit_seconds,
             StatementLine.share, StatementLine.amount, Service.name, Service.ref, Meter.code, Meter.label, Meter.unit,
-            Price.hourly, Price.book, sa.func.lower(Price.during), CostPool.code, CostPool.label, CostPool.section,
+            Price.hourly, Price.book, sa.func.lower(Price.during), Price.steps, StatementLine.step, CostPool.code, CostPool.label, CostPool.section,
             CostPool.amount, AllocationKey.code, AllocationKey.version, AllocationKey.deliberation,
         )
         .outerjoin(Service, Service.id == StatementLine.service_id)
@@ -118,14 +120,14 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         query = query.join(Member, Member.id == StatementLine.member_id).where(Member.slug == member)
     found: dict[int, list[Document]] = defaultdict(list)
     for statement_id, position, kind, unit_seconds, share, amount, *rest in session.execute(query):
-        service, ref, meter, label, unit, hourly, book, since, *shared = rest
+        service, ref, meter, label, unit, hourly, book, since, steps, step, *shared = rest
         line = {"position": position, "kind": kind, "amount": str(amount)}
-        if kind == "usage":
+        if kind != "share":
             line |= {
-                "service": service, "service_ref": str(ref), "meter": meter, "label": label["fr"], "unit": unit,
-                "unit_seconds": f"{unit_seconds:f}", "hourly": f"{hourly:f}", "book": book,
-                "price_from": _instant(since),
+                "service": service or ALL_SERVICES, "service_ref": ref and str(ref), "meter": meter, "label": label["fr"],
+                "unit": unit, "book": book, "price_from": _instant(since),
             }  # fmt: skip
+            line = with_price(line, unit_seconds, hourly, steps, step)
         else:
             pool, title, section, whole, key, version, deliberation = shared
             line |= {
@@ -134,6 +136,34 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
             }  # fmt: skip
         found[statement_id].append(line)
     return found
+
+
+def with_price(
+    line: Document, unit_seconds: Decimal | None, hourly: Decimal, steps: list[dict[str, str]] | None, step: int | None
+) -> Document:
+    """A line with what it multiplies: quantity × price of an hour, at a step's price where there are some.
+
+    A fee or a minimum has one price.
+    """
+    if unit_seconds is None:
+        return line | {"price": f"{hourly:f}"}
+    line |= {"unit_seconds": f"{unit_seconds:f}", "hourly": f"{hourly:f}"}
+    if not steps or not step:
+        return line
+    here, after = steps[step - 1], steps[step : step + 1]
+    line |= {"hourly": here["hourly"], "step": step, "above": here["above"], "upto": after[0]["above"] if after else None}
+    return line | {"label": f"{line['label']} ({step_label(line)})"}
+
+
+def step_label(line: Document) -> str:
+    """Which part of a member's quantity a line is of, in French."""
+    if line["step"] == 1:
+        return f"{'franchise de' if Decimal(line['hourly']) == 0 else 'jusqu’à'} {_comma(line['upto'])}"
+    return f"au-delà de {_comma(line['above'])}"
+
+
+def _comma(number: str) -> str:
+    return number.replace(".", ",")
 
 
 def _instant(at: datetime | None) -> str | None:

@@ -37,7 +37,7 @@ def by_service(document: dict[str, Any]) -> dict[str, Any]:
     """`services`: a statement's lines by service, a part of them; `shares`: those of common costs; `part`: which."""
     services: dict[str, list[dict[str, Any]]] = {}
     for line in document["lines"]:
-        services.setdefault(line.get("service") or "", []).append(line)
+        services.setdefault(line.get("service", ""), []).append(line)
     shares = [{**line, **sharing.explain(line)} for line in services.pop("", [])]
     part = paging.part(len(services), SERVICES)
     return {"services": part.of(list(services.items())), "shares": shares, "part": part}
