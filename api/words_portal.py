@@ -162,6 +162,7 @@ ACTIONS = {
     "backup.make": N_("Sauvegarde demandée"),
     "service.upgrade": N_("Mise à jour demandée"),
     "backup.prove": N_("Restauration d’essai demandée"),
+    "usage.count": N_("Comptage demandé"),
     "backup.proved": N_("Restauration d’essai réussie"),
     "backup.unproved": N_("Restauration d’essai échouée"),
     "backup.restore": N_("Restauration d’une sauvegarde demandée"),

@@ -13,6 +13,11 @@ from orchestrator.database import Base
 from orchestrator.tables import key
 
 
+def code(slug: str, meter: str) -> str:
+    """What a stack's meter is called among all: `library_records`."""
+    return f"{slug.replace('-', '_')}_{meter}"
+
+
 class MeterSample(Base):
     """A count at an instant, as the play `usage` gave it back; it holds until the next one. Append-only.
 

@@ -128,7 +128,14 @@ PAYER = sa.select(Member.kind).where(Member.id == sa.bindparam("member", type_=s
 # Built once: pages ask often. A price for the kind of the member stands before the general one.
 IN_FORCE = (
     sa.select(
-        Meter.id, Meter.code, Meter.label, Meter.unit, Meter.basis, Price.id.label("price_id"), Price.hourly, Price.steps
+        Meter.id,
+        Meter.code,
+        Meter.label,
+        Meter.unit,
+        Meter.basis,
+        Price.id.label("price_id"),
+        Price.hourly,
+        Price.steps,
     )
     .ext(distinct_on(Meter.id))
     .outerjoin(
@@ -304,7 +311,8 @@ def refuse_in_closed_periods(session: Session, new: list[NewPrice]) -> None:
             .join(Price, Price.during.overlaps(Period.during))
             .join(Meter, (Meter.id == Price.meter_id) & (Meter.code == price.meter))
             .where(
-                Period.state == "closed", Period.during.overlaps(Range(price.start, price.end)),
+                Period.state == "closed",
+                Period.during.overlaps(Range(price.start, price.end)),
                 # One that is for a kind of members takes the place of the general one.
                 Price.member_kind.is_(None) | Price.member_kind.is_not_distinct_from(price.kind),
             )

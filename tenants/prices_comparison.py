@@ -77,7 +77,7 @@ def compare(session: Session, draft: PriceDraft, label: str | None = None) -> Co
         sum((row.after for row in rows), Decimal("0.00")),
         _summed(rows, "meter", "label"),
         _summed(rows, "slug", "name"),
-        [dict(row._mapping) for row in rows],  # noqa: SLF001  (SQLAlchemy's public way to a dict)
+        [dict(row._mapping) for row in rows],
         list(found),
     )
 

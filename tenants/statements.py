@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import NotFound, Text
 from orchestrator.tables import Member, Resource, Service
+from orchestrator.tables_usage import MeterSample
 from tenants.tables import (
     AllocationKey,
     CostPool,
@@ -151,7 +152,12 @@ def with_price(
     if not steps or not step:
         return line
     here, after = steps[step - 1], steps[step : step + 1]
-    line |= {"hourly": here["hourly"], "step": step, "above": here["above"], "upto": after[0]["above"] if after else None}
+    line |= {
+        "hourly": here["hourly"],
+        "step": step,
+        "above": here["above"],
+        "upto": after[0]["above"] if after else None,
+    }
     return line | {"label": f"{line['label']} ({step_label(line)})"}
 
 
@@ -319,8 +325,18 @@ def all_intervals(session: Session, statement_id: int) -> list[dict[str, Any]]:
 def _intervals(session: Session, wanted: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
     during = UsageInterval.during.intersection(Price.during)
     begin, end = sa.func.lower(during), sa.func.upper(during)
+    # Of what an application counted, when it did: what holds was counted at the interval's beginning or before.
+    sampled = (
+        sa.select(sa.func.max(MeterSample.at))
+        .join(Meter, Meter.code == MeterSample.meter)
+        .where(
+            Meter.id == UsageInterval.meter_id, MeterSample.service_id == Resource.service_id,
+            MeterSample.at <= sa.func.lower(UsageInterval.during),
+        )
+        .scalar_subquery()
+    )  # fmt: skip
     query = (
-        sa.select(StatementLine.position, Resource.cloud_id, UsageInterval.quantity, begin, end)
+        sa.select(StatementLine.position, Resource.cloud_id, UsageInterval.quantity, begin, end, sampled)
         .join(Price, Price.id == StatementLine.price_id)
         .join(Resource, Resource.service_id == StatementLine.service_id)
         .join(UsageInterval, UsageInterval.resource_id == Resource.id)
@@ -334,6 +350,13 @@ def _intervals(session: Session, wanted: sa.ColumnElement[bool]) -> list[dict[st
         .order_by(StatementLine.position, begin, UsageInterval.id)
     )
     return [
-        {"position": position, "resource": cloud_id, "quantity": quantity, "from": since, "until": until}
-        for position, cloud_id, quantity, since, until in session.execute(query)
+        {
+            "position": position,
+            "resource": cloud_id,
+            "quantity": quantity,
+            "from": since,
+            "until": until,
+            "sampled_at": counted,
+        }
+        for position, cloud_id, quantity, since, until, counted in session.execute(query)
     ]

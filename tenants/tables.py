@@ -171,7 +171,9 @@ class Price(Base):
         CheckConstraint(one_of("member_kind", MEMBER_KINDS), "member_kind"),
         CheckConstraint("jsonb_array_length(steps) >= 1 AND steps -> 0 ->> 'above' = '0'", "steps"),
         ExcludeConstraint(
-            (sa.text("clocher_price_box(meter_id, member_kind)"), "&&"), ("during", "&&"), name="prices_apart",
+            (sa.text("clocher_price_box(meter_id, member_kind)"), "&&"),
+            ("during", "&&"),
+            name="prices_apart",
             using="gist",
         ),
         UniqueConstraint("id", "meter_id", name="uq_prices_id_meter_id"),

@@ -73,12 +73,15 @@ class FocusQuery(Taken):
 
 
 class IntervalOut(Given):
-    """What a resource held: quantity of the line's meter, from one instant to another."""
+    """What a resource held: quantity of the line's meter, from one instant to another. sampled_at: when an application
+    counted it, of what its trade counts.
+    """
 
     resource: str
     quantity: Amount
     since: datetime = Field(alias="from")
     until: datetime
+    sampled_at: datetime | None
 
 
 class PartOut(Given):

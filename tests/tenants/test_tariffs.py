@@ -19,7 +19,9 @@ STEPPED = {"price": "0.001", "free": "10", "steps": [{"above": "100", "price": "
 
 
 def tariff(day: str, hourly: dict[str, object], kind: str | None = None) -> dict[str, object]:
-    return {"from": day, "book": f"Tarif {day} {kind or ''}".strip(), "hourly": hourly} | ({"for": kind} if kind else {})
+    return {"from": day, "book": f"Tarif {day} {kind or ''}".strip(), "hourly": hourly} | (
+        {"for": kind} if kind else {}
+    )
 
 
 def adopt(session: Session, *tariffs: dict[str, object]) -> None:
@@ -89,8 +91,16 @@ def test_a_kind_of_members_has_its_own_price_while_it_lasts(staff: sa.Engine) ->
         ledger.member("sarl", 2, None, "company")
         adopt(session, tariff("2026-01-01", BOOK), tariff("2026-03-11", {"public_address": "0.1"}, "company"))
         for member in ("a", "sarl"):
-            ledger.address(ledger.service(member, f"web-{member}"), ("created", "2026-03-10 23:00"), ("deleted", "2026-03-20 23:00"))
-            ledger.address(ledger.service(member, f"old-{member}"), ("created", "2026-03-01 23:00"), ("deleted", "2026-03-02 23:00"))
+            ledger.address(
+                ledger.service(member, f"web-{member}"),
+                ("created", "2026-03-10 23:00"),
+                ("deleted", "2026-03-20 23:00"),
+            )
+            ledger.address(
+                ledger.service(member, f"old-{member}"),
+                ("created", "2026-03-01 23:00"),
+                ("deleted", "2026-03-02 23:00"),
+            )
         proved(session)
         assert [line[-1] for line in lines(session, "a")] == ["0.09", "0.91"]
         assert [line[-1] for line in lines(session, "sarl")] == ["0.09", "24.00"]
