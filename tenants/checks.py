@@ -100,7 +100,8 @@ WITH {book()}, {rating.FEES}, owed AS ({rating.DUE}),
         UNION ALL SELECT 'minimum', member_id, service_id, price_id, lacks FROM wholes WHERE lacks > 0),
     billed AS (SELECT kind, member_id, service_id, price_id, amount FROM statement_lines
         WHERE period_id = :period AND kind IN ('fee', 'minimum'))
-SELECT concat(kind, ' ', member_id, ' ', service_id), max(amount) FILTER (WHERE told), max(amount) FILTER (WHERE NOT told)
+SELECT concat(kind, ' ', member_id, ' ', service_id), max(amount) FILTER (WHERE told),
+    max(amount) FILTER (WHERE NOT told)
 FROM (SELECT *, true AS told FROM (TABLE due EXCEPT ALL TABLE billed) less
     UNION ALL SELECT *, false FROM (TABLE billed EXCEPT ALL TABLE due) more) d
 GROUP BY kind, member_id, service_id, price_id

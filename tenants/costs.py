@@ -206,7 +206,7 @@ def service_so_far(session: Session, service: Service, at: datetime, timezone: s
 
 
 def parameters(session: Session, period: Period, member_id: int | None, service_id: int | None) -> dict[str, Any]:
-    """What LINES needs beside the marks: usage to the period's end, of a member, of which one service is shown (`only`).
+    """What LINES needs beside the marks: usage to the period's end, of a member, of which one service is shown.
 
     Where a price has steps, what one service costs depends on what its member's others use.
     """

@@ -83,8 +83,8 @@ class NewPrice:
 
 @dataclass(frozen=True)
 class InForce:
-    """The prices of an instant, read once. rows, by meter's code: id, label, unit, basis, and (or None) price_id, hourly,
-    steps.
+    """The prices of an instant, read once. rows, by meter's code: id, label, unit, basis, and (or None) price_id,
+    hourly, steps.
     """
 
     at: datetime
@@ -150,7 +150,7 @@ IN_FORCE = (
 
 
 def in_force(session: Session, at: datetime, member_id: int | None = None) -> InForce:
-    """The prices at `at`, of every meter that is billed: a member's (by default that of the session), else in general."""
+    """The prices at `at`, of every meter that is billed: a member's (by default the session's), or in general."""
     chosen = {"at": at, "member": member_id or session.info.get("member_id")}
     return InForce(at, {row.code: row for row in session.execute(IN_FORCE, chosen)})
 
@@ -253,8 +253,8 @@ def add(session: Session, new: list[NewPrice], origin: str = "declared") -> None
             "told_on": price.told,
         }  # fmt: skip
         session.execute(sa.insert(Price).values(**row))
-        detail = {"hourly": str(price.hourly), "book": price.book} | (
-            {"for": price.kind} if price.kind else {}) | ({"steps": price.terms.ladder} if price.terms.ladder else {})  # fmt: skip
+        more = {"for": price.kind, "steps": price.terms.ladder, "told_on": price.told and str(price.told)}
+        detail = {"hourly": str(price.hourly), "book": price.book} | {name: one for name, one in more.items() if one}
         audit.record(session, "price.add", f"price {price.meter} {price.start.date()}", detail=detail)
 
 

@@ -45,8 +45,8 @@ def current(session: Session, at: datetime, kind: str | None = None) -> dict[str
 def write(
     session: Session, draft_id: int | None, book: str, starts: str, hourly: Mapping[str, Any], kind: str | None = None
 ) -> PriceDraft:
-    """Make or change a draft. hourly: what was typed, by meter code: a price, or {price, free, steps: [{above, price}]};
-    empty: that price stays. kind: of the members that it is for; None, all.
+    """Make or change a draft. hourly: what was typed, by meter code: a price, or {price, free, steps: [{above,
+    price}]}; empty: that price stays. kind: of the members that it is for; None, all.
 
     Raises InvalidInput invalid_price (faults by field: book, starts, kind, hourly.<code>), Conflict draft_decided.
     """
@@ -57,12 +57,12 @@ def write(
     day = _day("starts", starts, faults)
     if kind is not None and kind not in MEMBER_KINDS:
         faults.append(_fault("kind", Text("un genre de membres est attendu")))
-    known, read = {meter.code for meter in meters(session)}, dict[str, Any]()
+    known, read = [meter.code for meter in meters(session)], dict[str, Any]()
     for code, typed in hourly.items():
         if wanted := _terms(code, typed, known, faults):
             read[code] = wanted
     if not read and not faults:
-        faults.append(_fault(f"hourly.{min(known)}", Text("au moins un prix est attendu")))
+        faults.append(_fault(f"hourly.{known[0]}", Text("au moins un prix est attendu")))
     _refuse(faults)
     draft.book, draft.starts, draft.hourly, draft.member_kind = book.strip(), day, read, kind
     session.add(draft)
@@ -72,7 +72,7 @@ def write(
     return draft
 
 
-def _terms(code: str, typed: Any, known: set[str], faults: list[dict[str, str]]) -> Any:
+def _terms(code: str, typed: Any, known: list[str], faults: list[dict[str, str]]) -> Any:
     """A price as a draft keeps it; None where nothing was typed."""
     given = {"price": typed} if isinstance(typed, str) else dict(typed)
     free, steps = str(given.get("free") or "").strip(), given.get("steps") or []
@@ -82,8 +82,8 @@ def _terms(code: str, typed: Any, known: set[str], faults: list[dict[str, str]])
     if code not in known or not HOURLY.fullmatch(price):
         faults.append(_fault(f"hourly.{code}", Text("un prix comme 0,0065 est attendu, huit décimales au plus")))
         return None
-    wanted = {"price": _point(price), "free": _point(free or "0"),
-              "steps": [{name: _point(str(step.get(name, ""))) for name in ("above", "price")} for step in steps]}  # fmt: skip
+    read = [{name: _point(str(step.get(name, ""))) for name in ("above", "price")} for step in steps]
+    wanted = {"price": _point(price), "free": _point(free or "0"), "steps": read}
     try:
         finance.Terms.model_validate(wanted)
     except ValidationError:

@@ -106,8 +106,9 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         sa.select(
             StatementLine.statement_id, StatementLine.position, StatementLine.kind, StatementLine.unit_seconds,
             StatementLine.share, StatementLine.amount, Service.name, Service.ref, Meter.code, Meter.label, Meter.unit,
-            Price.hourly, Price.book, sa.func.lower(Price.during), Price.steps, StatementLine.step, CostPool.code, CostPool.label, CostPool.section,
-            CostPool.amount, AllocationKey.code, AllocationKey.version, AllocationKey.deliberation,
+            Price.hourly, Price.book, sa.func.lower(Price.during), Price.steps, StatementLine.step,
+            CostPool.code, CostPool.label, CostPool.section, CostPool.amount, AllocationKey.code,
+            AllocationKey.version, AllocationKey.deliberation,
         )
         .outerjoin(Service, Service.id == StatementLine.service_id)
         .outerjoin(Meter, Meter.id == StatementLine.meter_id)
@@ -125,8 +126,8 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         line = {"position": position, "kind": kind, "amount": str(amount)}
         if kind != "share":
             line |= {
-                "service": service or ALL_SERVICES, "service_ref": ref and str(ref), "meter": meter, "label": label["fr"],
-                "unit": unit, "book": book, "price_from": _instant(since),
+                "service": service or ALL_SERVICES, "service_ref": ref and str(ref), "meter": meter,
+                "label": label["fr"], "unit": unit, "book": book, "price_from": _instant(since),
             }  # fmt: skip
             line = with_price(line, unit_seconds, hourly, steps, step)
         else:

@@ -31,8 +31,8 @@ def list_(as_json: bool) -> None:
         rows = [{**row, "hourly": exact(row["hourly"])} for row in rows]
     print_rows(
         rows,
-        [("label", "Compteur"), ("unit", "Unité"), ("hourly", "€ par heure"), ("for", "Pour"), ("from", "Depuis"), ("until", "Jusqu’à"),
-         ("book", "Tarif")],
+        [("label", "Compteur"), ("unit", "Unité"), ("hourly", "€ par heure"), ("for", "Pour"),
+         ("from", "Depuis"), ("until", "Jusqu’à"), ("book", "Tarif")],
         as_json=as_json,
         empty="Aucun prix. Déclarez-les dans finance/prices.yaml puis lancez « clocher prices apply ».",
     )  # fmt: skip

@@ -265,8 +265,8 @@ class CompareQuery(Taken):
 
 
 class ComparedOut(Given):
-    """What a stated month would have cost at these prices, in euros; cells: of each member by meter; periods: all months
-    that can be compared.
+    """What a stated month would have cost at these prices, in euros; cells: of each member by meter; periods: all
+    months that can be compared.
     """
 
     period: Month

@@ -196,7 +196,7 @@ def test_faults_of_a_tariff_are_told_by_field(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         for typed, fields in (
             (("", "soon", {"vcpu": "-1", "server": "1"}), {"book", "starts", "hourly.vcpu", "hourly.server"}),
-            (("Tarif", "2027-01-01", {"vcpu": ""}), {"hourly.public_address"}),
+            (("Tarif", "2027-01-01", {"vcpu": ""}), {"hourly.vcpu"}),
         ):
             with pytest.raises(InvalidInput) as refused:
                 prices_drafts.write(session, None, *typed)
