@@ -115,7 +115,7 @@ def _facts(
     ).one()  # fmt: skip
     made, ready, live, waiting, entered = counted
     sizes = (whole.components, _stopped(whole)) if whole else (None, None)
-    active, stopped = (sized and _monthly(book, sized, of_service=True) for sized in sizes)
+    active, stopped = (_monthly(book, sized, of_service=True) if sized else None for sized in sizes)
     busy = starting.flow_running(service, live) if live is not None else None
     per_gib = _monthly(book, {"snapshot": Decimal(1)})
     addressed = entered and bool(service.specification.get("stack", {}).get("web"))

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import InvalidInput, Text
-from orchestrator.tables import MEMBER_KINDS
+from tenants.declarations import Kind
 from tenants.declarations_yaml import BrokenYaml, parse
 
 CRITERIA = ("population", "usage", "vcpu", "equal")
@@ -108,7 +108,7 @@ class Tariff(Declared):
 
     start: date = Field(alias="from")
     book: Words
-    kind: Literal[MEMBER_KINDS] | None = Field(None, alias="for")
+    kind: Kind | None = Field(None, alias="for")
     told: date | None = None
     hourly: Annotated[dict[str, Priced], Field(min_length=1)]
 

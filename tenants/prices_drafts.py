@@ -74,7 +74,7 @@ def write(
 
 def _terms(code: str, typed: Any, known: list[str], faults: list[dict[str, str]]) -> Any:
     """A price as a draft keeps it; None where nothing was typed."""
-    given = {"price": typed} if isinstance(typed, str) else dict(typed)
+    given: dict[str, Any] = {"price": typed} if isinstance(typed, str) else dict(typed)
     free, steps = str(given.get("free") or "").strip(), given.get("steps") or []
     price = str(given.get("price") or "").strip()
     if not price and not free and not steps:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
+from orchestrator.tables_usage import MeterSample
 from orchestrator.tables_usage import code as code_of
 from tenants.tables import Meter
 
@@ -24,6 +26,24 @@ def ensure(session: Session, stack: dict[str, Any] | None) -> None:
     for meter in (stack or {}).get("meters", []):
         if meter["code"] in billed:
             _add(session, stack["slug"] if stack else "", meter)
+
+
+def counts(session: Session, service_id: int, stack: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """What a service's application counted last: label and unit as its stack has them, quantity, at, billed."""
+    newest = (
+        sa.select(MeterSample)
+        .where(MeterSample.service_id == service_id)
+        .ext(distinct_on(MeterSample.meter))
+        .order_by(MeterSample.meter, MeterSample.at.desc())
+    )
+    found = {sample.meter: sample for sample in session.scalars(newest)} if stack else {}
+    billed = {component["meter"] for component in (stack or {}).get("price", [])}
+    return [
+        {"label": meter["label"], "unit": meter["unit"], "quantity": sample.quantity, "at": sample.at,
+         "billed": meter["code"] in billed}
+        for meter in (stack or {}).get("meters", [])
+        if (sample := found.get(code_of(stack["slug"] if stack else "", meter["code"])))
+    ]  # fmt: skip
 
 
 def _add(session: Session, slug: str, meter: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from tenants import (
     register,
 )
 from tenants.tables import Offer, Price
+from tenants.tables_administration import PriceDraft
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
 from tests.tenants.ordering import KEY, NOW, member, seed
 
@@ -201,7 +202,7 @@ def test_faults_of_a_tariff_are_told_by_field(staff: sa.Engine) -> None:
             with pytest.raises(InvalidInput) as refused:
                 prices_drafts.write(session, None, *typed)
             assert {fault["parameter"] for fault in refused.value.facts["errors"]} == fields
-        assert prices_drafts.compare(session, {}) is None
+        assert prices_comparison.compare(session, PriceDraft(hourly={})) is None
 
 
 BOTH = {"fr": "Texte", "en": "Text"}

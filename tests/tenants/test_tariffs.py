@@ -1,16 +1,37 @@
 """Prices by kind of member, in steps, free to a point, with fees and minimums: what a month of them costs."""
 
 import random
+import zipfile
 from decimal import Decimal
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from api import statement_pdf
 from orchestrator.database import territory_session
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, InvalidInput, NotFound
+from orchestrator.settings import Settings
 from orchestrator.tables import Member
-from tenants import checks, costs, exports, finance, periods, prices, statements
+from tenants import (
+    checks,
+    costs,
+    exports,
+    exports_xlsx,
+    finance,
+    focus,
+    focus_files,
+    periods,
+    prices,
+    prices_comparison,
+    prices_drafts,
+    statements,
+)
+from tests.tenants import focus_checker
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger, at
 
 MONTH = "2026-03"  # 743 hours in Paris
@@ -209,3 +230,65 @@ def test_a_kind_without_a_price_stops_with_meter_and_day(staff: sa.Engine) -> No
             periods.draft(session, MONTH, finance.Sharing(), LATER, PARIS)
         assert error.value.facts == {"meter": "public_address", "at": at("2026-03-02 00:00").isoformat()}
         assert session.scalars(sa.select(Member.kind)).all() == ["commune"]
+
+
+def test_every_file_names_step_fee_and_minimum(staff: sa.Engine, tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "territory.yaml").write_text("name: Vallombre\nsiret: '24000001800012'\n")
+    book = BOOK | {"activation": "12.50", "minimum_service": "30", "minimum_member": "500", "volume": STEPPED}
+    with territory_session(staff, "test") as session:
+        ledger = Ledger(session)
+        ledger.member("a", 1, 10)
+        adopt(session, tariff("2026-01-01", book))
+        web = ledger.service("a", "web")
+        ledger.server(web, ("launched", "2026-03-31 09:00", 1, 1024), ("serving", "2026-03-31 10:00", 1, 1024))
+        ledger.volume(web, ("created", "2026-03-29 00:00", 3000))
+        proved(session)
+        period = periods.find(session, MONTH)
+        documents = statements.documents(session, period)
+        asked = {focus.invoice_id(one): Decimal(one["total"]) for one in documents}
+        for kind, version in product(("csv", "parquet"), ("1.2", "1.4")):
+            _, content = focus_files.make(session, period, documents, tmp_path, version=version, kind=kind, member=None)
+            read = {"csv": focus_checker.of_csv, "parquet": focus_checker.of_parquet}[kind](content, version)
+            assert focus_checker.faults(read, version, asked) == []
+            assert [row["ChargeFrequency"] for row in read.rows].count("One-Time") == 1
+        [document] = documents
+        held = statements.all_intervals(session, 1)
+    for named in ("franchise de 10)", "au-delà de 100)", "frais", "complément au minimum", statements.ALL_SERVICES):
+        assert named.encode() in exports.csv_file(documents, PARIS)
+    with zipfile.ZipFile(BytesIO(exports_xlsx.xlsx_file(MONTH, documents, PARIS, held))) as made:
+        assert "au-delà de 100" in made.read("xl/sharedStrings.xml").decode()
+    shown = str(statement_pdf._lines(document, statement_pdf.Reader("en", ZoneInfo(PARIS))))
+    for named in ("Data volume, beyond 100", "Data volume, 10 free", "Setting up a machine", "Minimum of a member"):
+        assert named in shown
+    assert statement_pdf.paper(document, [], settings, "fr").startswith(b"%PDF")
+
+
+def test_a_draft_for_one_kind_is_compared_with_a_month(staff: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        ledger = Ledger(session)
+        ledger.member("a", 1, 10)
+        ledger.member("sarl", 2, None, "company")
+        adopt(session, tariff("2026-01-01", BOOK))
+        for member in ("a", "sarl"):
+            ledger.address(ledger.service(member, member), ("created", "2026-02-01 00:00"))
+        proved(session)
+        terms = {"price": "0,01", "free": "0,5"}
+        draft = prices_drafts.write(session, None, "T", "2027-01-01", {"public_address": terms}, "company")
+        found = prices_comparison.compare(session, draft, MONTH)
+        assert found is not None
+        sums = {one["slug"]: (one["before"], one["after"]) for one in found.cells}
+        assert sums == {"a": (Decimal("2.82"), Decimal("2.82")), "sarl": (Decimal("2.82"), Decimal("3.72"))}
+        assert (found.after - found.before, found.periods) == (Decimal("0.90"), [MONTH])
+        same = prices_drafts.write(session, None, "T", "2027-01-01", {"public_address": "0.0038"})
+        again = prices_comparison.compare(session, same)
+        assert again is not None and again.before == again.after
+        with pytest.raises(NotFound):
+            prices_comparison.compare(session, draft, "2025-01")
+        with pytest.raises(InvalidInput) as told:
+            prices_drafts.adopt(session, draft.id, PARIS, LATER, "2026-06-02")
+        assert told.value.facts["errors"][0]["parameter"] == "told_on"
+        prices_drafts.adopt(session, draft.id, PARIS, LATER, "2026-05-31")
+        [kept] = [row for row in prices.listed(session) if row["for"]]
+        assert (str(kept["told_on"]), kept["steps"]) == (
+            "2026-05-31", [{"above": "0", "hourly": "0"}, {"above": "0.5", "hourly": "0.01"}],
+        )  # fmt: skip

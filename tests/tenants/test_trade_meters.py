@@ -63,6 +63,11 @@ def test_a_count_holds_until_the_next_one(staff: sa.Engine, web: sa.Engine) -> N
         assert Decimal(line["unit_seconds"]) == (10 * 4 + 4 * 6) * 86400
         assert (line["label"], line["amount"]) == ("Caméras (video-light)", "15.36")
         row = session.get_one(Service, service.id)
+        last = [(one["label"]["fr"], one["quantity"], one["at"], one["billed"])
+                for one in trade_meters.counts(session, row.id, STACK)]  # fmt: skip
+        assert last == [
+            ("Caméras", 0, at("2026-03-25 04:00"), True), ("Minutes", 99, at("2026-03-11 04:00"), False),
+        ]  # fmt: skip
         seen = statements.intervals(session, statements.line(session, 1, line["position"]))
         assert [(one["quantity"], one["sampled_at"]) for one in seen] == [
             (4, at("2026-03-11 04:00")), (6, at("2026-03-21 04:00")),
