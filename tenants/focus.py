@@ -39,11 +39,11 @@ OFFERED_AS = {"vm": "Machine virtuelle", "stack": "Application"}
 
 @dataclass(frozen=True)
 class Facts:
-    """What documents do not say. ends: of each price, by its meter and start; applications: by service."""
+    """What documents do not say. ends: of each price, by its meter, start and book; applications: by service."""
 
     who: Identity
     skus: Mapping[str, str]
-    ends: Mapping[tuple[str, datetime], datetime | None]
+    ends: Mapping[tuple[str, datetime, str], datetime | None]
     applications: Mapping[str, Offering]
 
 
@@ -64,7 +64,7 @@ def invoice_id(document: Document) -> str:
 
 def _facts(session: Session, period: Period, who: Identity) -> Facts:
     priced = session.execute(
-        sa.select(Meter.code, sa.func.lower(Price.during), sa.func.upper(Price.during))
+        sa.select(Meter.code, sa.func.lower(Price.during), Price.book, sa.func.upper(Price.during))
         .join(Meter, Meter.id == Price.meter_id)
         .where(Price.during.overlaps(period.during))
     )
@@ -72,7 +72,7 @@ def _facts(session: Session, period: Period, who: Identity) -> Facts:
     return Facts(
         who,
         {code: sku or code for code, sku in skus},
-        {(code, since): until for code, since, until in priced},
+        {(code, since, book): until for code, since, book, until in priced},
         _applications(session, period),
     )
 
@@ -191,7 +191,7 @@ def _once(document: Document, line: Document, facts: Facts) -> Row:
 def _during(document: Document, line: Document, facts: Facts) -> Row:
     """A charge lasts while its price does, within the month; in a draft until where the month was metered."""
     since = _instant(line["price_from"])
-    metered, ends = document["metered_until"], facts.ends.get((line["meter"], since))
+    metered, ends = document["metered_until"], facts.ends.get((line["meter"], since, line["book"]))
     bounds = (_instant(document["until"]), metered and _instant(metered), ends)
     return {
         "ChargePeriodStart": max(since, _instant(document["from"])),

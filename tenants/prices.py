@@ -25,6 +25,7 @@ from tenants.tables import Meter, Period, Price
 
 HOURS = 730  # of a month in an estimate: a year's 8,760 hours over twelve
 CENT = Decimal("0.01")
+BASES = {"hour": "heure", "month": "mois", "once": "une fois"}
 
 
 @dataclass(frozen=True)
@@ -275,14 +276,19 @@ def listed(session: Session) -> list[dict[str, Any]]:
 
 def as_csv(rows: list[dict[str, Any]], timezone: str) -> bytes:
     """The book for a spreadsheet: UTF-8 with BOM, `;`, decimal comma, local days: the last one of each."""
-    lines = ["Compteur;Libellé;Unité;Euros par heure;Depuis le;Jusqu’au;Tarif"]
+    lines = ["Compteur;Libellé;Unité;Euros par heure;Depuis le;Jusqu’au;Tarif;Base;Pour;Paliers;Annoncé le"]
     for row in rows:
         until = row["until"] and row["until"].astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
         cells = (row["meter"], row["label"], row["unit"], f"{row['hourly']:f}".replace(".", ","),
                  f"{row['from'].astimezone(ZoneInfo(timezone)):%d/%m/%Y}", f"{until:%d/%m/%Y}" if until else "",
-                 row["book"].replace(";", ","))  # fmt: skip
+                 row["book"].replace(";", ","), BASES[row["basis"]], row["for"] or "", _steps(row["steps"]),
+                 f"{row['told_on']:%d/%m/%Y}" if row["told_on"] else "")  # fmt: skip
         lines.append(";".join(cells))
     return "\r\n".join([*lines, ""]).encode("utf-8-sig")
+
+
+def _steps(ladder: list[dict[str, str]] | None) -> str:
+    return ", ".join(f"{step['above']} : {step['hourly']}" for step in ladder or ()).replace(".", ",")
 
 
 def _rewritten(code: str, start: datetime | None) -> Conflict:

@@ -85,12 +85,12 @@ def _terms(code: str, typed: Any, known: list[str], faults: list[dict[str, str]]
     read = [{name: _point(str(step.get(name, ""))) for name in ("above", "price")} for step in steps]
     wanted = {"price": _point(price), "free": _point(free or "0"), "steps": read}
     try:
-        finance.Terms.model_validate(wanted)
+        ladder = finance.Terms.model_validate(wanted).ladder
     except ValidationError:
         told = Text("une franchise, puis des paliers qui croissent, comme 100 : 0,005, sont attendus")
         faults.append(_fault(f"steps.{code}", told))
         return None
-    return wanted if free or steps else wanted["price"]
+    return wanted if ladder else wanted["price"]
 
 
 def _point(typed: str) -> str:

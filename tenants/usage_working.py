@@ -22,7 +22,10 @@ FRESH = timedelta(hours=12)  # a count this much before the hour will do: backup
 
 
 def due(session: Session, at: datetime, hour: int, timezone: str) -> list[int]:
-    """The services that have not counted since the last due instant (or not long before), nor been asked to since."""
+    """The services that have not counted since the last due instant (or not long before), nor been asked to since.
+
+    One that was made since waits for the next: its first hours are its people's.
+    """
     instant = schedules.last_due(hour, schedules.EVERY_DAY, at, timezone)
     counted = sa.exists().where(MeterSample.service_id == Service.id, MeterSample.at >= instant - FRESH)
     asked = sa.exists().where(Flow.service_id == Service.id, Flow.kind == "count_service", Flow.queued_at >= instant)
@@ -32,7 +35,12 @@ def due(session: Session, at: datetime, hour: int, timezone: str) -> list[int]:
         sa.func.jsonb_array_length(Offer.stack["meters"]) > 0,
     )
     query = sa.select(Service.id).where(
-        Service.state == "active", Service.delete_after.is_(None), declared, ~counted, ~asked
+        Service.state == "active",
+        Service.delete_after.is_(None),
+        Service.created_at < instant,
+        declared,
+        ~counted,
+        ~asked,
     )
     return list(session.scalars(query.order_by(Service.id)))
 

@@ -28,7 +28,7 @@ def list_(as_json: bool) -> None:
     with staff_session() as session:
         rows = prices.listed(session)
     if not as_json:
-        rows = [{**row, "hourly": exact(row["hourly"])} for row in rows]
+        rows = [{**row, "hourly": exact(row["hourly"]) + " (paliers)" * bool(row["steps"])} for row in rows]
     print_rows(
         rows,
         [("label", "Compteur"), ("unit", "Unité"), ("hourly", "€ par heure"), ("for", "Pour"),

@@ -129,6 +129,7 @@ def test_counts_are_asked_for_once_a_day(owner: sa.Engine) -> None:
         service = filled(session)
         session.add(Offer(slug="v", version=1, kind="stack", vcpus=1, ram_mib=1024, flavor="s", stack=STACK, title={},
                           summary={}, parameters={}))  # fmt: skip
+        service.created_at = morning - timedelta(days=9)
         service.specification = {"offer": "v", "offer_version": 1, "stack": {"slug": "video-light"}}
         session.flush()
 
@@ -144,6 +145,13 @@ def test_counts_are_asked_for_once_a_day(owner: sa.Engine) -> None:
         session.flush()
         assert due(timedelta(days=1, hours=3)) == []
         assert due(timedelta(days=2)) == [service.id]
+        service.created_at = morning + timedelta(days=1, hours=20)
+        session.flush()
+        assert due(timedelta(days=2)) == [service.id]
+        service.created_at = morning + timedelta(days=2)
+        session.flush()
+        assert due(timedelta(days=2)) == []
+        service.created_at = morning
         service.state = "stopped"
         session.flush()
         assert due(timedelta(days=2)) == []
