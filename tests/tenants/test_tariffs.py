@@ -256,7 +256,7 @@ def test_every_file_names_step_fee_and_minimum(staff: sa.Engine, tmp_path: Path,
     for named in ("franchise de 10)", "au-delà de 100)", "frais", "complément au minimum", statements.ALL_SERVICES):
         assert named.encode() in exports.csv_file(documents, PARIS)
     with zipfile.ZipFile(BytesIO(exports_xlsx.xlsx_file(MONTH, documents, PARIS, held))) as made:
-        assert "au-delà de 100" in made.read("xl/sharedStrings.xml").decode()
+        assert "au-delà de 100" in made.read("xl/worksheets/sheet2.xml").decode()
     shown = str(statement_pdf._lines(document, statement_pdf.Reader("en", ZoneInfo(PARIS))))
     for named in ("Data volume, beyond 100", "Data volume, 10 free", "Setting up a machine", "Minimum of a member"):
         assert named in shown
