@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants import metering, rating
+from tenants import adjustments, checks_adjustments, disputes, metering, rating
 from tenants.prices_book import HOURLY, ROUNDED, book
 from tenants.tables import Period
 
@@ -196,11 +196,17 @@ GROUP BY d.resource_id ORDER BY d.resource_id
 
 def differences(session: Session, period: Period, until: datetime) -> list[Difference]:
     """Everything that does not add up in the drafted period; `until`: how far events must have been read."""
+    # Proofs about closed months read those: only for a month that corrects any.
+    proofs = CHECKS | (checks_adjustments.CHECKS if adjustments.any_of(session, period) else {})
     chosen = rating.parameters(period)
     found = [
         Difference(name, str(subject), str(expected), str(actual))
-        for name, query in CHECKS.items()
+        for name, query in proofs.items()
         for subject, expected, actual in session.execute(sa.text(query), chosen)
     ]
     stale = session.execute(sa.text(STALE), metering.parameters(period, until))
-    return found + [Difference("intervals_are_events", str(s), e or "—", k or "—") for s, e, k in stale]
+    found += [Difference("intervals_are_events", str(s), e or "—", k or "—") for s, e, k in stale]
+    for subject, due, kept in disputes.different(session, period):
+        found.append(Difference("settlements_are_decided", subject, str(due or "—"), str(kept or "—")))
+    late = adjustments.stale(session, period)
+    return found + [Difference("corrections_are_events", s, e or "—", k or "—") for s, e, k in late]

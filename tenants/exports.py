@@ -21,8 +21,14 @@ COLUMNS = (
     "Période", "Mention", "Membre", "SIREN", "SIRET", "Ligne", "Nature", "Service", "Libellé", "Unité",
     "Quantité (unité × heure)", "Prix unitaire horaire (EUR)", "Tarif", "Coût réparti (EUR)", "Clé de répartition",
     "Section", "Quote-part exacte (EUR)", "Montant (EUR)", "Du", "Au",
+    "Mois rectifié", "Ligne rectifiée",
 )  # fmt: skip
-NATURES = {"usage": "consommation", "fee": "frais", "minimum": "complément au minimum"}
+NATURES = {
+    "usage": "consommation",
+    "adjustment": "rectification",
+    "fee": "frais",
+    "minimum": "complément au minimum",
+}
 UNITS = {"GiB": "Gio", "address": "adresse", "member": "membre"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide signs run too
 Cell = str | Decimal | int | None
@@ -60,10 +66,11 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
     head: list[Cell] = [document["period"], mention(document), member["name"], member["siren"], member["siret"]]
     tail: list[Cell] = [_day(document["from"], timezone), _day(document["until"], timezone, last=True)]
     for line in document["lines"]:
-        middle = _share(line) if line["kind"] == "share" else _usage(line)
-        yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail]
+        middle = MIDDLES[line["kind"]](line)
+        corrects: list[Cell] = [line.get("corrects"), line.get("corrects_position")]
+        yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail, *corrects]
     empty: list[Cell] = [None] * 10
-    yield [*head, None, "total", *empty, Decimal(document["total"]), *tail]
+    yield [*head, None, "total", *empty, Decimal(document["total"]), *tail, None, None]
 
 
 def _usage(line: Document) -> list[Cell]:
@@ -76,12 +83,12 @@ def hours(line: Document) -> Decimal | None:
     """Quantity × hours, six decimals for the reader; the JSON has the exact seconds, from which it was rounded. None of
     a fee or minimum.
     """
-    return (Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001")) if line["kind"] == "usage" else None
+    return (Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001")) if "unit_seconds" in line else None
 
 
 def hourly(line: Document) -> Decimal | None:
     """The price of an hour; None of a fee or minimum."""
-    return Decimal(line["hourly"]) if line["kind"] == "usage" else None
+    return Decimal(line["hourly"]) if "unit_seconds" in line else None
 
 
 def _share(line: Document) -> list[Cell]:
@@ -89,6 +96,20 @@ def _share(line: Document) -> list[Cell]:
     key = f"{line['key']} v{line['key_version']} ({line['deliberation']})"
     return ["quote-part", None, line["label"], None, None, None, None, Decimal(line["pool_amount"]), key,
             line["section"], exact]  # fmt: skip
+
+
+def _settlement(line: Document) -> list[Cell]:
+    return ["règlement de contestation", None, line["label"], *[None] * 8]
+
+
+MIDDLES = {
+    "usage": _usage,
+    "fee": _usage,
+    "minimum": _usage,
+    "adjustment": _usage,
+    "share": _share,
+    "settlement": _settlement,
+}
 
 
 def _day(instant: str, timezone: str, *, last: bool = False) -> str:

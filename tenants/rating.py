@@ -20,13 +20,22 @@ SELECT m.code, lower(tstzmultirange(u.during) - coalesce(b.covered, tstzmultiran
 FROM usage_intervals u JOIN meters m ON m.id = u.meter_id JOIN members y ON y.id = u.member_id
 LEFT JOIN covering b ON b.meter_id = u.meter_id AND b.payer = y.kind
 WHERE u.period_id = :period AND m.sku IS NOT NULL AND (b.covered @> u.during) IS NOT TRUE
-ORDER BY at, m.id LIMIT 1
+UNION ALL
+SELECT m.code, lower(tstzmultirange(c.during) - coalesce(b.covered, tstzmultirange())) AS at
+FROM usage_corrections c JOIN meters m ON m.id = c.meter_id JOIN members y ON y.id = c.member_id
+LEFT JOIN covering b ON b.meter_id = c.meter_id AND b.payer = y.kind
+WHERE c.period_id = :period AND (b.covered @> c.during) IS NOT TRUE
+ORDER BY at, code LIMIT 1
 """  # noqa: S608  (no input in it)
-# Every active member has a statement, and whoever used something.
+# Every active member has a statement, and whoever used something or is corrected something.
 STATEMENTS = """
 INSERT INTO statements (period_id, member_id, total, population)
 SELECT :period, m.id, 0, m.population FROM members m
 WHERE m.state = 'active' OR EXISTS (SELECT FROM usage_intervals u WHERE u.period_id = :period AND u.member_id = m.id)
+    OR EXISTS (SELECT FROM usage_corrections c WHERE c.period_id = :period AND c.member_id = m.id)
+    OR EXISTS (SELECT FROM disputes d WHERE d.state = 'settled' AND d.member_id = m.id
+        AND NOT EXISTS (SELECT FROM statement_lines l JOIN periods q ON q.id = l.period_id
+            WHERE l.dispute_id = d.id AND q.state = 'closed'))
 ORDER BY m.siret COLLATE "C"
 """
 # A service begins to serve once, whatever is done to it later; its fee is at the price of that instant.
@@ -67,18 +76,24 @@ due AS MATERIALIZED ({DUE}
 )"""  # noqa: S608  (no input in it)
 
 
-def rated(entries: str = KEPT) -> str:
-    """The tables up to `rated`: every line that a period's stored usage gives at the prices of `entries`."""
-    return f"""
-WITH {book(entries)}, used AS (
+# {source}: of which usage; `book` must be there.
+USED = """
     SELECT r.service_id, u.member_id, u.meter_id, p.price_id, p.payer, p.hourly, p.steps IS NOT NULL AS in_steps,
         min(lower(p.during)) AS since, trim_scale(sum(u.quantity * extract(epoch FROM
             least(upper(u.during), upper(p.during)) - greatest(lower(u.during), lower(p.during))))) AS unit_seconds
-    FROM usage_intervals u JOIN resources r ON r.id = u.resource_id JOIN members y ON y.id = u.member_id
+    FROM ({source}) u JOIN resources r ON r.id = u.resource_id JOIN members y ON y.id = u.member_id
     JOIN book p ON p.meter_id = u.meter_id AND p.payer = y.kind AND p.during && u.during
-    WHERE u.period_id = :period
     GROUP BY r.service_id, u.member_id, u.meter_id, p.price_id, p.payer, p.hourly, p.steps IS NOT NULL
-), {stepped("service_id, member_id, meter_id, price_id, since")}, priced AS (
+"""
+STORED = "SELECT * FROM usage_intervals WHERE period_id = :period"
+KEPT_OF_LINES = "service_id, member_id, meter_id, price_id, since"
+
+
+def rated(entries: str = KEPT) -> str:
+    """The tables up to `rated`: every line that a period's stored usage gives at the prices of `entries`."""
+    return f"""
+WITH {book(entries)}, used AS ({USED.format(source=STORED)}
+), {stepped(KEPT_OF_LINES)}, priced AS (
     SELECT *, {ROUNDED} AS amount FROM lines
 ), {FEES}, {MINIMUMS}, rated AS (
     SELECT 'usage' AS kind, service_id, member_id, meter_id, price_id, since, step, unit_seconds, amount FROM priced

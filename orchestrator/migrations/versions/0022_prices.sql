@@ -42,13 +42,16 @@ ALTER TABLE price_drafts ADD COLUMN member_kind TEXT, ADD COLUMN told_on DATE,
 
 ALTER TABLE statement_lines ADD COLUMN step BIGINT,
     DROP CONSTRAINT ck_statement_lines_kind,
-    ADD CONSTRAINT ck_statement_lines_kind CHECK (kind IN ('usage', 'fee', 'minimum', 'share')),
+    ADD CONSTRAINT ck_statement_lines_kind CHECK (kind IN ('usage', 'fee', 'minimum', 'share', 'adjustment', 'settlement')),
     DROP CONSTRAINT ck_statement_lines_shape,
     ADD CONSTRAINT ck_statement_lines_shape CHECK (
-        (kind <> 'share') = (meter_id IS NOT NULL AND price_id IS NOT NULL)
-        AND (kind = 'usage') = (unit_seconds IS NOT NULL)
+        (kind IN ('usage', 'adjustment', 'fee', 'minimum')) = (meter_id IS NOT NULL AND price_id IS NOT NULL)
+        AND (kind IN ('usage', 'adjustment')) = (unit_seconds IS NOT NULL)
         AND (kind = 'share') = (pool_id IS NOT NULL AND share IS NOT NULL)
-        AND (step IS NULL OR (kind = 'usage' AND step > 0)));
+        AND (kind IN ('adjustment', 'settlement')) = (corrects_id IS NOT NULL)
+        AND (kind = 'settlement') = (dispute_id IS NOT NULL)
+        AND (corrects_position IS NULL OR kind IN ('adjustment', 'settlement'))
+        AND (step IS NULL OR (kind IN ('usage', 'adjustment') AND step > 0)));
 
 -- What an application counted of its trade, and when: facts, as events are. The count holds until the next one.
 CREATE TABLE meter_samples (
