@@ -88,7 +88,8 @@ WITH whose AS (
     FROM lines
 ), billed AS (
     SELECT l.service_id, l.member_id, l.meter_id, l.price_id, coalesce(l.step, 0) AS step,
-        sum(l.unit_seconds) AS unit_seconds, sum(l.amount) AS amount, min(l.position) FILTER (WHERE l.kind = 'usage') AS position
+        sum(l.unit_seconds) AS unit_seconds, sum(l.amount) AS amount,
+        min(l.position) FILTER (WHERE l.kind = 'usage') AS position
     FROM statement_lines l JOIN periods q ON q.id = l.period_id AND q.state = 'closed'
     WHERE l.member_id IN (TABLE whose) AND (l.period_id = :corrects AND l.kind = 'usage'
         OR l.corrects_id = :corrects AND l.kind = 'adjustment')
