@@ -109,7 +109,7 @@ def _mentions(document: dict[str, Any], reader: Reader) -> list[str]:
 
 def _lines(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
     _ = reader.gettext
-    used = [line for line in document["lines"] if line["kind"] != "share"]
+    used = [line for line in document["lines"] if line["kind"] in ("usage", "fee", "minimum")]
     shared = [line for line in document["lines"] if line["kind"] == "share"]
     groups, note = _groups(used, reader)
     heads = (_("Service"), _("Tarif"), _("Unités × heures"), _("Prix par heure"), _("Montant"))
@@ -184,7 +184,7 @@ def _merged(lines: list[Line]) -> list[Line]:
 
 def _usage(line: Line, reader: Reader) -> tuple[Any, ...]:
     what = f"{language.metered(line, reader.language)} ({reader.word(line['unit'], 'unit')})"
-    if line["kind"] != "usage":
+    if "unit_seconds" not in line:
         return what, reader.typed(line["book"]), "", "", reader.amount(line["amount"])
     hours = Decimal(line["unit_seconds"]) / 3600
     hourly = formats.price(Decimal(line["hourly"]), reader.language)
