@@ -52,7 +52,7 @@ def install(app: Flask, settings: Settings) -> None:
         word=word, task=task, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
         amount=amount, price=price, delta=delta, number=number, percent=percent, size=size, weight=weight,
         instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, span=span,
-        lasted=lasted, cell=cell, badge=badge,
+        lasted=lasted, cell=cell, badge=badge, metered=metered,
     )  # fmt: skip
     env.filters.update(french=word, euros=amount)
     env.globals.update(language=current, languages=LANGUAGES, gettext=sentence, ngettext=sentences, _=sentence)
@@ -154,6 +154,20 @@ def word(code: str | None, table: str, language: str | None = None) -> str:
 def _word(code: str, table: str, language: str) -> str:
     noun, rest = words.split(code, table)
     return " ".join([catalogue(language).gettext(words.french(noun, table)), *rest])
+
+
+def metered(line: Mapping[str, Any], language: str | None = None) -> str:
+    """What a line of a statement is for, and which step of the price it is in."""
+    read_in = language or current()
+    # What the trade counts has the name that its stack gave it, in French.
+    name = word(line["meter"], "meter", read_in) if line["meter"] in words.WORDS["meter"] else line["label"]
+    if not line.get("step") or line["meter"] not in words.WORDS["meter"]:
+        return name
+    gettext = catalogue(read_in).gettext
+    if line["step"] > 1:
+        return name + gettext(", au-delà de %(units)s") % {"units": formats.number(Decimal(line["above"]), read_in)}
+    told = gettext(", franchise de %(units)s") if not Decimal(line["hourly"]) else gettext(", jusqu’à %(units)s")
+    return name + told % {"units": formats.number(Decimal(line["upto"]), read_in)}
 
 
 def badge(code: str, table: str) -> Markup:

@@ -18,6 +18,7 @@ from orchestrator.settings import Settings
 STATIC = Path(__file__).parent / "static"
 REGIONS = {"fr": "FR", "en": "GB"}
 MOST = 1000  # lines that anybody reads on paper; of more the sums are shown, and the tables have all
+SUMMED = {"unit_seconds", "amount"}
 Year = list[tuple[str, Decimal | None]]
 Line = dict[str, Any]
 
@@ -108,7 +109,7 @@ def _mentions(document: dict[str, Any], reader: Reader) -> list[str]:
 
 def _lines(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
     _ = reader.gettext
-    used = [line for line in document["lines"] if line["kind"] == "usage"]
+    used = [line for line in document["lines"] if line["kind"] in ("usage", "fee", "minimum")]
     shared = [line for line in document["lines"] if line["kind"] == "share"]
     groups, note = _groups(used, reader)
     heads = (_("Service"), _("Tarif"), _("Unités × heures"), _("Prix par heure"), _("Montant"))
@@ -172,18 +173,20 @@ def _group(name: str, lines: list[Line], shown: list[tuple[Any, ...]], reader: R
 
 def _merged(lines: list[Line]) -> list[Line]:
     """The lines of one meter at one price as one."""
-    found: dict[tuple[str, ...], Line] = {}
+    found: dict[tuple[str | None, ...], Line] = {}
     for line in lines:
         whole = found.setdefault(
-            (line["meter"], line["hourly"], line["book"]), {**line, "unit_seconds": 0, "amount": 0}
+            (line["meter"], line.get("hourly"), line["book"]), {**line, **dict.fromkeys(SUMMED & line.keys(), 0)}
         )
-        whole |= {name: Decimal(whole[name]) + Decimal(line[name]) for name in ("unit_seconds", "amount")}
+        whole |= {name: Decimal(whole[name]) + Decimal(line[name]) for name in SUMMED & line.keys()}
     return list(found.values())
 
 
 def _usage(line: Line, reader: Reader) -> tuple[Any, ...]:
+    what = f"{language.metered(line, reader.language)} ({reader.word(line['unit'], 'unit')})"
+    if "unit_seconds" not in line:
+        return what, reader.typed(line["book"]), "", "", reader.amount(line["amount"])
     hours = Decimal(line["unit_seconds"]) / 3600
-    what = f"{reader.word(line['meter'], 'meter')} ({reader.word(line['unit'], 'unit')})"
     hourly = formats.price(Decimal(line["hourly"]), reader.language)
     return what, reader.typed(line["book"]), reader.exact(hours, 2), hourly, reader.amount(line["amount"])
 

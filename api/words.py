@@ -61,6 +61,7 @@ FLOW_KINDS = {
     "prove_backup": N_("Restauration d’essai"),
     "tend_vault": N_("Entretien du coffre de sauvegarde"),
     "export_service": N_("Export des données"),
+    "count_service": N_("Comptage"),
 }
 STEPS = {
     "project": N_("Préparer l’espace du membre"),

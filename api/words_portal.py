@@ -27,8 +27,19 @@ METERS = {
     "volume": N_("Volume de données"),
     "public_address": N_("Adresse publique"),
     "snapshot": N_("Instantané"),
+    "activation": N_("Mise en service d’une machine"),
+    "activation_application": N_("Mise en service d’une application"),
+    "minimum_service": N_("Minimum par service"),
+    "minimum_member": N_("Minimum par membre"),
 }
-UNITS = {"GiB": N_("Gio"), "address": N_("adresse"), "vCPU": N_("vCPU"), "server": N_("serveur")}
+UNITS = {
+    "GiB": N_("Gio"),
+    "address": N_("adresse"),
+    "vCPU": N_("vCPU"),
+    "server": N_("serveur"),
+    "service": N_("service"),
+    "member": N_("membre"),
+}
 LIMITS = {
     "servers": N_("Machines"),
     "vcpus": N_("Processeurs"),
@@ -156,6 +167,7 @@ ACTIONS = {
     "backup.make": N_("Sauvegarde demandée"),
     "service.upgrade": N_("Mise à jour demandée"),
     "backup.prove": N_("Restauration d’essai demandée"),
+    "usage.count": N_("Comptage demandé"),
     "backup.proved": N_("Restauration d’essai réussie"),
     "backup.unproved": N_("Restauration d’essai échouée"),
     "backup.restore": N_("Restauration d’une sauvegarde demandée"),

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from orchestrator import backups, runs, service_secrets, services
+from orchestrator import backups, runs, service_secrets, services, usage
 from orchestrator import steps_backups as keeping
 from orchestrator import steps_cloud as cloud
 from orchestrator import steps_entry as entry
@@ -307,6 +307,12 @@ def export_service(run: Run) -> None:
     """The application hands its data out, which becomes one archive that its member takes along."""
     run.step("export", leaving.hand_out)
     run.step("fetch", leaving.fetch, undo=leaving.discard)
+    run.step("activate", runs.finish_as(None))
+
+
+def count_service(run: Run) -> None:
+    """The application counts what it holds of its trade; nothing else is done to it."""
+    run.step("count", usage.count)
     run.step("activate", runs.finish_as(None))
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
-from orchestrator import audit, backups, retention, vaults
+from orchestrator import audit, backups, retention, usage, vaults
 from orchestrator import steps_guest as guest
 from orchestrator import steps_stack as stack
 from orchestrator.errors import N_, ClocherError
@@ -60,7 +60,13 @@ def count(run: Run) -> Write:
             raise
         log.warning("not counted", flow=run.flow_id, code=error.code, detail=error.detail)
         return nothing
-    return _written(sa.update(Backup).where(Backup.id == run.parameters["backup_id"]).values(meters=meters))
+    slug, at = run.specification["stack"]["slug"], datetime.now(UTC)
+
+    def write(session: Session) -> None:
+        session.execute(sa.update(Backup).where(Backup.id == run.parameters["backup_id"]).values(meters=meters))
+        usage.keep(session, run.owner, slug, meters, at)
+
+    return write
 
 
 def make(run: Run) -> Write:

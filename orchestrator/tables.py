@@ -26,8 +26,9 @@ FLOW_KINDS = (
     "create_server", "delete_server", "stop_server", "start_server", "reboot_server", "resize_server", "rename_server",
     "add_volume", "grow_volume", "remove_volume", "add_address", "remove_address", "replace_keys", "snapshot_server",
     "delete_snapshot", "restore_server", "renew_secret", "backup_service", "restore_service", "tend_vault",
-    "prove_backup", "upgrade_service", "export_service",
+    "prove_backup", "upgrade_service", "export_service", "count_service",
 )  # fmt: skip
+MEMBER_KINDS = ("commune", "epci", "syndicat", "public_body", "company")
 RESOURCE_KINDS = ("server", "volume", "port", "floating_ip", "image", "volume_snapshot")
 SNAPSHOT_STATES = ("making", "ready", "deleting", "deleted", "failed")
 EVENT_KINDS = ("created", "launched", "serving", "stopped", "started", "resized", "deleted")
@@ -76,7 +77,7 @@ class Member(Base):
         CheckConstraint("siret ~ '^[0-9]{14}$' AND left(siret, 9) = siren", "siret"),
         CheckConstraint(r"insee_code ~ '^(\d{2}|2[AB])\d{3}$'", "insee_code"),
         CheckConstraint("population >= 0", "population"),
-        CheckConstraint(one_of("kind", ("commune", "epci", "syndicat", "public_body", "company")), "kind"),
+        CheckConstraint(one_of("kind", MEMBER_KINDS), "kind"),
         CheckConstraint(one_of("state", ("active", "closed")), "state"),
         ExcludeConstraint((sa.text("(subnet_cidr::cidr) inet_ops"), "&&"), name="subnets_apart", using="gist"),
     )

@@ -114,7 +114,8 @@ def _facts(
         ).where(Snapshot.service_id == service.id)
     ).one()  # fmt: skip
     made, ready, live, waiting, entered = counted
-    active, stopped = (_monthly(book, whole.components), _monthly(book, _stopped(whole))) if whole else (None, None)
+    sizes = (whole.components, _stopped(whole)) if whole else (None, None)
+    active, stopped = (_monthly(book, sized, of_service=True) if sized else None for sized in sizes)
     busy = starting.flow_running(service, live) if live is not None else None
     per_gib = _monthly(book, {"snapshot": Decimal(1)})
     addressed = entered and bool(service.specification.get("stack", {}).get("web"))
@@ -133,9 +134,9 @@ def _stopped(whole: Whole) -> dict[str, Decimal]:
     return {meters.get(meter, meter): quantity for meter, quantity in whole.components.items()}
 
 
-def _monthly(book: InForce, components: dict[str, Decimal]) -> Decimal | None:
+def _monthly(book: InForce, components: dict[str, Decimal], *, of_service: bool = False) -> Decimal | None:
     try:
-        return book.monthly(components).monthly
+        return (book.service if of_service else book.monthly)(components).monthly
     except ClocherError:  # no price: the acts are possible all the same
         return None
 

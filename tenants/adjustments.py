@@ -3,7 +3,7 @@
 First what each resource's closed month lacked or had too much, from one instant to another (`usage_corrections`); then
 that month is rated again, at its own prices, by the same query, for the members concerned: a line is the difference
 with what was billed of it until now. So a closed month and its adjustments sum to what it would cost if closed now.
-Shares of its common costs are not made again (ADR 18).
+Shares of its common costs, its fees and its minimums are not made again (ADR 18, 19).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session, aliased
 
 from orchestrator.tables import Member, Service
 from tenants import metering
-from tenants.rating import ROUNDED, USED
+from tenants.prices_book import ROUNDED, book, stepped
+from tenants.rating import KEPT_OF_LINES, USED
 from tenants.tables import Meter, Period, Price, Statement, StatementLine, UsageCorrection
 
 # Closed months before this one, with the resources of which something was told since. Where an earlier month is still
@@ -81,29 +82,32 @@ WHERE k.corrects_id = :corrects AND k.member_id IN (TABLE whose) AND (q.state = 
 LINES = f"""
 WITH whose AS (
     SELECT DISTINCT member_id FROM usage_corrections WHERE period_id = :period AND corrects_id = :corrects
-), used AS ({USED.format(source=CORRECTED)}
-), rated AS (
-    SELECT service_id, member_id, meter_id, price_id, unit_seconds, {ROUNDED} AS amount FROM used
+), {book()}, used AS ({USED.format(source=CORRECTED)}
+), {stepped(KEPT_OF_LINES)}, rated AS (
+    SELECT service_id, member_id, meter_id, price_id, coalesce(step, 0) AS step, unit_seconds, {ROUNDED} AS amount
+    FROM lines
 ), billed AS (
-    SELECT l.service_id, l.member_id, l.meter_id, l.price_id, sum(l.unit_seconds) AS unit_seconds,
-        sum(l.amount) AS amount, min(l.position) FILTER (WHERE l.kind = 'usage') AS position
+    SELECT l.service_id, l.member_id, l.meter_id, l.price_id, coalesce(l.step, 0) AS step,
+        sum(l.unit_seconds) AS unit_seconds, sum(l.amount) AS amount,
+        min(l.position) FILTER (WHERE l.kind = 'usage') AS position
     FROM statement_lines l JOIN periods q ON q.id = l.period_id AND q.state = 'closed'
     WHERE l.member_id IN (TABLE whose) AND (l.period_id = :corrects AND l.kind = 'usage'
         OR l.corrects_id = :corrects AND l.kind = 'adjustment')
-    GROUP BY l.service_id, l.member_id, l.meter_id, l.price_id
+    GROUP BY l.service_id, l.member_id, l.meter_id, l.price_id, coalesce(l.step, 0)
 ), lacking AS (
-    SELECT service_id, member_id, meter_id, price_id, b.position,
+    SELECT service_id, member_id, meter_id, price_id, step, b.position,
         trim_scale(coalesce(r.unit_seconds, 0) - coalesce(b.unit_seconds, 0)) AS unit_seconds,
         coalesce(r.amount, 0) - coalesce(b.amount, 0) AS amount
-    FROM rated r FULL JOIN billed b USING (service_id, member_id, meter_id, price_id)
+    FROM rated r FULL JOIN billed b USING (service_id, member_id, meter_id, price_id, step)
 ), taken AS (
     SELECT statement_id, max(position) AS last FROM statement_lines WHERE period_id = :period GROUP BY statement_id
 )
 INSERT INTO statement_lines (statement_id, period_id, member_id, position, kind, service_id, meter_id, price_id,
-    unit_seconds, amount, corrects_id, corrects_position)
+    step, unit_seconds, amount, corrects_id, corrects_position)
 SELECT t.id, :period, k.member_id, coalesce(taken.last, 0) + row_number() OVER
-    (PARTITION BY k.member_id ORDER BY v.name COLLATE "C", k.service_id, k.meter_id, lower(p.during)),
-    'adjustment', k.service_id, k.meter_id, k.price_id, k.unit_seconds, k.amount, :corrects, k.position
+    (PARTITION BY k.member_id ORDER BY v.name COLLATE "C", k.service_id, k.meter_id, lower(p.during), k.step),
+    'adjustment', k.service_id, k.meter_id, k.price_id, nullif(k.step, 0), k.unit_seconds, k.amount,
+    :corrects, k.position
 FROM lacking k JOIN services v ON v.id = k.service_id JOIN prices p ON p.id = k.price_id
 JOIN statements t ON t.period_id = :period AND t.member_id = k.member_id
 LEFT JOIN taken ON taken.statement_id = t.id
@@ -133,10 +137,12 @@ def correct(session: Session, period: Period) -> None:
 def rate(session: Session, period: Period) -> None:
     """Write the lines of those corrections after the period's usage lines, the oldest month first."""
     query = sa.text("""
-        SELECT c.id FROM periods c WHERE EXISTS (SELECT FROM usage_corrections k
+        SELECT c.id, lower(c.during) AS starts, upper(c.during) AS ends FROM periods c
+        WHERE EXISTS (SELECT FROM usage_corrections k
             WHERE k.period_id = :period AND k.corrects_id = c.id) ORDER BY c.during""")
-    for closed in session.scalars(query, {"period": period.id}).all():
-        session.execute(sa.text(LINES), {"period": period.id, "corrects": closed})
+    for closed, starts, ends in session.execute(query, {"period": period.id}).all():
+        month = {"corrects": closed, "starts": starts, "ends": ends}
+        session.execute(sa.text(LINES), {"period": period.id} | month)
 
 
 def any_of(session: Session, period: Period) -> bool:

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
-from tenants import parameters, prices, stacks, stacks_sources
+from orchestrator.tables_usage import code as meter_code
+from tenants import parameters, prices, stacks, stacks_sources, trade_meters
 from tenants.declarations_yaml import BrokenYaml, load_yaml
 from tenants.parameters import Rule
 from tenants.parameters import Words as Both
@@ -145,6 +146,7 @@ def _publish(session: Session, present: Offer | None, wanted: dict[str, Any]) ->
         present.state = "withdrawn"
         session.flush()  # at most one version of an offer is published: the old one leaves first
     latest = session.scalar(sa.select(sa.func.max(Offer.version)).where(Offer.slug == wanted["slug"])) or 0
+    trade_meters.ensure(session, wanted["stack"])
     session.add(Offer(**wanted, version=latest + 1, state="published"))
     session.flush()
     audit.record(session, "offer.publish", f"offer {wanted['slug']} v{latest + 1}")
@@ -190,6 +192,9 @@ def components(offer: Offer, disk_gib: int = 0, public_address: bool = False) ->
         "volume": Decimal(disk_gib),
         "public_address": Decimal(public_address),
     }
+    stack = offer.stack or {}
+    # What it counts is not known before: its stack says how much to expect.
+    quantities |= {meter_code(stack["slug"], one["meter"]): Decimal(one["quantity"]) for one in stack.get("price", [])}
     return {meter: quantity for meter, quantity in quantities.items() if quantity}
 
 
@@ -209,6 +214,6 @@ def priced(session: Session, at: datetime) -> list[dict[str, Any]]:
 
 def _monthly(book: prices.InForce, offer: Offer) -> Decimal | None:
     try:
-        return book.monthly(components(offer)).monthly
+        return book.service(components(offer)).monthly
     except Conflict:  # missing_price: the catalogue is still worth reading
         return None

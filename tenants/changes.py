@@ -6,7 +6,7 @@ One change at a time: a service with one that waits for a decision, or that runs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -92,8 +92,8 @@ def _work_out(session: Session, service: Service, wanted: Wanted, at: datetime) 
     base = wholes.settled(session, service)
     before = wholes.of(session, base)
     after = wholes.change(session, before, wanted)
-    book = prices.in_force(session, at)
-    now, then = (book.monthly(whole.components) for whole in (before, after))
+    book = prices.in_force(session, at, service.member_id)
+    now, then = (replace(book.service(whole.components), once=Decimal(0)) for whole in (before, after))
     return _Change(wanted, base, before, after, now, then)
 
 

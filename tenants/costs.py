@@ -22,7 +22,9 @@ from sqlalchemy.orm import Session
 from orchestrator.tables import Service
 from tenants import metering, periods
 from tenants.prices import midnight
-from tenants.tables import Period
+from tenants.prices_book import ROUNDED, book, stepped
+from tenants.rating import FEES, MINIMUMS
+from tenants.tables import Period, Price
 from tenants.tables_costs import CostService
 
 NOTHING = Decimal("0.00")
@@ -34,14 +36,15 @@ WHERE u.period_id = :period AND (CAST(:member AS bigint) IS NULL OR u.member_id 
 """
 # Use at one price each, until then (or until a deletion that is planned).
 USED = """
-going AS MATERIALIZED (
+{book}, going AS MATERIALIZED (
     SELECT id AS service_id, greatest(delete_after, CAST(:now AS timestamptz)) AS at
     FROM services WHERE delete_after IS NOT NULL AND NOT protected
-), used AS (
-    SELECT d.service_id, d.member_id, d.meter_id, p.id AS price_id, p.hourly, d.quantity,
-        greatest(lower(d.during), lower(p.during)) AS since,
+), held AS (
+    SELECT d.service_id, d.member_id, d.meter_id, p.price_id, p.payer, p.hourly, p.steps IS NOT NULL AS in_steps,
+        d.quantity, greatest(lower(d.during), lower(p.during)) AS since,
         least(upper(d.during), upper(p.during), going.at) AS until
-    FROM ({source}) d JOIN prices p ON p.meter_id = d.meter_id AND p.during && d.during
+    FROM ({source}) d JOIN members y ON y.id = d.member_id
+    JOIN book p ON p.meter_id = d.meter_id AND p.payer = y.kind AND p.during && d.during
     LEFT JOIN going ON going.service_id = d.service_id
     WHERE CAST(:service AS bigint) IS NULL OR d.service_id = :service
 )
@@ -51,15 +54,29 @@ going AS MATERIALIZED (
 LINES = f"""
 WITH marks AS (
     SELECT m.day, m.at FROM unnest(CAST(:days AS date[]), CAST(:ats AS timestamptz[])) m (day, at)
-), {USED}, counted AS (
-    SELECT member_id, service_id, meter_id, price_id, hourly, day, at,
+), {USED.replace("{book}", book())}, used AS (
+    SELECT member_id, service_id, meter_id, price_id, payer, hourly, in_steps, day, at,
         sum(quantity * extract(epoch FROM least(until, at) - since)) AS unit_seconds
-    FROM used JOIN marks ON since < at AND since < until
-    GROUP BY member_id, service_id, meter_id, price_id, hourly, day, at
+    FROM held JOIN marks ON since < at AND since < until
+    GROUP BY member_id, service_id, meter_id, price_id, payer, hourly, in_steps, day, at
+), {stepped("member_id, service_id, meter_id, price_id, day, at", ", at")}, every_use AS (
+    SELECT *, {ROUNDED} AS amount FROM lines WHERE CAST(:only AS bigint) IS NULL OR service_id = :only
+), priced AS MATERIALIZED (  -- what a minimum is compared with: the month's whole
+    SELECT member_id, service_id, amount FROM every_use
+    WHERE at = :ends AND EXISTS (SELECT FROM book b JOIN meters m ON m.id = b.meter_id WHERE m.basis = 'month')
+), {FEES}, {MINIMUMS}, every_line AS (
+    SELECT member_id, service_id, meter_id, price_id, step, hourly, day, at, unit_seconds, amount FROM every_use
+    UNION ALL
+    SELECT f.member_id, f.service_id, f.meter_id, f.price_id, NULL, f.amount, m.day, m.at, NULL, f.amount
+    FROM fees f JOIN activated a USING (service_id) JOIN marks m ON m.at > a.at
+    WHERE CAST(:only AS bigint) IS NULL OR f.service_id = :only
+    UNION ALL
+    SELECT l.member_id, l.service_id, l.meter_id, l.price_id, NULL, NULL, m.day, m.at, NULL, l.amount
+    FROM (TABLE of_services UNION ALL SELECT * FROM of_members WHERE CAST(:only AS bigint) IS NULL) l
+    JOIN marks m ON m.at = :ends
 ), rounded AS (
-    SELECT *, div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01 AS amount,
-        lag(div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01, 1, 0.00) OVER line AS before
-    FROM counted WINDOW line AS (PARTITION BY member_id, service_id, meter_id, price_id ORDER BY at)
+    SELECT *, lag(amount, 1, 0.00) OVER (PARTITION BY member_id, service_id, meter_id, price_id, step ORDER BY at)
+        AS before FROM every_line
 )
 """  # noqa: S608  (no input in it)
 # With the service's name, or the meter's code; services dearest first.
@@ -153,7 +170,7 @@ def month(
     now = min(at, period.during.upper)
     marks = marks_of(period, now, timezone)
     # Up to the month's end: what still exists is thought on; the marks cut at `now`.
-    chosen = metering.parameters(period, period.during.upper, member_id=member_id, service_id=service_id)
+    chosen = parameters(session, period, member_id, service_id)
     query = (LINES + DAY_BY_DAY).format(source=STORED if stored else metering.DERIVED)
     rows = session.execute(sa.text(query), chosen | parameters_of(marks) | {"now": now, "known": now}).all()
     return _costs(label, now, rows, marks)
@@ -188,6 +205,18 @@ def service_so_far(session: Session, service: Service, at: datetime, timezone: s
     return Part(service.id, service.name, found.amount, found.ahead)
 
 
+def parameters(session: Session, period: Period, member_id: int | None, service_id: int | None) -> dict[str, Any]:
+    """What LINES needs beside the marks: usage to the period's end, of a member, of which one service is shown.
+
+    Where a price has steps, what one service costs depends on what its member's others use.
+    """
+    assert period.during.upper
+    in_steps = sa.select(sa.exists().where(Price.steps.is_not(None), Price.during.overlaps(period.during)))
+    within = None if service_id and session.scalar(in_steps) else service_id
+    chosen = metering.parameters(period, period.during.upper, member_id=member_id, service_id=within)
+    return chosen | {"ends": period.during.upper, "only": service_id}
+
+
 Mark = tuple[date | None, datetime]
 
 
@@ -214,7 +243,7 @@ def _costs(label: str, now: datetime, rows: Any, marks: list[Mark]) -> Costs:
     by: dict[int, list[Any]] = {BY_SERVICE: [], BY_METER: [], BY_DAY: [], IN_ALL: []}
     for row in rows:
         by[row.of].append(row)
-    services = [Part(row.service_id, row.name, row.amount, row.ahead) for row in by[BY_SERVICE]]
+    services = [Part(row.service_id, row.name, row.amount, row.ahead) for row in by[BY_SERVICE] if row.service_id]
     meters = [Part(row.meter_id, row.name, row.amount, row.ahead) for row in by[BY_METER]]
     total = by[IN_ALL][0] if by[IN_ALL] else None
     spent = {row.day: row.amount for row in by[BY_DAY]}

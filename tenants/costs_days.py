@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from orchestrator.database import territory_session
 from orchestrator.steps import Runtime
 from tenants import metering, periods
-from tenants.costs import LINES, NOTHING, Costs, Day, Mark, Part, marks_of, parameters_of
+from tenants.costs import LINES, NOTHING, Costs, Day, Mark, Part, marks_of, parameters, parameters_of
 from tenants.tables import Period
 from tenants.tables_costs import CostDay, CostService
 
@@ -28,7 +28,7 @@ WRITE = """
     INSERT INTO cost_services (service_id, member_id, amount, ahead, until)
     SELECT service_id, member_id, coalesce(sum(amount) FILTER (WHERE at = :now), 0),
         coalesce(sum(amount - before) FILTER (WHERE at > :now), 0), :now
-    FROM rounded WHERE at >= :now GROUP BY service_id, member_id
+    FROM rounded WHERE at >= :now AND service_id IS NOT NULL GROUP BY service_id, member_id
     ON CONFLICT (service_id) DO UPDATE SET amount = excluded.amount, ahead = excluded.ahead, until = excluded.until
 )
 INSERT INTO cost_days (member_id, day, meter_id, amount, ahead, until)
@@ -78,9 +78,9 @@ def _count(session: Session, first: date, last: date, at: datetime, timezone: st
     )
     session.execute(
         sa.text(LINES.format(source=metering.DERIVED) + WRITE),
-        metering.parameters(period, period.during.upper)
+        parameters(session, period, None, None)
         | parameters_of(kept)
-        | {"service": None, "now": now, "known": now, "since": since, "today": last},
+        | {"now": now, "known": now, "since": since, "today": last},
     )
     session.execute(sa.delete(CostService).where(CostService.until != now))
 

@@ -49,7 +49,8 @@ def rough(session: Session, member_id: int, offer_slug: str, given: Mapping[str,
 def _estimated(session: Session, member_id: int, offer: Offer, chosen: dict[str, Any], at: datetime) -> Estimated:
     disk_gib = int(chosen.get("disk_gib", 0))
     whole = Whole(offer, {MAIN: disk_gib} if disk_gib else {}, bool(chosen.get("public_address")))
-    estimate, refused = prices.monthly(session, whole.components, at), None
+    book, refused = prices.in_force(session, at, member_id), None
+    estimate = book.service(whole.components, application=offer.kind == "stack")
     try:
         orders.check_member(session, member_id)
         stacks_sources.check(offer)
@@ -82,6 +83,6 @@ def of_whole(book: InForce, whole: Whole | None) -> Estimate | None:
     if whole is None:
         return None
     try:
-        return book.monthly(whole.components)
+        return book.service(whole.components)
     except Conflict:  # missing_price: the rest of the page is still worth reading
         return None

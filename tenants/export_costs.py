@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.tables import Member, Service
-from tenants import costs, metering, periods
+from tenants import costs, metering, periods, statements
 from tenants.statements import Document
 from tenants.tables import Period
 
+KINDS = {"hour": "usage", "once": "fee", "month": "minimum"}
 # Cut out where they are: a big member's statement is a megabyte.
 CLOSED = sa.text("""
 SELECT s.document::jsonb - '{lines,usage,shares,adjustments,previous_hash}'::text[] AS head, s.hash, l.lines
@@ -25,9 +26,9 @@ WHERE s.member_id = :member AND p.state = 'closed' AND NOT p.sample AND l.lines 
 ORDER BY p.label
 """)
 DRAFT = f"""{costs.LINES}
-SELECT m.code AS meter, m.label ->> 'fr' AS label, m.unit, p.book, lower(p.during) AS since, r.hourly, r.unit_seconds,
-    r.amount
-FROM rounded r JOIN prices p ON p.id = r.price_id JOIN meters m ON m.id = r.meter_id ORDER BY m.id, since
+SELECT m.code AS meter, m.label ->> 'fr' AS label, m.unit, m.basis, p.book, lower(p.during) AS since, p.hourly, p.steps,
+    r.step, r.unit_seconds, r.amount
+FROM rounded r JOIN prices p ON p.id = r.price_id JOIN meters m ON m.id = r.meter_id ORDER BY m.id, since, r.step
 """  # noqa: S608  (no input in it)
 
 
@@ -55,9 +56,10 @@ def _open(session: Session, since: datetime, at: datetime, timezone: str) -> Ite
 
 
 def _draft(session: Session, service: Service, member: Member, period: Period, until: datetime) -> Document:
-    given = metering.parameters(period, until, service_id=service.id)
+    given = costs.parameters(session, period, member.id, service.id)
     query = sa.text(DRAFT.format(source=metering.DERIVED))
-    rows = session.execute(query, given | costs.parameters_of([(None, until)]) | {"now": until}).mappings()
+    to_here = {"now": until, "known": until, "until": until}
+    rows = session.execute(query, given | to_here | costs.parameters_of([(None, until)])).mappings()
     lines = [_line(position, service, row) for position, row in enumerate(rows, 1)]
     assert period.during.lower
     return {
@@ -69,12 +71,13 @@ def _draft(session: Session, service: Service, member: Member, period: Period, u
 
 
 def _line(position: int, service: Service, row: Any) -> Document:
-    return {
-        "position": position, "kind": "usage", "amount": f"{row['amount']:.2f}", "service": service.name,
+    kind = KINDS[row["basis"]]
+    line = {
+        "position": position, "kind": kind, "amount": f"{row['amount']:.2f}", "service": service.name,
         "service_ref": str(service.ref), "meter": row["meter"], "label": row["label"], "unit": row["unit"],
-        "unit_seconds": f"{row['unit_seconds']:f}", "hourly": f"{row['hourly']:f}", "book": row["book"],
-        "price_from": _instant(row["since"]),
+        "book": row["book"], "price_from": _instant(row["since"]),
     }  # fmt: skip
+    return statements.with_price(line, row["unit_seconds"], row["hourly"], row["steps"], row["step"])
 
 
 def _sum(lines: list[Document]) -> str:

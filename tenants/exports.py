@@ -23,8 +23,13 @@ COLUMNS = (
     "Section", "Quote-part exacte (EUR)", "Montant (EUR)", "Du", "Au",
     "Mois rectifié", "Ligne rectifiée",
 )  # fmt: skip
-NATURES = {"usage": "consommation", "adjustment": "rectification"}
-UNITS = {"GiB": "Gio", "address": "adresse"}
+NATURES = {
+    "usage": "consommation",
+    "adjustment": "rectification",
+    "fee": "frais",
+    "minimum": "complément au minimum",
+}
+UNITS = {"GiB": "Gio", "address": "adresse", "member": "membre"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide signs run too
 Cell = str | Decimal | int | None
 
@@ -69,12 +74,21 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
 
 
 def _usage(line: Document) -> list[Cell]:
-    # Six decimals for the reader; the JSON has the exact seconds, and the amount was rounded from them.
-    hours = (Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001"))
     unit = UNITS.get(line["unit"], line["unit"])
-    nature = NATURES[line["kind"]]
-    return [nature, line["service"], line["label"], unit, hours, Decimal(line["hourly"]), line["book"], None, None,
-            None, None]  # fmt: skip
+    return [NATURES[line["kind"]], line["service"], line["label"], unit, hours(line), hourly(line), line["book"],
+            None, None, None, None]  # fmt: skip
+
+
+def hours(line: Document) -> Decimal | None:
+    """Quantity × hours, six decimals for the reader; the JSON has the exact seconds, from which it was rounded. None of
+    a fee or minimum.
+    """
+    return (Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001")) if "unit_seconds" in line else None
+
+
+def hourly(line: Document) -> Decimal | None:
+    """The price of an hour; None of a fee or minimum."""
+    return Decimal(line["hourly"]) if "unit_seconds" in line else None
 
 
 def _share(line: Document) -> list[Cell]:
@@ -88,7 +102,14 @@ def _settlement(line: Document) -> list[Cell]:
     return ["règlement de contestation", None, line["label"], *[None] * 8]
 
 
-MIDDLES = {"usage": _usage, "adjustment": _usage, "share": _share, "settlement": _settlement}
+MIDDLES = {
+    "usage": _usage,
+    "fee": _usage,
+    "minimum": _usage,
+    "adjustment": _usage,
+    "share": _share,
+    "settlement": _settlement,
+}
 
 
 def _day(instant: str, timezone: str, *, last: bool = False) -> str:

@@ -56,7 +56,8 @@ def xlsx_file(
     """The statements of the month `label`; intervals: those of the only one, as `statements.all_intervals` gives."""
     zone = ZoneInfo(timezone)
     title, note = _title(label, documents), exports.mention(documents[0]) if documents else ""
-    usage = Sheet("Consommations", title, USAGE, [_usage(*pair, zone) for pair in _lines(documents, "usage")], note)
+    used = [_usage(*pair, zone) for pair in _lines(documents, "usage", "fee", "minimum")]
+    usage = Sheet("Consommations", title, USAGE, used, note)
     shares = Sheet("Coûts communs", title, SHARES, [_share(*pair) for pair in _lines(documents, "share")], note)
     corrected = [_adjustment(*pair, zone) for pair in _lines(documents, "adjustment", "settlement")]
     adjustments = [Sheet("Rectifications", title, ADJUSTMENTS, corrected, note)] if corrected else []
@@ -113,10 +114,9 @@ def _sum_of(sheet: Sheet, row: int, value: str) -> Formula:
 
 
 def _usage(member: Document, line: Document, zone: ZoneInfo) -> list[Cell]:
-    hours = (Decimal(line["unit_seconds"]) / 3600).quantize(MILLIONTH)
     unit = exports.UNITS.get(line["unit"], line["unit"])
-    return [member["name"], member["siret"], line["position"], line["service"], line["label"], unit, hours,
-            Decimal(line["hourly"]), line["book"], _local(line["price_from"], zone).date(),
+    return [member["name"], member["siret"], line["position"], line["service"], line["label"], unit,
+            exports.hours(line), exports.hourly(line), line["book"], _local(line["price_from"], zone).date(),
             Decimal(line["amount"])]  # fmt: skip
 
 

@@ -9,12 +9,15 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import InvalidInput, Text
+from tenants.declarations import Kind
 from tenants.declarations_yaml import BrokenYaml, parse
 
 CRITERIA = ("population", "usage", "vcpu", "equal")
@@ -39,6 +42,7 @@ Words = Annotated[str, Field(min_length=1, max_length=200)]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
 Hourly = Annotated[Decimal, _decimal(r"[0-9]{1,10}(\.[0-9]{1,8})?", "0.00650")]
+Quantity = Annotated[Decimal, _decimal(r"[0-9]{1,12}(\.[0-9]{1,6})?", "100")]
 WEIGHT = r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)"
 Weight = Annotated[Decimal, _decimal(WEIGHT, "0.5")]
 # A pool may be negative: a subsidy, or what was shared too much before.
@@ -51,12 +55,62 @@ class Declared(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+class Step(Declared):
+    """From a quantity on, its price."""
+
+    above: Quantity
+    price: Hourly
+
+
+class Terms(Declared):
+    """The price of a meter: euros for one unit and hour (or a month, or once).
+
+    free: units of a member that cost nothing; steps: from which quantity of a member on another price holds. Both are
+    units held all the time that the price is in force in a month.
+    """
+
+    price: Hourly
+    free: Quantity = Decimal(0)
+    steps: tuple[Step, ...] = ()
+
+    @model_validator(mode="after")
+    def _ascend(self) -> Self:
+        bounds = [self.free, *(step.above for step in self.steps)]
+        if any(after <= before for before, after in pairwise(bounds)):
+            raise PydanticCustomError("invalid_steps", "les paliers doivent croître, après la franchise")
+        return self
+
+    @property
+    def ladder(self) -> list[dict[str, str]] | None:
+        """All steps from zero on, as the database keeps them; None, when one price holds for all."""
+        if not self.free and not self.steps:
+            return None
+        free = [(Decimal(0), Decimal(0))] if self.free else []
+        rows = [*free, (self.free, self.price), *((step.above, step.price) for step in self.steps)]
+        return [{"above": plain(above), "hourly": plain(hourly)} for above, hourly in rows]
+
+
+def plain(value: Decimal) -> str:
+    """A decimal without zeros that say nothing: the same text for the same value."""
+    return f"{value.normalize():f}"
+
+
+def as_terms(value: Any) -> Any:
+    """A price as it is written, alone or with its steps, in the form that `Terms` reads."""
+    return {"price": value} if isinstance(value, str) else value
+
+
+Priced = Annotated[Terms, BeforeValidator(as_terms)]
+
+
 class Tariff(Declared):
-    """Prices from a day on, local midnight: euros for one unit of a meter during one hour, by the meter's code."""
+    """Prices from a day on, local midnight, by the meter's code. kind: of the members that they are for; None, all."""
 
     start: date = Field(alias="from")
     book: Words
-    hourly: Annotated[dict[str, Hourly], Field(min_length=1)]
+    kind: Kind | None = Field(None, alias="for")
+    told: date | None = None
+    hourly: Annotated[dict[str, Priced], Field(min_length=1)]
 
 
 class Key(Declared):
@@ -108,7 +162,7 @@ File = TypeVar("File", bound=Declared)
 def price_book(territory: Path) -> PriceBook:
     """The declared price book; raises InvalidInput broken_yaml, invalid_declaration or missing_file."""
     book = read(territory / "finance" / "prices.yaml", PriceBook)
-    _refuse_twice(((tariff.start.isoformat(),) for tariff in book.tariffs), "prices.yaml")
+    _refuse_twice(((tariff.start.isoformat(), tariff.kind or "") for tariff in book.tariffs), "prices.yaml")
     return book
 
 

@@ -40,11 +40,11 @@ OFFERED_AS = {"vm": "Machine virtuelle", "stack": "Application"}
 
 @dataclass(frozen=True)
 class Facts:
-    """What documents do not say. ends: of each price, by its meter and start; applications: by service."""
+    """What documents do not say. ends: of each price, by its meter, start and book; applications: by service."""
 
     who: Identity
     skus: Mapping[str, str]
-    ends: Mapping[tuple[str, datetime], datetime | None]
+    ends: Mapping[tuple[str, datetime, str], datetime | None]
     applications: Mapping[str, Offering]
 
 
@@ -66,7 +66,7 @@ def invoice_id(document: Document, month: str | None = None) -> str:
 
 def _facts(session: Session, period: Period, who: Identity) -> Facts:
     priced = session.execute(
-        sa.select(Meter.code, sa.func.lower(Price.during), sa.func.upper(Price.during))
+        sa.select(Meter.code, sa.func.lower(Price.during), Price.book, sa.func.upper(Price.during))
         .join(Meter, Meter.id == Price.meter_id)
         .where(sa.func.lower(Price.during) < period.during.upper)  # of closed months too, for what corrects them
     )
@@ -74,7 +74,7 @@ def _facts(session: Session, period: Period, who: Identity) -> Facts:
     return Facts(
         who,
         {code: sku or code for code, sku in skus},
-        {(code, since): until for code, since, until in priced},
+        {(code, since, book): until for code, since, book, until in priced},
         _applications(session, period),
     )
 
@@ -167,10 +167,33 @@ def _usage(document: Document, line: Document, facts: Facts) -> Row:
     }  # fmt: skip
 
 
+def _once(document: Document, line: Document, facts: Facts) -> Row:
+    """A fee, or what lacks to a minimum: one of it is bought."""
+    amount, fee = Decimal(line["amount"]), line["kind"] == "fee"
+    application = facts.applications.get(line["service_ref"] or "")
+    service = {"ResourceId": line["service_ref"], "ResourceName": line["service"],
+               "ResourceType": OFFERED_AS["stack" if application else "vm"]} if line["service_ref"] else {}  # fmt: skip
+    return {
+        **_offered(application or focus_words.MACHINES),
+        **_priced(Decimal(1), amount, "Standard"),
+        "ChargeCategory": "Purchase",
+        "ChargeDescription": f"{line['service']} : {line['label']} ({line['book']})",
+        "ChargeFrequency": "One-Time" if fee else "Recurring",
+        "ChargePeriodStart": _instant(document["from"]),
+        "ChargePeriodEnd": _instant(document["until"]),
+        "PricingUnit": "Units",
+        **service,
+        **_sku(facts.skus.get(line["meter"], line["meter"]), line["label"], None),
+        "Tags": _json({"clocher/member": document["member"]["slug"]}),
+        "x_PriceBook": line["book"],
+        "x_PriceFrom": _instant(line["price_from"]),
+    }
+
+
 def _during(document: Document, line: Document, facts: Facts) -> Row:
     """A charge lasts while its price does, within the month; in a draft until where the month was metered."""
     since = _instant(line["price_from"])
-    metered, ends = document["metered_until"], facts.ends.get((line["meter"], since))
+    metered, ends = document["metered_until"], facts.ends.get((line["meter"], since, line["book"]))
     bounds = (_instant(document["until"]), metered and _instant(metered), ends)
     return {
         "ChargePeriodStart": max(since, _instant(document["from"])),
@@ -182,7 +205,7 @@ def _adjustment(document: Document, line: Document, facts: Facts) -> Row:
     """Quantity and cost are differences; prices are those of then, and the charge is of when they were in force."""
     since = _instant(line["price_from"])
     month, place = line["corrects"], line["corrects_position"]
-    bounds = (_instant(line["corrects_until"]), facts.ends.get((line["meter"], since)))
+    bounds = (_instant(line["corrects_until"]), facts.ends.get((line["meter"], since, line["book"])))
     return {
         **_usage(document, line, facts),
         "ChargeClass": "Correction",
@@ -233,6 +256,8 @@ CHARGES: Mapping[str, Callable[[Document, Document, Facts], Row]] = {
     "usage": _usage,
     "adjustment": _adjustment,
     "settlement": _settlement,
+    "fee": _once,
+    "minimum": _once,
     "share": _share,
 }
 

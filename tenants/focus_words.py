@@ -93,4 +93,5 @@ def measure(meter: str) -> Measure:
 
 def unit(name: str, time: str) -> str:
     """A meter's unit during a time, as FOCUS writes it: `Core-Hours`."""
-    return f"{UNITS.get(name) or name[:1].upper() + name[1:]}-{time}"
+    plain = name[:1].upper() + name[1:] if name.isascii() and name.isalpha() else "Unit"
+    return f"{UNITS.get(name) or plain}-{time}"

@@ -5,6 +5,7 @@ while it serves, at the stopped meters while it is stopped; a volume, a public a
 creation to deletion.
 Of a service whose creation failed (a state that nothing leaves) nothing is billed.
 Every event carries the sizes that hold from then on.
+What an application counts of its trade holds from its count to the next one, on its server; before the first, nothing.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ WITH counted_by AS MATERIALIZED (
         ('public_address', 1, 'floating_ip', 'one'),
         ('snapshot', 1, 'image', 'disk'),
         ('snapshot', 1, 'volume_snapshot', 'disk')) AS c (code, phase, thing, of) JOIN meters m ON m.code = c.code
+), sampled AS MATERIALIZED (
+    SELECT s.member_id, s.service_id, m.id AS meter_id, trim_scale(s.quantity) AS quantity, s.at
+    FROM meter_samples s JOIN meters m ON m.code = s.meter AND m.sku IS NOT NULL
+    WHERE s.at < :known AND (CAST(:member AS bigint) IS NULL OR s.member_id = :member)
+        AND (CAST(:service AS bigint) IS NULL OR s.service_id = :service)
 ), told AS (
     SELECT e.resource_id, r.member_id, r.service_id, r.kind AS thing, e.kind, e.at, e.id,
         e.vcpus, e.ram_mib, e.disk_gib,
@@ -66,6 +72,14 @@ WITH counted_by AS MATERIALIZED (
         coalesce(min(at) FILTER (WHERE kind = 'deleted'), :until)
     FROM told JOIN meters m ON m.code = 'server' WHERE thing = 'server'
     GROUP BY resource_id, member_id, service_id, m.id
+    UNION ALL
+    SELECT h.resource_id, s.member_id, s.service_id, s.meter_id, s.quantity, s.at,
+        least(lead(s.at, 1, :until) OVER (PARTITION BY s.service_id, s.meter_id ORDER BY s.at), h.gone)
+    FROM sampled s JOIN (
+        SELECT service_id, max(resource_id) AS resource_id, CASE WHEN count(DISTINCT resource_id)
+            = count(*) FILTER (WHERE kind = 'deleted') THEN max(at) FILTER (WHERE kind = 'deleted') END AS gone
+        FROM told WHERE thing = 'server' AND service_id IN (SELECT service_id FROM sampled) GROUP BY service_id
+    ) h ON h.service_id = s.service_id
 )
 SELECT CAST(:period AS bigint) AS period_id, resource_id, member_id, service_id, meter_id, quantity,
     tstzrange(greatest(since, :starts), until) AS during

@@ -141,7 +141,8 @@ def _draft(session: Session, member_id: int, offer: Offer, chosen: dict[str, Any
         placed_at=at,
     )
     components = catalogue.components(offer, chosen["disk_gib"], chosen["public_address"])
-    estimate = prices.monthly(session, components, at)
+    book = prices.in_force(session, at, order.member_id)
+    estimate = book.service(components, application=offer.kind == "stack")
     order.estimate, order.monthly, order.difference = estimate.document(), estimate.monthly, estimate.monthly
     return order
 

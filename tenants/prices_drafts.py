@@ -1,40 +1,29 @@
-"""A tariff prepared in the pages: drafted, compared with what the last month cost, adopted for good.
+"""A tariff prepared in the pages: drafted, compared with what a month cost, adopted for good once members were told.
 
 Once adopted its prices are as those of a file: ended by the next ones, never rewritten.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
-from tenants import prices
+from orchestrator.tables import MEMBER_KINDS
+from tenants import finance, prices
 from tenants.prices import NewPrice, midnight
-from tenants.tables import Meter, Period, Price, StatementLine
+from tenants.tables import Meter, Price
 from tenants.tables_administration import PriceDraft
 
 HOURLY = re.compile(r"[0-9]{1,10}([.,][0-9]{1,8})?")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What a period's usage cost, and would have cost at a draft's prices: in all, by meter and by member."""
-
-    period: str
-    before: Decimal
-    after: Decimal
-    meters: list[dict[str, Any]]
-    members: list[dict[str, Any]]
 
 
 def meters(session: Session) -> list[Meter]:
@@ -42,44 +31,83 @@ def meters(session: Session) -> list[Meter]:
     return list(session.scalars(sa.select(Meter).where(Meter.sku.is_not(None)).order_by(Meter.id)))
 
 
-def current(session: Session, at: datetime) -> dict[str, Price]:
-    """The price in force at `at`, by meter code."""
-    query = sa.select(Meter.code, Price).join(Price, Price.meter_id == Meter.id).where(Price.during.contains(at))
+def current(session: Session, at: datetime, kind: str | None = None) -> dict[str, Price]:
+    """The price in force at `at`, by meter code: that for a kind of members, or else the general one."""
+    query = (
+        sa.select(Meter.code, Price)
+        .join(Price, Price.meter_id == Meter.id)
+        .where(Price.during.contains(at), Price.member_kind.is_(None) | (Price.member_kind == kind))
+        .order_by(Price.member_kind.nulls_first())  # the later of a meter stays
+    )
     return {row.code: row.Price for row in session.execute(query)}
 
 
-def write(session: Session, draft_id: int | None, book: str, starts: str, hourly: Mapping[str, str]) -> PriceDraft:
-    """Make or change a draft. hourly: what was typed, by meter code; empty: that price stays.
+def write(
+    session: Session, draft_id: int | None, book: str, starts: str, hourly: Mapping[str, Any], kind: str | None = None
+) -> PriceDraft:
+    """Make or change a draft. hourly: what was typed, by meter code: a price, or {price, free, steps: [{above,
+    price}]}; empty: that price stays. kind: of the members that it is for; None, all.
 
-    Raises InvalidInput invalid_price (faults by field: book, starts, hourly.<code>), Conflict draft_decided.
+    Raises InvalidInput invalid_price (faults by field: book, starts, kind, hourly.<code>), Conflict draft_decided.
     """
     draft = PriceDraft(made_by=session.info["actor"]) if draft_id is None else _open(session, draft_id)
-    known = {meter.code for meter in meters(session)}
     faults = (
         [] if 0 < len(book.strip()) <= 200 else [_fault("book", Text("un nom de 200 caractères au plus est attendu"))]
     )
-    try:
-        day = date.fromisoformat(starts)
-    except ValueError:
-        faults.append(_fault("starts", Text("une date est attendue")))
-        day = date.max
-    read: dict[str, str] = {}
+    day = _day("starts", starts, faults)
+    if kind is not None and kind not in MEMBER_KINDS:
+        faults.append(_fault("kind", Text("un genre de membres est attendu")))
+    known, read = [meter.code for meter in meters(session)], dict[str, Any]()
     for code, typed in hourly.items():
-        text = typed.strip()
-        if text and (code not in known or not HOURLY.fullmatch(text)):
-            faults.append(_fault(f"hourly.{code}", Text("un prix comme 0,0065 est attendu, huit décimales au plus")))
-        elif text:
-            read[code] = text.replace(",", ".")
+        if wanted := _terms(code, typed, known, faults):
+            read[code] = wanted
     if not read and not faults:
-        faults.append(_fault(f"hourly.{min(known)}", Text("au moins un prix est attendu")))
-    if faults:
-        raise InvalidInput("invalid_price", "Ce tarif est à corriger.", "Voyez les champs.", facts={"errors": faults})
-    draft.book, draft.starts, draft.hourly = book.strip(), day, read
+        faults.append(_fault(f"hourly.{known[0]}", Text("au moins un prix est attendu")))
+    _refuse(faults)
+    draft.book, draft.starts, draft.hourly, draft.member_kind = book.strip(), day, read, kind
     session.add(draft)
     session.flush()
-    detail = {"book": draft.book, "starts": str(day), "hourly": read}
+    detail = {"book": draft.book, "starts": str(day), "hourly": read} | ({"for": kind} if kind else {})
     audit.record(session, "price.draft", f"price draft {draft.id}", detail=detail)
     return draft
+
+
+def _terms(code: str, typed: Any, known: list[str], faults: list[dict[str, str]]) -> Any:
+    """A price as a draft keeps it; None where nothing was typed."""
+    given: dict[str, Any] = {"price": typed} if isinstance(typed, str) else dict(typed)
+    free, steps = str(given.get("free") or "").strip(), given.get("steps") or []
+    price = str(given.get("price") or "").strip()
+    if not price and not free and not steps:
+        return None
+    if code not in known or not HOURLY.fullmatch(price):
+        faults.append(_fault(f"hourly.{code}", Text("un prix comme 0,0065 est attendu, huit décimales au plus")))
+        return None
+    read = [{name: _point(str(step.get(name, ""))) for name in ("above", "price")} for step in steps]
+    wanted = {"price": _point(price), "free": _point(free or "0"), "steps": read}
+    try:
+        ladder = finance.Terms.model_validate(wanted).ladder
+    except ValidationError:
+        told = Text("une franchise, puis des paliers qui croissent, comme 100 : 0,005, sont attendus")
+        faults.append(_fault(f"steps.{code}", told))
+        return None
+    return wanted if ladder else wanted["price"]
+
+
+def _point(typed: str) -> str:
+    return typed.strip().replace(",", ".")
+
+
+def _day(field: str, typed: str, faults: list[dict[str, str]]) -> date:
+    try:
+        return date.fromisoformat(typed)
+    except ValueError:
+        faults.append(_fault(field, Text("une date est attendue")))
+        return date.max
+
+
+def _refuse(faults: list[dict[str, str]]) -> None:
+    if faults:
+        raise InvalidInput("invalid_price", "Ce tarif est à corriger.", "Voyez les champs.", facts={"errors": faults})
 
 
 def _fault(field: str, sentence: str) -> dict[str, str]:
@@ -112,12 +140,18 @@ def discard(session: Session, draft_id: int, at: datetime) -> PriceDraft:
     return _decide(session, _open(session, draft_id), "discarded", at)
 
 
-def adopt(session: Session, draft_id: int, timezone: str, at: datetime) -> PriceDraft:
-    """Put a draft's prices in the book from its day on, at local midnight.
+def adopt(session: Session, draft_id: int, timezone: str, at: datetime, told_on: str) -> PriceDraft:
+    """Put a draft's prices in the book from its day on, at local midnight. told_on: the day when members were told.
 
-    Raises Conflict draft_decided, price_rewritten (a price begins that day already) or period_closed.
+    Raises Conflict draft_decided, price_rewritten (a price begins that day already) or period_closed, InvalidInput
+    invalid_price (field told_on: no day, or one to come).
     """
-    draft = _open(session, draft_id)
+    draft, faults = _open(session, draft_id), list[dict[str, str]]()
+    told = _day("told_on", told_on, faults)
+    if not faults and told > at.astimezone(ZoneInfo(timezone)).date():
+        faults.append(_fault("told_on", Text("un jour passé est attendu : celui où les membres l’ont su")))
+    _refuse(faults)
+    draft.told_on = told
     prices.lock(session)
     new = _prices(session, draft, timezone)
     prices.refuse_in_closed_periods(session, new)
@@ -131,7 +165,8 @@ def _prices(session: Session, draft: PriceDraft, timezone: str) -> list[NewPrice
     new = []
     for code, hourly in draft.hourly.items():
         begins = sa.func.lower(Price.during)
-        later = sa.select(sa.func.min(begins)).where(Price.meter_id == ids[code], begins >= start)
+        for_whom = Price.member_kind.is_not_distinct_from(draft.member_kind)
+        later = sa.select(sa.func.min(begins)).where(Price.meter_id == ids[code], for_whom, begins >= start)
         end = session.scalar(later)
         if end == start:
             raise Conflict(
@@ -141,60 +176,15 @@ def _prices(session: Session, draft: PriceDraft, timezone: str) -> list[NewPrice
                 ),
                 "Choisissez une autre date.",
             )
-        new.append(NewPrice(code, start, end, Decimal(hourly), draft.book))
+        terms = finance.Terms.model_validate(finance.as_terms(hourly))
+        new.append(NewPrice(code, start, end, terms, draft.book, draft.member_kind, draft.told_on))
     return new
 
 
 def _decide(session: Session, draft: PriceDraft, state: str, at: datetime) -> PriceDraft:
     draft.state, draft.decided_by, draft.decided_at = state, session.info["actor"], at
     session.flush()
+    told = {"told_on": str(draft.told_on)} if draft.told_on else {}
     action = "price.adopt" if state == "adopted" else "price.discard"
-    audit.record(session, action, f"price draft {draft.id}", detail={"book": draft.book})
+    audit.record(session, action, f"price draft {draft.id}", detail={"book": draft.book} | told)
     return draft
-
-
-def compare(session: Session, hourly: Mapping[str, str]) -> Comparison | None:
-    """What the newest period with statements would have cost at these prices; None when there is no such period.
-
-    Each line is rounded to the cent as the statement rounds it; shared costs are left out, they don't change.
-    """
-    period = session.execute(
-        sa.select(Period.id, Period.label)
-        .where(sa.exists().where(StatementLine.period_id == Period.id, StatementLine.kind == "usage"))
-        .order_by(Period.label.desc())
-        .limit(1)
-    ).one_or_none()
-    if period is None:
-        return None
-    rows = session.execute(sa.text(COMPARED), {"period": period.id, "hourly": json.dumps(dict(hourly))}).all()
-    return Comparison(
-        period.label,
-        sum((row.before for row in rows), Decimal("0.00")),
-        sum((row.after for row in rows), Decimal("0.00")),
-        _summed(rows, "meter", "label"),
-        _summed(rows, "slug", "name"),
-    )
-
-
-# Rounded as `rating` rounds a line.
-COMPARED = """
-SELECT b.code AS meter, b.label, m.slug, m.name, sum(l.amount) AS before,
-    sum(div(l.unit_seconds * coalesce((CAST(:hourly AS jsonb) ->> b.code)::numeric, p.hourly) * 100 + 1800, 3600)
-        * 0.01) AS after
-FROM statement_lines l JOIN meters b ON b.id = l.meter_id JOIN prices p ON p.id = l.price_id
-JOIN members m ON m.id = l.member_id
-WHERE l.period_id = :period AND l.kind = 'usage'
-GROUP BY b.id, m.id ORDER BY b.id, m.name
-"""
-
-
-def _summed(rows: Any, key: str, name: str) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        one = found.setdefault(
-            getattr(row, key),
-            {key: getattr(row, key), name: getattr(row, name), "before": Decimal(0), "after": Decimal(0)},
-        )
-        one["before"] += row.before
-        one["after"] += row.after
-    return list(found.values())

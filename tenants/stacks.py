@@ -103,7 +103,10 @@ class Meter(_Part):
 
 
 class Component(_Part):
-    """A fixed quantity of a meter that the price has besides those of the machine."""
+    """A meter of the stack that is billed, besides what the machine uses, by what was counted of it.
+
+    quantity: how much of it an estimate expects.
+    """
 
     meter: Name
     quantity: Decimal = Field(gt=0)
@@ -205,6 +208,11 @@ class Declared(Stack):
                 raise PydanticCustomError(
                     "invalid_stack", "{what} : {names} sert deux fois", {"what": what, "names": ", ".join(twice)}
                 )
+        unknown = {component.meter for component in self.price} - {meter.code for meter in self.meters}
+        if unknown:
+            raise PydanticCustomError(
+                "invalid_stack", "price : {names} ne se compte pas", {"names": ", ".join(sorted(unknown))}
+            )
         used = [check.port for check in self.health] + ([self.web.port] if self.web else [])
         closed = set(used) - set(self.ports)
         if closed:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, aliased
 from orchestrator import audit
 from orchestrator.errors import NotFound, Text
 from orchestrator.tables import Member, Resource, Service
+from orchestrator.tables_usage import MeterSample
 from tenants.tables import (
     AllocationKey,
     CostPool,
@@ -36,6 +37,7 @@ from tenants.tables import (
 from tenants.tables_disputes import Dispute
 
 Document = dict[str, Any]
+ALL_SERVICES = "Ensemble des services"  # of a line that is no single one's; services have no such names
 Corrected = aliased(Period)
 
 
@@ -90,7 +92,7 @@ def _document(period: Period, statement: Statement, member: Member, lines: list[
         "currency": "EUR",
         "member": {"slug": member.slug, "name": member.name, "siren": member.siren, "siret": member.siret},
         "lines": lines,
-        "usage": str(_sum(lines, "usage")),
+        "usage": str(_sum(lines, "usage", "fee", "minimum")),
         "shares": str(_sum(lines, "share")),
         **_adjusted(lines),
         "total": str(statement.total),
@@ -102,11 +104,11 @@ def _adjusted(lines: list[Document]) -> Document:
     """Their sum where there are any: documents that were sealed before there could be any have no such word."""
     if not any("corrects" in line for line in lines):
         return {}
-    return {"adjustments": str(_sum(lines, "adjustment") + _sum(lines, "settlement"))}
+    return {"adjustments": str(_sum(lines, "adjustment", "settlement"))}
 
 
-def _sum(lines: list[Document], kind: str) -> Decimal:
-    return sum((Decimal(line["amount"]) for line in lines if line["kind"] == kind), Decimal("0.00"))
+def _sum(lines: list[Document], *kinds: str) -> Decimal:
+    return sum((Decimal(line["amount"]) for line in lines if line["kind"] in kinds), Decimal("0.00"))
 
 
 def _lines(session: Session, period: Period, member: str | None) -> dict[int, list[Document]]:
@@ -118,9 +120,10 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         sa.select(
             StatementLine.statement_id, StatementLine.position, StatementLine.kind, StatementLine.unit_seconds,
             StatementLine.share, StatementLine.amount, Service.name, Service.ref, Meter.code, Meter.label, Meter.unit,
-            Price.hourly, Price.book, sa.func.lower(Price.during), CostPool.code, CostPool.label, CostPool.section,
-            CostPool.amount, AllocationKey.code, AllocationKey.version, AllocationKey.deliberation,
-            Corrected.label, Corrected.during, StatementLine.corrects_position, Dispute.id, Dispute.decision,
+            Price.hourly, Price.book, sa.func.lower(Price.during), Price.steps, StatementLine.step,
+            CostPool.code, CostPool.label, CostPool.section, CostPool.amount, AllocationKey.code,
+            AllocationKey.version, AllocationKey.deliberation, Corrected.label, Corrected.during,
+            StatementLine.corrects_position, Dispute.id, Dispute.decision,
         )
         .outerjoin(Service, Service.id == StatementLine.service_id)
         .outerjoin(Meter, Meter.id == StatementLine.meter_id)
@@ -136,7 +139,8 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         query = query.join(Member, Member.id == StatementLine.member_id).where(Member.slug == member)
     found: dict[int, list[Document]] = defaultdict(list)
     for statement_id, position, kind, unit_seconds, share, amount, *rest in session.execute(query):
-        service, ref, meter, label, unit, hourly, book, since, *shared, month, during, place, dispute, decision = rest
+        service, ref, meter, label, unit, hourly, book, since, steps, step, *more = rest
+        *shared, month, during, place, dispute, decision = more
         line = {"position": position, "kind": kind, "amount": str(amount)}
         if month is not None:
             line |= {
@@ -147,10 +151,10 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
             line |= {"dispute": dispute, "label": decision}
         elif kind != "share":
             line |= {
-                "service": service, "service_ref": str(ref), "meter": meter, "label": label["fr"], "unit": unit,
-                "unit_seconds": f"{unit_seconds:f}", "hourly": f"{hourly:f}", "book": book,
-                "price_from": _instant(since),
+                "service": service or ALL_SERVICES, "service_ref": ref and str(ref), "meter": meter,
+                "label": label["fr"], "unit": unit, "book": book, "price_from": _instant(since),
             }  # fmt: skip
+            line = with_price(line, unit_seconds, hourly, steps, step)
         else:
             pool, title, section, whole, key, version, deliberation = shared
             line |= {
@@ -159,6 +163,39 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
             }  # fmt: skip
         found[statement_id].append(line)
     return found
+
+
+def with_price(
+    line: Document, unit_seconds: Decimal | None, hourly: Decimal, steps: list[dict[str, str]] | None, step: int | None
+) -> Document:
+    """A line with what it multiplies: quantity × price of an hour, at a step's price where there are some.
+
+    A fee or a minimum has one price.
+    """
+    if unit_seconds is None:
+        return line | {"price": f"{hourly:f}"}
+    line |= {"unit_seconds": f"{unit_seconds:f}", "hourly": f"{hourly:f}"}
+    if not steps or not step:
+        return line
+    here, after = steps[step - 1], steps[step : step + 1]
+    line |= {
+        "hourly": here["hourly"],
+        "step": step,
+        "above": here["above"],
+        "upto": after[0]["above"] if after else None,
+    }
+    return line | {"label": f"{line['label']} ({step_label(line)})"}
+
+
+def step_label(line: Document) -> str:
+    """Which part of a member's quantity a line is of, in French."""
+    if line["step"] == 1:
+        return f"{'franchise de' if Decimal(line['hourly']) == 0 else 'jusqu’à'} {_comma(line['upto'])}"
+    return f"au-delà de {_comma(line['above'])}"
+
+
+def _comma(number: str) -> str:
+    return number.replace(".", ",")
 
 
 def _instant(at: datetime | None) -> str | None:
@@ -323,13 +360,28 @@ def _intervals(session: Session, wanted: sa.ColumnElement[bool]) -> list[dict[st
     return sorted(found, key=lambda one: one["position"])
 
 
+def _sampled() -> sa.ScalarSelect[Any]:
+    """When an application counted what an interval holds: at its beginning, or before the month."""
+    return (
+        sa.select(sa.func.max(MeterSample.at))
+        .join(Meter, Meter.code == MeterSample.meter)
+        .where(
+            Meter.id == UsageInterval.meter_id,
+            MeterSample.service_id == Resource.service_id,
+            MeterSample.at <= sa.func.lower(UsageInterval.during),
+        )
+        .scalar_subquery()
+    )
+
+
 def _held(of: type[UsageInterval | UsageCorrection], figures: Sequence[Any]) -> sa.Select[Any]:
     """What lines count of a table, in time order, while their price was in force."""
     during = of.during.intersection(Price.during)
     begin, end = sa.func.lower(during), sa.func.upper(during)
+    sampled = sa.null() if of is UsageCorrection else _sampled()
     return (
         sa.select(StatementLine.position, Resource.cloud_id.label("resource"), *figures, begin.label("from"),
-                  end.label("until"))
+                  end.label("until"), sampled.label("sampled_at"))
         .join(Price, Price.id == StatementLine.price_id)
         .join(Resource, Resource.service_id == StatementLine.service_id)
         .join(of, of.resource_id == Resource.id)

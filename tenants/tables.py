@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import DATERANGE, JSONB, TSTZRANGE, ExcludeC
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.database import Base
-from orchestrator.tables import key, now, one_of
+from orchestrator.tables import MEMBER_KINDS, key, now, one_of
 
 ORDER_KINDS = ("create", "resize", "volume", "address")
 ORDER_STATES = ("waiting", "approved", "rejected", "cancelled", "expired")
@@ -133,7 +133,10 @@ class Order(Base):
 
 
 class Meter(Base):
-    """What is counted, and the SKU that prices it. A meter without SKU is for comparison, never billed."""
+    """What is counted, and the SKU that prices it. A meter without SKU is for comparison, never billed.
+
+    basis: what its price is for: one unit's hour, a month (a minimum), or once (a fee).
+    """
 
     __tablename__ = "meters"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -141,10 +144,17 @@ class Meter(Base):
     unit: Mapped[str]
     sku: Mapped[str | None] = mapped_column(unique=True)
     label: Mapped[dict[str, Any]]
+    basis: Mapped[str] = mapped_column(server_default="hour")
+    __table_args__ = (CheckConstraint(one_of("basis", ("hour", "month", "once")), "basis"),)
 
 
 class Price(Base):
-    """Euros for one unit of a meter during one hour, while `during` lasts; two prices of a meter never overlap."""
+    """Euros for one unit of a meter during one hour (or a month, or once: its basis), while `during` lasts.
+
+    member_kind: for whom, before the general price; None, for everybody. steps: [{above, hourly}], from which quantity
+    of a member on which price holds; `hourly` is then that of the first step that is not free. told_on: when members
+    were told. Two prices of a meter for the same members never overlap.
+    """
 
     __tablename__ = "prices"
     id: Mapped[int] = key()
@@ -153,9 +163,19 @@ class Price(Base):
     hourly: Mapped[Decimal] = mapped_column(sa.Numeric(18, 8))
     book: Mapped[str]
     origin: Mapped[str] = mapped_column(server_default="declared")
+    member_kind: Mapped[str | None]
+    steps: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    told_on: Mapped[date | None]
     __table_args__ = (
         CheckConstraint(one_of("origin", ("declared", "made")), "origin"),
-        ExcludeConstraint((same("meter_id"), "&&"), ("during", "&&"), name="prices_apart", using="gist"),
+        CheckConstraint(one_of("member_kind", MEMBER_KINDS), "member_kind"),
+        CheckConstraint("jsonb_array_length(steps) >= 1 AND steps -> 0 ->> 'above' = '0'", "steps"),
+        ExcludeConstraint(
+            (sa.text("clocher_price_box(meter_id, member_kind)"), "&&"),
+            ("during", "&&"),
+            name="prices_apart",
+            using="gist",
+        ),
         UniqueConstraint("id", "meter_id", name="uq_prices_id_meter_id"),
         CheckConstraint("hourly >= 0", "positive"),
         CheckConstraint("NOT isempty(during)", "during"),
@@ -294,10 +314,11 @@ class Statement(Base):
 
 
 class StatementLine(Base):
-    """One line: usage of a meter by a service at one price, or what such a line of a closed month lacked, or a share
-    of a cost pool, or what settled a dispute.
+    """One line: usage of a meter by a service at one price, a fee, what lacks to a minimum, or what a line of usage of
+    a closed month lacked, or a share of a cost pool, or what settled a dispute.
 
-    unit_seconds: exact quantity × seconds of the usage; share: exact euros before rounding; amount: euros and cents.
+    unit_seconds: exact quantity × seconds of the usage; step: which step of the price it is in, from 1, where it has
+    steps; share: exact euros before rounding; amount: euros and cents.
     Of an adjustment they are differences. corrects_id: the closed month; corrects_position: the line's place in the
     member's statement of that month, null when it had no such line.
     """
@@ -314,6 +335,7 @@ class StatementLine(Base):
     price_id: Mapped[int | None]
     pool_id: Mapped[int | None] = mapped_column(ForeignKey("cost_pools.id"))
     unit_seconds: Mapped[Decimal | None]
+    step: Mapped[int | None]
     share: Mapped[Decimal | None] = mapped_column(sa.Numeric())
     amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("periods.id"))
@@ -330,14 +352,15 @@ class StatementLine(Base):
         ),
         ForeignKeyConstraint(("price_id", "meter_id"), ("prices.id", "prices.meter_id")),
         Index("ix_statement_lines_dispute_id", "dispute_id", postgresql_where=sa.text("dispute_id IS NOT NULL")),
-        CheckConstraint(one_of("kind", ("usage", "share", "adjustment", "settlement")), "kind"),
+        CheckConstraint(one_of("kind", ("usage", "fee", "minimum", "share", "adjustment", "settlement")), "kind"),
         CheckConstraint(
-            "(kind IN ('usage', 'adjustment'))"
-            " = (meter_id IS NOT NULL AND price_id IS NOT NULL AND unit_seconds IS NOT NULL)"
+            "(kind IN ('usage', 'adjustment', 'fee', 'minimum')) = (meter_id IS NOT NULL AND price_id IS NOT NULL)"
+            " AND (kind IN ('usage', 'adjustment')) = (unit_seconds IS NOT NULL)"
             " AND (kind = 'share') = (pool_id IS NOT NULL AND share IS NOT NULL)"
             " AND (kind IN ('adjustment', 'settlement')) = (corrects_id IS NOT NULL)"
             " AND (kind = 'settlement') = (dispute_id IS NOT NULL)"
-            " AND (corrects_position IS NULL OR kind IN ('adjustment', 'settlement'))",
+            " AND (corrects_position IS NULL OR kind IN ('adjustment', 'settlement'))"
+            " AND (step IS NULL OR (kind IN ('usage', 'adjustment') AND step > 0))",
             "shape",
         ),
     )

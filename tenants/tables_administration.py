@@ -13,7 +13,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.database import Base
-from orchestrator.tables import AuditEntry, key, now, one_of
+from orchestrator.tables import MEMBER_KINDS, AuditEntry, key, now, one_of
 
 CHANGE_LIVE = ("planning", "planned", "applying")
 CHANGE_STATES = (*CHANGE_LIVE, "done", "failed", "discarded")
@@ -104,13 +104,17 @@ class CapacitySample(Base):
 
 
 class PriceDraft(Base):
-    """A tariff being prepared. hourly: euros for a unit and hour, as texts, by meter code; starts: local day."""
+    """A tariff being prepared. starts: local day; member_kind: for whom, None for everybody; told_on: when members were
+    told; hourly: by meter code, euros for a unit and hour as a text, or {price, free, steps: [{above, price}]}.
+    """
 
     __tablename__ = "price_drafts"
     id: Mapped[int] = key()
     book: Mapped[str]
     starts: Mapped[date]
     hourly: Mapped[dict[str, Any]]
+    member_kind: Mapped[str | None]
+    told_on: Mapped[date | None]
     state: Mapped[str] = mapped_column(server_default="draft")
     made_by: Mapped[str]
     made_at: Mapped[datetime] = now()
@@ -119,6 +123,7 @@ class PriceDraft(Base):
     __table_args__ = (
         CheckConstraint(one_of("state", ("draft", "adopted", "discarded")), "state"),
         CheckConstraint("(state = 'draft') = (decided_at IS NULL)", "decided"),
+        CheckConstraint(one_of("member_kind", MEMBER_KINDS), "member_kind"),
     )
 
 

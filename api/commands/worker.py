@@ -19,6 +19,7 @@ from tenants import (
     schedules,
     service_exports,
     trail,
+    usage_working,
 )
 
 # What the rooms above the orchestrator do again and again; each acts on the worker's engine, in its own thread.
@@ -30,6 +31,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("schedules", 10, schedules.run),
     Duty("backups", 15, backups_working.run),
     Duty("exports", 60, service_exports.run),
+    Duty("usage", 60, usage_working.run),
     Duty("costs", 120, costs_days.run),
     Duty("retention", 3600, trail.purge),
     Duty("request_keys", 3600, request_answers.forget),

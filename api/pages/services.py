@@ -29,6 +29,7 @@ from tenants import (
     reading_service,
     service_exports,
     service_secrets,
+    trade_meters,
     upgrades,
 )
 from tenants.acts import Act
@@ -101,6 +102,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
         "exports": service_exports.taken(session, view.service),
         "address": addresses.of(session, view.service, auth.now(), zone),
         "measured_every": auth.settings().availability_seconds // 60 or 1,
+        "counts": trade_meters.counts(session, service_id, view.whole.offer.stack if view.whole else None),
         "newer": upgrades.newer(session, view.service, auth.now()),
         "secrets": service_secrets.listed(session, view.service),
         "row": view.row,

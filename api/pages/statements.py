@@ -40,7 +40,7 @@ def by_service(document: dict[str, Any]) -> dict[str, Any]:
     """
     services: dict[str, list[dict[str, Any]]] = {}
     for line in document["lines"]:
-        if line["kind"] == "usage":
+        if line["kind"] in ("usage", "fee", "minimum"):
             services.setdefault(line["service"], []).append(line)
     shares = [{**line, **sharing.explain(line)} for line in document["lines"] if line["kind"] == "share"]
     corrected = [line for line in document["lines"] if "corrects" in line]

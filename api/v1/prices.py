@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from api import auth
 from api.v1 import frame
 from api.v1.schemas import Cut, ListOf
-from api.v1.schemas_money import DraftDetail, DraftIn, DraftOut, PriceFilter, PriceOut
-from tenants import prices, prices_drafts
+from api.v1.schemas_money import AdoptIn, CompareQuery, DraftDetail, DraftIn, DraftOut, PriceFilter, PriceOut
+from tenants import prices, prices_comparison, prices_drafts
 from tenants.tables_administration import PriceDraft
 
 blueprint = APIBlueprint("prices", __name__, url_prefix="/api/v1/prices", tag="Prices")
@@ -53,16 +53,17 @@ def list_drafts(query_data: Cut) -> dict[str, Any]:
 def make(json_data: DraftIn) -> Any:
     """Prepare a tariff."""
     with auth.scope() as session:
-        return prices_drafts.write(session, None, json_data.book, json_data.starts, json_data.hourly)
+        return _written(session, None, json_data)
 
 
 @blueprint.get(ONE)
+@blueprint.input(CompareQuery, location="query")
 @blueprint.output(DraftDetail)
-def show(draft_id: int) -> dict[str, Any]:
-    """One draft, and what the last stated month would have cost."""
+def show(draft_id: int, query_data: CompareQuery) -> dict[str, Any]:
+    """One draft, and what a stated month would have cost."""
     with auth.scope() as session:
         draft = prices_drafts.find(session, draft_id)
-        compared = prices_drafts.compare(session, draft.hourly)
+        compared = prices_comparison.compare(session, draft, query_data.month)
         shown = {name: getattr(draft, name) for name in DraftOut.model_fields}
         return {**shown, "compared": compared and frame.plain(frame.told(compared))}
 
@@ -73,15 +74,21 @@ def show(draft_id: int) -> dict[str, Any]:
 def change(draft_id: int, json_data: DraftIn) -> Any:
     """Change a draft."""
     with auth.scope() as session:
-        return prices_drafts.write(session, draft_id, json_data.book, json_data.starts, json_data.hourly)
+        return _written(session, draft_id, json_data)
+
+
+def _written(session: Session, draft_id: int | None, given: DraftIn) -> PriceDraft:
+    hourly = {code: one if isinstance(one, str) else one.model_dump() for code, one in given.hourly.items()}
+    return prices_drafts.write(session, draft_id, given.book, given.starts, hourly, given.kind)
 
 
 @blueprint.post(f"{ONE}/adopt")
+@blueprint.input(AdoptIn, location="json")
 @blueprint.output(DraftOut)
-def adopt(draft_id: int) -> PriceDraft:
-    """Put a draft's prices in the book from its day on."""
+def adopt(draft_id: int, json_data: AdoptIn) -> PriceDraft:
+    """Put a draft's prices in the book from its day on; members were told before."""
     with auth.scope() as session:
-        return prices_drafts.adopt(session, draft_id, auth.settings().timezone, auth.now())
+        return prices_drafts.adopt(session, draft_id, auth.settings().timezone, auth.now(), json_data.told_on)
 
 
 @blueprint.post(f"{ONE}/discard")

@@ -125,10 +125,12 @@ class LineOut(Given):
 
 
 class EstimateOut(Given):
-    """A month at the prices of the day, in euros."""
+    """A month at the prices of the day, in euros; at_most: where a price has steps. once: when the service begins."""
 
     lines: list[LineOut]
     monthly: Amount
+    once: Amount
+    at_most: bool
 
 
 class RefusalOut(Given):

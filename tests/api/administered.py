@@ -107,7 +107,7 @@ def _stated(session: sa.orm.Session, member_id: int) -> int:
     meter = session.scalars(sa.select(Meter).where(Meter.code == "vcpu")).one()
     price = session.scalars(sa.select(Price).where(Price.meter_id == meter.id)).one()
     session.add(UsageInterval(period_id=period.id, resource_id=resource.id, member_id=member_id, meter_id=meter.id,
-                              quantity=1, during=Range(MARCH.lower, MARCH.lower + timedelta(hours=1000))))  # fmt: skip
+                              quantity=4, during=Range(MARCH.lower, MARCH.lower + timedelta(hours=250))))  # fmt: skip
     session.add(StatementLine(statement_id=statement.id, period_id=period.id, member_id=member_id, position=1,
                               kind="usage", service_id=service.id, meter_id=meter.id, price_id=price.id,
                               unit_seconds=Decimal(3_600_000), amount=Decimal("10.00")))  # fmt: skip

@@ -198,7 +198,8 @@ def test_tariffs_are_adopted(dsi: FlaskClient, made: Administered, owner: sa.Eng
     shown = dsi.get(f"/admin/prices/drafts/{made.tariff}").text
     assert "12,00\xa0€" in shown  # what the month would have cost
     assert send(dsi, "/admin/prices/new", book="", starts="x").status_code == 422
-    assert send(dsi, f"/admin/prices/drafts/{made.tariff}/adopt").status_code == 302
+    assert send(dsi, f"/admin/prices/drafts/{made.tariff}/adopt", told_on="2999-01-01").status_code == 422
+    assert send(dsi, f"/admin/prices/drafts/{made.tariff}/adopt", told_on="2026-01-02").status_code == 302
     with territory_session(owner, "test") as session:
         assert session.scalar(sa.select(sa.func.count()).where(Price.origin == "made")) == 1
     assert send(dsi, f"/admin/prices/drafts/{made.tariff}/discard").status_code == 409

@@ -12,6 +12,7 @@ import orchestrator.tables as o
 import orchestrator.tables_backups as b
 import orchestrator.tables_entry as e
 import orchestrator.tables_exports as x
+import orchestrator.tables_usage as u
 import tenants.tables as t
 import tenants.tables_administration as a
 import tenants.tables_approvals as p
@@ -57,6 +58,7 @@ def fill(session: Session) -> None:
                              requested_by="t", created_at=START))  # fmt: skip
         session.add(e.Availability(member_id=number, service_id=service.id, day=START.date(), asked=1, answered=1,
                                    asked_at=START, good=True))  # fmt: skip
+        session.add(u.MeterSample(member_id=number, service_id=service.id, meter="m", quantity=1, at=START))
         session.add(n.ConsoleReading(member_id=number, service_id=service.id, asked_by="t", asked_at=START))
         order = t.Order(member_id=number, kind="create", request_key="k", offer_id=offer, parameters={},
                         state="waiting", estimate={}, monthly=1, placed_by="t")  # fmt: skip

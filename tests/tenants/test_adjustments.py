@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict
 from orchestrator.tables import Member, Resource, Service
-from tenants import exports, exports_xlsx, focus, focus_files, metering, periods, rating, statements
+from tenants import exports, exports_xlsx, focus, focus_files, metering, periods, prices_book, rating, statements
 from tenants.finance import Sharing
 from tenants.focus_identity import Identity
 from tenants.tables import Period, StatementLine
@@ -276,9 +276,10 @@ def true_now(session: Session, label: str) -> dict[tuple[Any, ...], tuple[Decima
     """The closed month metered and rated again from all that is known now: by line, unit-seconds and euros."""
     period = periods.find(session, label)
     query = sa.text(f"""
-        SELECT service_id, meter_id, price_id, unit_seconds, {rating.ROUNDED} AS amount
+        WITH {prices_book.book()}
+        SELECT service_id, meter_id, price_id, unit_seconds, {prices_book.ROUNDED} AS amount
         FROM ({rating.USED.format(source=metering.DERIVED)}) used WHERE unit_seconds <> 0""")
-    chosen = metering.parameters(period, period.during.upper)
+    chosen = metering.parameters(period, period.during.upper) | {"ends": period.during.upper}
     return {tuple(row[:3]): (row[3], row[4]) for row in session.execute(query, chosen)}
 
 

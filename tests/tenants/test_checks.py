@@ -38,6 +38,12 @@ BROKEN = {
         " 0"
         " FROM statement_lines WHERE kind = 'usage' LIMIT 1",
     ],
+    "steps_are_filled": ["UPDATE statement_lines SET step = 1 WHERE kind = 'usage' AND position = 1"],
+    "fees_and_minimums_are_due": [
+        "INSERT INTO statement_lines (statement_id, period_id, member_id, position, kind, meter_id, price_id, amount)"
+        " SELECT statement_id, period_id, member_id, 60, 'fee', meter_id, price_id, 0 FROM statement_lines"
+        " WHERE kind = 'usage' LIMIT 1",
+    ],
     "pool_is_sum_of_shares": [
         "UPDATE statement_lines SET amount = amount + 0.01 WHERE kind = 'share'",
         "UPDATE cost_pools SET amount = amount + 0.01",

@@ -42,7 +42,7 @@ def one(offer_id: int) -> str:
 
 def _monthly(session: Any, offer: Offer) -> Any:
     try:
-        return prices.monthly(session, catalogue.components(offer), auth.now())
+        return prices.in_force(session, auth.now()).service(catalogue.components(offer))
     except Conflict:  # missing_price
         return None
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
-from flask import Response, flash, redirect, render_template, request, url_for
+from flask import Response, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
@@ -14,8 +13,11 @@ from api.exporting import download
 from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator.errors import Conflict, InvalidInput
-from tenants import prices, prices_drafts
+from orchestrator.tables import MEMBER_KINDS
+from tenants import prices, prices_comparison, prices_drafts
+from tenants.finance import Terms, as_terms
 
+CELLS = 400  # rows of each member by meter, on a page; the API has all
 blueprint = territory("admin_prices", "/admin/prices")
 
 
@@ -52,19 +54,20 @@ def make() -> Answer | tuple[str, int]:
 
 @blueprint.get("/drafts/<int:draft_id>")
 def show(draft_id: int) -> str:
-    """A draft and what the last month would have cost."""
-    return _show(draft_id, Form())
+    """A draft and what a month would have cost: the newest, or the one that is asked for (`month`)."""
+    return _show(draft_id, Form.asked())
 
 
 def _show(draft_id: int, form: Form) -> str:
     with auth.scope() as session:
         draft = prices_drafts.find(session, draft_id)
-        compared = prices_drafts.compare(session, draft.hourly)
-        current = prices_drafts.current(session, auth.now())
-        labels = {meter.code: meter.label for meter in prices_drafts.meters(session)}
-    hourly = {code: Decimal(price) for code, price in draft.hourly.items()}
-    shown = {"draft": draft, "hourly": hourly, "compared": compared, "current": current, "labels": labels, "form": form}
-    return render_template("admin/prices/draft.html", **shown)
+        compared = prices_comparison.compare(session, draft, request.args.get("month") or None)
+        current = prices_drafts.current(session, auth.now(), draft.member_kind)
+        meters = {meter.code: meter for meter in prices_drafts.meters(session)}
+    terms = {code: Terms.model_validate(as_terms(price)) for code, price in draft.hourly.items()}
+    shown = {"draft": draft, "terms": terms, "compared": compared, "current": current, "meters": meters, "form": form}
+    today = auth.now().astimezone(current_app.extensions["zone"]).date()
+    return render_template("admin/prices/draft.html", **shown, most=CELLS, today=today)
 
 
 @blueprint.get("/drafts/<int:draft_id>/edit")
@@ -72,8 +75,16 @@ def edit(draft_id: int) -> str:
     """The form as it was typed."""
     with auth.scope() as session:
         draft = prices_drafts.find(session, draft_id)
-    typed = {f"hourly.{code}": price for code, price in draft.hourly.items()}
-    return _form(Form({"book": draft.book, "starts": draft.starts.isoformat(), **typed}), draft_id)
+    typed = {name: text for code, price in draft.hourly.items() for name, text in _typed(code, price).items()}
+    head = {"book": draft.book, "starts": draft.starts.isoformat(), "kind": draft.member_kind or ""}
+    return _form(Form({**head, **typed}), draft_id)
+
+
+def _typed(code: str, price: Any) -> dict[str, str]:
+    """A price of a draft as its three fields hold it."""
+    terms = as_terms(price)
+    steps = "\n".join(f"{step['above']} : {step['price']}" for step in terms.get("steps", []))
+    return {f"hourly.{code}": terms["price"], f"free.{code}": terms.get("free", ""), f"steps.{code}": steps}
 
 
 @blueprint.post("/drafts/<int:draft_id>/edit")
@@ -87,9 +98,10 @@ def adopt(draft_id: int) -> Answer | tuple[str, int]:
     """Put its prices in the book for good."""
     try:
         with auth.scope() as session:
-            prices_drafts.adopt(session, draft_id, auth.settings().timezone, auth.now())
-    except Conflict as error:
-        return _show(draft_id, Form().refused(error)), error.status
+            told = request.form.get("told_on", "")
+            prices_drafts.adopt(session, draft_id, auth.settings().timezone, auth.now(), told)
+    except (Conflict, InvalidInput) as error:
+        return _show(draft_id, Form.sent().refused(error)), error.status
     flash(gettext("Le tarif est adopté."), "success")
     return redirect(url_for("admin_prices.list_"))
 
@@ -105,18 +117,26 @@ def discard(draft_id: int) -> Answer:
 
 def _write(draft_id: int | None) -> Answer | tuple[str, int]:
     sent = Form.sent()
-    hourly = {name.removeprefix("hourly."): text for name, text in request.form.items() if name.startswith("hourly.")}
-    book, starts = request.form.get("book", ""), request.form.get("starts", "")
+    hourly = {name.removeprefix("hourly."): _sent(name.removeprefix("hourly."), text)
+              for name, text in request.form.items() if name.startswith("hourly.")}  # fmt: skip
+    book, starts, kind = (request.form.get(name, "") for name in ("book", "starts", "kind"))
     try:
         with auth.scope() as session:
-            draft = prices_drafts.write(session, draft_id, book, starts, hourly)
+            draft = prices_drafts.write(session, draft_id, book, starts, hourly, kind or None)
     except (InvalidInput, Conflict) as error:
         return _form(sent.refused(error), draft_id), error.status
     return redirect(url_for("admin_prices.show", draft_id=draft.id))
 
 
+def _sent(code: str, price: str) -> dict[str, Any]:
+    """The three fields of a price; a line of steps is `100 : 0,005`."""
+    lines = [line.partition(":") for line in request.form.get(f"steps.{code}", "").splitlines() if line.strip()]
+    steps = [{"above": above.strip(), "price": one.strip()} for above, _, one in lines]
+    return {"price": price, "free": request.form.get(f"free.{code}", ""), "steps": steps}
+
+
 def _form(form: Form, draft_id: int | None) -> str:
     with auth.scope() as session:
         meters, current = prices_drafts.meters(session), prices_drafts.current(session, auth.now())
-    shown = {"form": form, "draft_id": draft_id, "meters": meters, "current": current}
+    shown = {"form": form, "draft_id": draft_id, "meters": meters, "current": current, "kinds": MEMBER_KINDS}
     return render_template("admin/prices/form.html", **shown)

@@ -74,6 +74,8 @@ CHECKS = {
     "line_is_usage_times_price": N_("Une ligne est l’usage multiplié par le prix"),
     "lines_are_intervals": N_("Les lignes comptent tous les intervalles"),
     "usage_is_in_one_line": N_("Un usage est dans une ligne, et une seule"),
+    "steps_are_filled": N_("La consommation d’un membre remplit les paliers dans l’ordre"),
+    "fees_and_minimums_are_due": N_("Frais et minimums sont ceux qui sont dus"),
     "pool_is_sum_of_shares": N_("Un coût commun est la somme de ses quotes-parts"),
     "one_share_of_each_pool": N_("Chaque relevé a une quote-part de chaque coût commun"),
     "share_follows_the_key": N_("Une quote-part suit sa clé"),

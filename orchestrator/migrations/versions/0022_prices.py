@@ -1,0 +1,13 @@
+"""Prices by kind of member, in steps, by the month and once; what applications count: see 0022_prices.sql."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0022"
+down_revision = "0026"
+
+
+def upgrade() -> None:
+    # A whole script, without parameters: text with colons must reach the server as it is.
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text().replace("%", "%%"))
