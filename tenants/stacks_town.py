@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -118,8 +119,9 @@ class Town:
     def _play(self, name: str, slug: str, act: str, **more: Any) -> Outcome:
         machine = self.machines[name]
         given = {"admin": "essai", "ssh_keys": [], "volumes": list(machine.volumes), **more}
-        play = f"{stacks.PLAY}/{slug}"
-        return ansible.configure(self.place.settings, play, machine.guest, given, lambda event: None, act=act)
+        settings, play = self.place.settings, f"{stacks.PLAY}/{slug}"
+        # A run of its own: two lives may come to the vault at once.
+        return ansible.configure(settings, play, machine.guest, given, lambda event: None, act=act, owner=uuid4())
 
 
 def host(slug: str) -> str:
