@@ -24,7 +24,7 @@ KEYWORDS = {
     "timeout", "become_user",
 }  # fmt: skip
 # A variable that holds one. ZoneMinder's package has a password that everybody knows.
-SECRET = re.compile(r"\{\{[^}]*(?<!video_package_)(?:password|passphrase|secret)(?!_mark|s_)")
+SECRET = re.compile(r"\{\{[^}]*(?<!video_package_)(?:password|passphrase|secret)(?!_mark|s_|[.]sh)")
 UNTOLD = {"block", "ansible.builtin.import_tasks", "ansible.builtin.import_role", "ansible.builtin.meta"}
 
 
