@@ -20,7 +20,7 @@ from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 
 PAUSE_SECONDS = 0.5
-QUOTAS = {"servers": 2, "vcpus": 16, "ram_mib": 65_536, "volumes": 2, "disk_gib": 2_500, "public_addresses": 0}
+QUOTAS = {"servers": 9, "vcpus": 64, "ram_mib": 131_072, "volumes": 9, "disk_gib": 9_000, "public_addresses": 0}
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,21 @@ def _clear(settings: Settings, project: Cloud, project_id: str) -> None:
 
 def build(trial: Trial, name: str, flavor: str, disk_gib: int, image: str = "debian-12") -> Machine:
     """A server with a volume of so many GiB (0: none), once it answers on SSH."""
+    return finish(trial, begin(trial, name, flavor, disk_gib, image))
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A machine that the cloud is making. guest: as it will be; disk_gib: of its volume, 0 where it has none."""
+
+    guest: Guest
+    server_id: str
+    volume_id: str
+    disk_gib: int
+
+
+def begin(trial: Trial, name: str, flavor: str, disk_gib: int, image: str = "debian-12") -> Begun:
+    """Ask for what `build` makes, without waiting for it: the cloud makes several at a time."""
     project, ids, ref = trial.project, trial.ids, uuid.uuid4()
     tag = Tag(trial.settings.territory, str(ref), 0)
     volume = cloud_volumes.create_volume(project, name, disk_gib, tag=tag) if disk_gib else None
@@ -114,14 +129,18 @@ def build(trial: Trial, name: str, flavor: str, disk_gib: int, image: str = "deb
         image_id=cloud_servers.find_image(project, image), port_id=port.id,
         keypair=cloud_servers.import_keypair(project, "clocher", ssh.public_key(trial.settings)),
     )  # fmt: skip
-    seconds = trial.settings.build_timeout
-    _until(lambda: _built(project, server), seconds, "a running server")
+    return Begun(Guest(port.address, name, ref), server, volume.id if volume else "", disk_gib)
+
+
+def finish(trial: Trial, begun: Begun) -> Machine:
+    """Wait until what was asked for is there and answers."""
+    project, seconds, volume = trial.project, trial.settings.build_timeout, begun.volume_id
+    _until(lambda: _built(project, begun.server_id), seconds, "a running server")
     if volume:
-        _until(lambda: cloud_volumes.get_volume(project, volume.id).status == "available", seconds, "a volume")
-        cloud_servers.attach_volume(project, server, volume.id)
-    readiness.wait_for_ssh(port.address, trial.settings.ssh_timeout)
-    mounted = ({"id": volume.id, "mount": "/data", "gib": disk_gib},) if volume else ()
-    return Machine(Guest(port.address, name, ref), mounted)
+        _until(lambda: cloud_volumes.get_volume(project, volume).status == "available", seconds, "a volume")
+        cloud_servers.attach_volume(project, begun.server_id, volume)
+    readiness.wait_for_ssh(begun.guest.address, trial.settings.ssh_timeout)
+    return Machine(begun.guest, ({"id": volume, "mount": "/data", "gib": begun.disk_gib},) if volume else ())
 
 
 def _built(project: Cloud, server_id: str) -> bool:

@@ -1,17 +1,19 @@
-"""The whole life of a stack in a guest of its own: installed, used, backed up, lost, brought back, upgraded, left."""
+"""The whole life of a stack in a guest of its own: installed, used, backed up, lost, brought back, upgraded, left.
+
+People come to it by its name, through an entry, over TLS; several stacks live beside each other.
+"""
 
 from __future__ import annotations
 
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import SecretStr
 
 from orchestrator import ansible, readiness, service_secrets, ssh, trial
@@ -19,13 +21,11 @@ from orchestrator.ansible import Outcome
 from orchestrator.errors import ClocherError
 from orchestrator.settings import Settings
 from orchestrator.trial import Machine, Trial
-from tenants import stacks, stacks_checking, stacks_exports, stacks_sources
-from tenants.stacks import Declared
+from tenants import stacks, stacks_checking, stacks_exports, stacks_sources, stacks_town
+from tenants.stacks import Check, Declared
+from tenants.stacks_town import Address, Town
 
 ARCHIVE = "essai"
-VAULT_FLAVOR = "s1.small"
-VAULT_GIB = 5
-CLIENT = "essai"
 # All that a guest has written down of what was done in it, in ASCII: secrets are.
 OVERHEARD = """{ journalctl --output=cat --no-pager
   find /var/log /data -name '*.log' -type f -exec cat {} +; } | LC_ALL=C tr -cd '\\n -~'"""
@@ -37,8 +37,9 @@ MEMORY = "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | awk '/^Pss:/ { sum += $2 }
 
 @dataclass(frozen=True)
 class Lived:
-    """One part of the life. good None: it was not come to; result: what its play gave back."""
+    """One part of a stack's life. good None: it was not come to; result: what its play gave back."""
 
+    stack: str
     part: str
     good: bool | None
     seconds: float = 0.0
@@ -48,65 +49,77 @@ class Lived:
 
 
 Part = Callable[[], Outcome | dict[str, Any] | None]
-Visit = Callable[[str, dict[str, str]], None]
+Tell = Callable[[Lived], None]
+Visit = Callable[[str, Address, dict[str, str]], None]
 
 
-def live(settings: Settings, folder: Path, tell: Callable[[Lived], None], visit: Visit | None = None) -> list[Lived]:
-    """Live it; each part is told as it ends. After a failure nothing more is tried.
+def live(settings: Settings, folders: Sequence[Path], tell: Tell, visit: Visit | None = None) -> list[Lived]:
+    """Live them beside each other; each part is told as it ends. After a failure a stack tries nothing more.
 
-    visit: called with the application's address and its secrets, once test/put has put something in. Raises
-    `source_missing`.
+    visit: called with a stack's name, the application's address and its secrets, once test/put has put something in.
+    Both are called from threads, one for each stack. Raises `source_missing`.
     """
-    folder = folder.resolve()
+    tried = {folder: _read(settings, folder) for folder in (given.resolve() for given in folders)}
+    own = settings.model_copy(update={"stacks_dirs": tuple({folder.parent: None for folder in tried})})
+    with trial.opened(own) as place, ThreadPoolExecutor(len(tried) + 3) as beside:
+        town = beside.submit(Town, place, list(tried.values()), beside)
+        lives = [_Life(place, town, folder, stack, visit) for folder, stack in tried.items()]
+        return [one for told in beside.map(lambda life: life.live(tell), lives) for one in told]
+
+
+def _read(settings: Settings, folder: Path) -> Declared:
     stack = stacks_sources.sourced(stacks.read(folder), settings.stacks_sources)
     if stack.awaits_source:
         raise stacks_sources.missing(stack.title.model_dump())
-    told: list[Lived] = []
-    with trial.opened(settings.model_copy(update={"stacks_dirs": (folder.parent,)})) as place:
-        life = _Life(place, folder, stack, visit)
-        for name, part in life.parts():
-            lived = Lived(name, None) if told and told[-1].good is not True else _live(name, part)
-            told.append(lived)
-            tell(lived)
-    return told
+    return stack
 
 
-def _live(name: str, part: Part) -> Lived:
+def _live(stack: str, name: str, part: Part) -> Lived:
     started = time.monotonic()
     try:
         outcome = part()
     except ClocherError as error:
         said = f"{error.sentence} {error.detail}".strip()
-        return Lived(name, False, time.monotonic() - started, said=said)
+        return Lived(stack, name, False, time.monotonic() - started, said=said)
     seconds = time.monotonic() - started
     if isinstance(outcome, Outcome):
-        return Lived(name, True, seconds, outcome.changed, dict(outcome.data.get("result") or {}))
-    return Lived(name, True, seconds, result=outcome or {})
+        return Lived(stack, name, True, seconds, outcome.changed, outcome.result)
+    return Lived(stack, name, True, seconds, result=outcome or {})
 
 
 class _Life:
-    """One guest with its application, one that keeps its archives, and what the plays are given."""
+    """One guest with its application, in a town that is being made, and what the plays are given."""
 
-    def __init__(self, place: Trial, folder: Path, stack: Declared, visit: Visit | None) -> None:
-        self.place, self.folder, self.stack, self.visit = place, folder, stack, visit
+    def __init__(self, place: Trial, town: Future[Town], folder: Path, stack: Declared, visit: Visit | None) -> None:
+        self.place, self.coming, self.folder, self.stack, self.visit = place, town, folder, stack, visit
         self.answers = stacks_checking.sample(stack)
         self.exported = stacks_exports.expected(folder)
         self.further = stacks_checking.further_tests(folder)
         self.version = stack.versions[-1].version
-        self.vault: dict[str, Any] = {}
         self.changed: list[str] = []
         self.secrets = {secret.name: SecretStr(service_secrets.invent(secret.length)) for secret in stack.secrets}
+        self.host = stacks_town.host(stack.slug) if stack.web else ""
+
+    def live(self, tell: Tell) -> list[Lived]:
+        """All of it, one part after the other."""
+        told: list[Lived] = []
+        for name, part in self.parts():
+            failed = told and told[-1].good is not True
+            told.append(Lived(self.stack.slug, name, None) if failed else _live(self.stack.slug, name, part))
+            tell(told[-1])
+        return told
 
     def parts(self) -> list[tuple[str, Part]]:
         """The life, in its order: it begins with the oldest version that is offered."""
         return [
-            ("machines", self.build),
+            ("machines", self.settle),
             ("site", lambda: self.play("site")),
+            *([("address", self.reach)] if self.stack.web else []),
             ("site, again", lambda: self.again("site")),
             ("health", self.check_health),
             ("put", lambda: self.play("test/put")),
             ("check", lambda: self.play("test/check")),
-            *([("visit", self.receive)] if self.visit else []),
+            *([("visit", self.receive)] if self.visit and self.stack.web else []),
             *((act.removeprefix("test/"), lambda act=act: self.play(act)) for act in self.further),
             ("usage", self.count),
             *(self.losing() if self.stack.backup else []),
@@ -124,7 +137,7 @@ class _Life:
         """All is lost, and comes back from the vault."""
         return [
             ("backup", lambda: self.play("backup", **self.kept)),
-            ("backup, again", lambda: self.again("backup", **self.kept)),
+            ("backup, again", self.keep),
             ("destroy", lambda: self.play("test/destroy")),
             ("check finds nothing", self.miss),
             ("restore", lambda: self.play("restore", **self.kept)),
@@ -136,38 +149,37 @@ class _Life:
     @property
     def kept(self) -> dict[str, Any]:
         """What plays are given of the archive."""
-        return {"vault": self.vault, "archive": ARCHIVE}
+        return {"vault": self.town.vault(self.stack.slug), "archive": ARCHIVE}
 
-    def build(self) -> None:
-        """The application's guest, and the vault's when it is backed up."""
-        self.machine = trial.build(self.place, "essai", self.stack.sizes[0].flavor, self.stack.disk.default)
-        if self.stack.backup:
-            self.vault = self._vault(trial.build(self.place, "coffre", VAULT_FLAVOR, VAULT_GIB))
+    def settle(self) -> None:
+        """Wait for the application's guest."""
+        self.town = self.coming.result()
+        self.machine = self.town.machines[self.stack.slug]
 
-    def _vault(self, machine: Machine) -> dict[str, Any]:
-        """The stack `vault` with the application as its client, and all that its plays need to get there."""
-        key = Ed25519PrivateKey.generate()
-        public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-        client = {"ref": CLIENT, "public_key": public, "quota_gib": VAULT_GIB}
-        given = {"admin": "essai", "ssh_keys": [], "volumes": list(machine.volumes)}
-        settings, play = self.place.settings, f"{stacks.PLAY}/vault"
-        ansible.configure(settings, play, machine.guest, given, lambda event: None)
-        given["vault_clients"] = [client]
-        made = ansible.configure(settings, play, machine.guest, given, lambda event: None, act="clients")
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-        return {
-            "address": machine.guest.address, "port": 22, "user": "vault", "path": f"/data/vault/{CLIENT}",
-            "host_key": made.data["result"]["host_key"], "private_key": SecretStr(private),
-            "passphrase": SecretStr(service_secrets.invent(40)),
-        }  # fmt: skip
+    def keep(self) -> Outcome:
+        """A second archive of the same name is the same one, which the vault keeps when it erases what is to go."""
+        outcome = self.again("backup", **self.kept)
+        self.town.prune(self.stack.slug, [outcome.result["id"]])
+        return outcome
+
+    def reach(self) -> dict[str, Any]:
+        """The application answers at its name, over TLS, and who asks without is sent there."""
+        address = self.town.address(self.stack)
+        readiness.check_moved(address.machine, address.host, address.path)
+        assert self.stack.web
+        address.ask(address.path, self.stack.web.title_contains)
+        return {"url": address.url}
 
     def play(self, act: str, **more: Any) -> Outcome:
         """Run a play of the stack with what it is given in a service's life."""
         self.changed.clear()
         variables = {
             "admin": "essai", "ssh_keys": [], "volumes": list(self.machine.volumes),
-            "member": {"slug": "essai", "name": "Commune d’essai", "siret": "73282932000074"},
-            "service": {"name": "essai", "ref": str(self.machine.guest.ref), "host": "", "url": ""},
+            "member": stacks_town.MEMBER,
+            "service": {
+                "name": self.stack.slug, "ref": str(self.machine.guest.ref),
+                "host": self.host, "url": self.host and f"https://{self.host}/",
+            },
             "answers": self.answers, "secrets": self.secrets, "version": self.version,
             "sources": self.place.settings.sources_of(self.stack.slug), **more,
         }  # fmt: skip
@@ -191,7 +203,8 @@ class _Life:
     @property
     def hidden(self) -> list[str]:
         """What nobody may read: secrets, of a key each line that is not its frame."""
-        whole = ansible.secrets_in([self.secrets, self.vault])
+        clients = [[client.private_key, client.passphrase] for client in self.town.clients.values()]
+        whole = ansible.secrets_in([self.secrets, clients])
         return [
             line for secret in whole for line in secret.splitlines() if len(line) >= SHORTEST and "-----" not in line
         ]
@@ -207,39 +220,40 @@ class _Life:
         """To the newest version, which is what a new service gets."""
         self.version = self.stack.versions[0].version
         outcome = self.play("upgrade")
-        if (told := outcome.data.get("result")) != {"version": self.version}:
+        if (told := outcome.result) != {"version": self.version}:
             raise _wrong("wrong_version", f"upgrade to {self.version} gave {told}")
         return outcome
 
     def receive(self) -> None:
         """Somebody comes by the address, with what the service was given to open it."""
-        assert self.visit and self.stack.web
-        address = f"http://{self.machine.guest.address}:{self.stack.web.port}{self.stack.web.path}"
-        self.visit(address, {name: secret.get_secret_value() for name, secret in self.secrets.items()})
+        assert self.visit
+        opens = {name: secret.get_secret_value() for name, secret in self.secrets.items()}
+        self.visit(self.stack.slug, self.town.address(self.stack), opens)
 
     def open_export(self) -> Outcome:
         """Made a second time, it still is one export; away from the guest its sums are right and the data are in it."""
         outcome = self.play("export")
         with tempfile.TemporaryDirectory(prefix="clocher-") as folder:
             into = Path(folder)
-            stacks_exports.fetch(self.place.settings, self.machine.guest, outcome.data["result"]["path"], into)
+            stacks_exports.fetch(self.place.settings, self.machine.guest, outcome.result["path"], into)
             wrong = stacks_exports.faults(into, self.exported)
         if wrong:
             raise _wrong("export_incomplete", "; ".join(wrong))
         return outcome
 
     def overhear(self) -> None:
-        """What the guest itself has written down, plays' commands among it, holds no secret."""
-        for line in self._ask(OVERHEARD).splitlines():
-            self._listen(line, "the guest’s logs")
+        """What the guests themselves have written down, plays' commands among it, holds no secret."""
+        for machine in (self.machine, *self.town.shared):
+            for line in self._ask(OVERHEARD, machine).splitlines():
+                self._listen(line, f"the logs of {machine.guest.hostname}")
 
-    def _ask(self, script: str) -> str:
-        return ssh.run(self.place.settings, self.machine.guest, "sudo", "sh", "-c", script, timeout=120)
+    def _ask(self, script: str, machine: Machine) -> str:
+        return ssh.run(self.place.settings, machine.guest, "sudo", "sh", "-c", script, timeout=120)
 
     def count(self) -> Outcome:
         """Every business meter that is declared is counted, in whole numbers."""
         outcome = self.again("usage")
-        meters = (outcome.data.get("result") or {}).get("meters", {})
+        meters = outcome.result.get("meters", {})
         wrong = [meter.code for meter in self.stack.meters if type(meters.get(meter.code)) is not int]
         if wrong:
             raise _wrong("usage_missing", f"no whole number for {', '.join(wrong)}: {meters}")
@@ -260,8 +274,15 @@ class _Life:
         settings, machine = self.place.settings, self.machine
         readiness.check_health(settings, machine.guest, [str(volume["mount"]) for volume in machine.volumes])
         for check in self.stack.health:
-            readiness.check_web(machine.guest.address, **check.model_dump())
-        return {"memory_mib": round(int(self._ask(MEMORY)) / 1024)}
+            self._check(check)
+        return {"memory_mib": round(int(self._ask(MEMORY, machine)) / 1024)}
+
+    def _check(self, check: Check) -> None:
+        """What people come to is asked as they do; what programs or a redirection answer, where they answer it."""
+        if self.stack.web and check.port == self.stack.web.port and check.status not in readiness.MOVED:
+            self.town.address(self.stack).ask(check.path, check.contains, check.status)
+        else:
+            readiness.check_web(self.machine.guest.address, **check.model_dump())
 
 
 def _wrong(code: str, detail: str) -> ClocherError:

@@ -63,7 +63,14 @@ def _refusal(session: Session, service: Service, found: Newer, at: datetime) -> 
 
 
 def check_proof(session: Session, service: Service, at: datetime) -> None:
-    """Raise Conflict `no_proof` unless a backup of the service was restored for trial of late."""
+    """Raise Conflict `no_proof` unless a backup of the service was restored for trial of late.
+
+    Nothing can prove what is not backed up, as the vault; and the entry holds no member's data. For them the snapshot
+    that comes before is enough.
+    """
+    stack = service.specification["stack"]
+    if stack.get("provides") or not stack.get("backup"):
+        return
     proof = backups.last_proof(session, service.id)
     if proof is None or proof.proved_at is None or proof.proved_at < at - FRESH:
         raise Conflict(

@@ -61,24 +61,32 @@ def check(ctx: click.Context, folder: Path, as_json: bool) -> None:
 
 
 @command.command()
-@folder_argument
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...",
+                type=click.Path(path_type=Path, exists=True, file_okay=False))  # fmt: skip
 @json_option
 @click.pass_context
-def test(ctx: click.Context, folder: Path, as_json: bool) -> None:
-    """Live a stack's whole life in two guests of the cloud, which are gone afterwards.
+def test(ctx: click.Context, folders: tuple[Path, ...], as_json: bool) -> None:
+    """Live stacks' whole lives in guests of the cloud, which are gone afterwards.
 
-    Installed twice, asked whether it is well, given data, counted, backed up, destroyed, brought back, upgraded, handed
-    out. The cloud is that of CLOCHER_CLOUDS_FILE, by default the dev cloud: clocher devcloud up.
+    Installed twice, asked by name through an entry, given data, counted, backed up, destroyed, brought back, upgraded,
+    handed out. Several stacks share the entry and the vault, and live at the same time. The cloud is that of
+    CLOCHER_CLOUDS_FILE, by default the dev cloud: clocher devcloud up.
     """
-    lived = stacks_trial.live(settings.load(), folder, lambda one: _tell(one, as_json))
+    lived = stacks_trial.live(settings.load(), folders, lambda one: _tell(one, as_json))
     good = all(one.good for one in lived)
     if as_json:
-        print_json({"stack": folder.resolve().name, "ok": good, "parts": [_rounded(one) for one in lived]})
+        print_json({"ok": good, "stacks": [_life(lived, slug) for slug in dict.fromkeys(one.stack for one in lived)]})
     else:
         rows = [{**_rounded(one), "sign": SIGNS[one.good]} for one in lived]
-        columns = [("part", "Partie"), ("sign", "Bon"), ("seconds", "s"), ("changed", "Changé"), ("result", "Résultat")]
+        columns = [("stack", "Pile"), ("part", "Partie"), ("sign", "Bon"), ("seconds", "s"), ("changed", "Changé"),
+                   ("result", "Résultat")]  # fmt: skip
         print_rows(rows, columns, as_json=False, empty="")
     ctx.exit(int(not good))
+
+
+def _life(lived: list[stacks_trial.Lived], slug: str) -> dict[str, object]:
+    own = [one for one in lived if one.stack == slug]
+    return {"stack": slug, "ok": all(one.good for one in own), "parts": [_rounded(one) for one in own]}
 
 
 def _rounded(one: stacks_trial.Lived) -> dict[str, object]:
@@ -88,4 +96,4 @@ def _rounded(one: stacks_trial.Lived) -> dict[str, object]:
 def _tell(one: stacks_trial.Lived, as_json: bool) -> None:
     """Each part as it ends, beside what is printed at the end."""
     said = f" {one.said}" if one.said else ""
-    click.echo(f"{one.part}: {SIGNS[one.good]} ({one.seconds:.1f} s){said}", err=True)
+    click.echo(f"{one.stack}: {one.part}: {SIGNS[one.good]} ({one.seconds:.1f} s){said}", err=True)

@@ -21,6 +21,7 @@ from tests.tenants.vaulted import STACKS, Valley, backed_up, refused
 pytestmark = pytest.mark.slow
 
 HELLO = ROOT / "playbooks" / "examples" / "hello"
+VAULT = ROOT / "playbooks" / "stacks" / "vault"
 
 
 @pytest.fixture
@@ -28,10 +29,10 @@ def place(owner: sa.Engine, settings: Settings) -> Valley:
     return backed_up(owner, settings, NOW)
 
 
-def publish(place: Valley, folder: Path, **replaced: str) -> None:
-    """Version 2 of the greeting, after 1."""
-    shutil.copytree(HELLO, folder / "hello")
-    declared = folder / "hello" / "stack.yml"
+def publish(place: Valley, folder: Path, stack: Path = HELLO, others: Path = STACKS[1], **replaced: str) -> None:
+    """Version 2 of the greeting, or of another stack, after 1."""
+    shutil.copytree(stack, folder / stack.name)
+    declared = folder / stack.name / "stack.yml"
     text = declared.read_text().replace(
         "versions:\n", 'versions:\n  - {version: "2", app: nginx 2, brings: {fr: Mieux., en: Better.}}\n'
     )
@@ -39,7 +40,7 @@ def publish(place: Valley, folder: Path, **replaced: str) -> None:
         text = text.replace(f"{before}:\n", after)
     declared.write_text(text)
     with territory_session(place.owner, "tests") as session:
-        catalogue.load(session, places=[folder, STACKS[1]])
+        catalogue.load(session, places=[folder, others])
 
 
 def prove(place: Valley) -> None:
@@ -84,6 +85,13 @@ def test_a_proof_of_the_last_day_comes_first(place: Valley, web: sa.Engine, tmp_
         assert told.detail == {"flow": flow.id, "version": "2", "snapshot": kept.id}
     with refused("flow_running"), member_session(web, place.commune, "agent") as session:
         upgrades.upgrade(session, place.service_id, NOW, most=5)
+
+
+def test_what_is_not_backed_up_needs_no_proof(place: Valley, tmp_path: Path) -> None:
+    publish(place, tmp_path, VAULT, STACKS[0])
+    with territory_session(place.owner, "tests") as session:
+        flow = upgrades.upgrade(session, place.vault_id, NOW, most=5)
+        assert (flow.kind, flow.parameters["wanted"]["stack"]["version"]) == ("upgrade_service", "2")
 
 
 def test_there_must_be_room_for_the_snapshot(place: Valley, web: sa.Engine, tmp_path: Path) -> None:
