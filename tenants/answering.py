@@ -34,6 +34,16 @@ def rules(session: Session, service: Service) -> list[dict[str, Any]]:
     return []
 
 
+def listed(session: Session, service: Service) -> list[dict[str, Any]]:
+    """What was asked: name, label, answer, changeable, rule."""
+    answers = service.specification.get("answers", {})
+    return [
+        {"name": rule["name"], "label": rule["label"], "answer": answers[rule["name"]],
+         "changeable": bool(rule.get("changeable")), "rule": rule}
+        for rule in rules(session, service)
+    ]  # fmt: skip
+
+
 def read(session: Session, service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     """All the answers that the service has once those that are given took the place of its own.
 

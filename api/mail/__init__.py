@@ -59,6 +59,7 @@ def environment(language: str) -> Environment:
         delta=lambda text: formats.delta(Decimal(text), language),
         day=lambda text: _day(text, language),
         word=lambda code, table: catalogue(language).gettext(words.french(code, table)),
+        task=lambda name: words.task(name) or name if language == "fr" else name,
         tell=lambda sentence: tell(sentence, language),
     )
     return made

@@ -57,6 +57,7 @@ FACTS: dict[str, list[dict[str, Any]]] = {
     "backup_unproved": [
         {"path": "/services/1", "name": "salut", "member": "Brevaux", "made": "2026-11-21T01:00:00+00:00"}
     ],
+    "drift_found": [{"path": "/services/1", "name": "salut", "member": "Brevaux", "tasks": ["Harden SSH", "Ours"]}],
     "webhook_disabled": [{"path": "/webhooks", "label": "CMDB", "url": "https://hook.example/"}],
     "invitation": [{"path": "/password/s3cret", "name": "Jo", "choose": True, "member": "Brevaux"},
                    {"path": "/sign-in", "name": "Jo", "choose": False, "member": None}],

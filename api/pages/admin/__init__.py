@@ -9,6 +9,7 @@ from api.pages.admin import (
     audit,
     capacity,
     catalogue,
+    drift,
     flows,
     focus,
     keys,
@@ -25,8 +26,8 @@ from api.pages.admin.choices import choices
 BLUEPRINTS = tuple(
     module.blueprint
     for module in (
-        members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys, statements,
-        focus,
+        members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
+        statements, focus,
     )
 )  # fmt: skip
 
