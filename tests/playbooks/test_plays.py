@@ -20,7 +20,7 @@ TASKS = sorted(path for folder in ("tasks", "handlers") for path in PLAYBOOKS.rg
 KEYWORDS = {
     "name", "when", "loop", "register", "notify", "changed_when", "failed_when", "vars", "become", "no_log", "until",
     "retries", "delay", "block", "rescue", "always", "loop_control", "environment", "throttle", "tags", "listen",
-    "timeout", "become_user",
+    "timeout", "become_user", "check_mode",
 }  # fmt: skip
 UNTOLD = {"block", "ansible.builtin.import_tasks", "ansible.builtin.import_role", "ansible.builtin.meta"}
 
