@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from orchestrator import service_secrets, ssh
 from orchestrator.database import territory_session
-from orchestrator.tables import AnsibleEvent, AuditEntry, Flow
+from orchestrator.tables import AnsibleEvent, AuditEntry, Flow, Service
 from orchestrator.tables_drift import Drift
 from tests.orchestrator.flowing import Stage
 from tests.orchestrator.test_day2_kill import ended
@@ -103,9 +102,8 @@ def _fail(tiny: Stage, service_id: int) -> None:
     for mark in tiny.plan.iterdir():
         mark.unlink()
     with territory_session(tiny.owner, "tests") as session:
-        session.execute(
-            sa.text("UPDATE services SET specification = jsonb_set(specification, '{play}', '\"stacks/two\"')")
-        )
+        service = session.get_one(Service, service_id)
+        service.specification = {**service.specification, "play": "stacks/two"}
     other = tiny.settings.stacks_dirs[0] / "two"
     other.mkdir()
     fails = SITE + "    - name: Fall\n      ansible.builtin.fail: {msg: no}\n      when: answers.word == 'trois'\n"
@@ -114,6 +112,6 @@ def _fail(tiny: Stage, service_id: int) -> None:
     assert run_to_the_end(tiny, restart) == 1, "once behind the undoing"
     (failed,) = tiny.rows(Flow, Flow.id == flow)
     assert (failed.state, failed.error_code, tiny.steps(flow)) == ("failed", "play_failed", {"configure": "undone"})
-    service = tiny.service(service_id)
-    assert (service.state, service.specification["answers"]) == ("active", {"word": "deux"})
+    left = tiny.service(service_id)
+    assert (left.state, left.specification["answers"]) == ("active", {"word": "deux"})
     assert inside(tiny, service_id, "cat /etc/tiny") == "deux\n"

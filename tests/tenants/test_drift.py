@@ -79,15 +79,14 @@ def test_what_could_not_be_compared_keeps_what_was_known(owner: sa.Engine, servi
 
 
 def test_the_dsi_is_mailed_when_it_is_new(owner: sa.Engine, service: Service) -> None:
-    admin = person(owner, None, "operator")
+    person(owner, "dsi", None, "operator")
+    person(owner, "camille", service.member_id, "requester")
     keep(owner, service, NOW, SSH)
     notices.tell(owner, "worker tests", "https://portal", NOW)
     with territory_session(owner, "tests") as session:
         mails = session.scalars(sa.select(Mail).where(Mail.template == "drift_found")).all()
-        assert [(mail.facts["tasks"], mail.facts["path"]) for mail in mails] == [
-            (["Harden SSH"], f"/services/{service.id}")
-        ]
-        assert admin
+        told = [(mail.receiver, mail.facts["tasks"], mail.facts["path"]) for mail in mails]
+        assert told == [("dsi@vallombre.example", ["Harden SSH"], f"/services/{service.id}")]
 
 
 def test_each_is_compared_every_week_at_night_a_few_at_a_time(
