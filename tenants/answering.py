@@ -8,10 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import InvalidInput, Text, joined
+from orchestrator.errors import N_, InvalidInput, Text, joined
 from orchestrator.tables import Service
 from tenants import parameters
 from tenants.tables import Offer
+
+
+KEEP = N_("Laissez cette réponse comme elle est, ou commandez un autre service.")
+YES_NO = {True: {"fr": "oui", "en": "yes"}, False: {"fr": "non", "en": "no"}}
+EMPTY = {"fr": "(rien)", "en": "(nothing)"}
 
 
 def changeable(session: Session, service: Service) -> list[dict[str, Any]]:
@@ -58,14 +63,13 @@ def read(session: Session, service: Service, given: Mapping[str, Any]) -> dict[s
 
 
 def _fixed(found: list[dict[str, Any]]) -> InvalidInput:
-    action = "Laissez cette réponse comme elle est, ou commandez un autre service."
     faults = [
-        {"parameter": rule["name"], "code": "parameter_fixed", "action": action,
+        {"parameter": rule["name"], "code": "parameter_fixed", "action": KEEP,
          "sentence": Text("« {label} » ne se change pas après la commande.", label=rule["label"])}
         for rule in found
     ]  # fmt: skip
     sentence = joined(fault["sentence"] for fault in faults)
-    return InvalidInput("parameter_fixed", sentence, action, facts={"errors": faults})
+    return InvalidInput("parameter_fixed", sentence, KEEP, facts={"errors": faults})
 
 
 def effects(before: Mapping[str, Any], after: Mapping[str, Any], asked: list[dict[str, Any]]) -> list[Text]:
@@ -82,10 +86,6 @@ def effects(before: Mapping[str, Any], after: Mapping[str, Any], asked: list[dic
         Text("L’application est reconfigurée sur place, données gardées ; elle peut se taire quelques instants."),
         Text("Si elle ne va pas bien ensuite, ses réponses d’avant lui sont rendues."),
     ]
-
-
-YES_NO = {True: {"fr": "oui", "en": "yes"}, False: {"fr": "non", "en": "no"}}
-EMPTY = {"fr": "(rien)", "en": "(nothing)"}
 
 
 def _said(answer: Any) -> Any:
