@@ -13,7 +13,6 @@ from orchestrator.tables import Service
 from tenants import parameters
 from tenants.tables import Offer
 
-
 KEEP = N_("Laissez cette réponse comme elle est, ou commandez un autre service.")
 YES_NO = {True: {"fr": "oui", "en": "yes"}, False: {"fr": "non", "en": "no"}}
 EMPTY = {"fr": "(rien)", "en": "(nothing)"}
