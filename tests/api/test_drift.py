@@ -33,7 +33,7 @@ def test_settings_are_filled_in_seen_and_ordered(app: APIFlask, service: Service
     seen = agent.get(f"{page}/change/parameters?answers=1&greeting=Salut").text
     assert "Bonjour devient Salut" in seen and 'name="greeting" value="Salut"' in seen
     assert "de 1 à 60 caractères" in agent.get(f"{page}/change/parameters?answers=1&greeting=").text
-    form = {"answers": "1", "greeting": "Salut", "key": "k", "difference": "0.00", "csrf": csrf(agent)}
+    form = {"answers": "1", "greeting": "Salut", "key": "settings", "difference": "0.00", "csrf": csrf(agent)}
     placed = agent.post(f"{page}/change/parameters", data=form, follow_redirects=True).text
     assert "changer les réglages de l’application" in placed and "Bonjour devient Salut" in placed
 
@@ -49,7 +49,7 @@ def test_settings_by_the_api_and_by_command(app: APIFlask, owner: sa.Engine, ser
     seen = client.post(f"{place}/preview", json=wanted, headers=said | {"Idempotency-Key": "p"})
     assert (seen.json["kind"], seen.json["difference"]) == ("parameters", "0.00")
     refused = client.post(place, json={"answers": {"contact": "a@b.fr"}}, headers=said | {"Idempotency-Key": "q"})
-    assert (refused.status_code, refused.json["code"]) == (400, "parameter_fixed")
+    assert (refused.status_code, refused.json["code"]) == (422, "parameter_fixed")
     order = client.post(place, json=wanted, headers=said | {"Idempotency-Key": "r"}).json
     assert (order["kind"], order["state"]) == ("parameters", "approved")
     end(owner, order["flow_id"], "done")

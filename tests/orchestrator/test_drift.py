@@ -63,7 +63,7 @@ def told(stage: Stage) -> list[str]:
 def test_what_differs_is_told_and_repaired_and_answers_change_whoever_dies(tiny: Stage) -> None:
     worker = tiny.start()
     service_id, flow = tiny.order("tiny", play="stacks/tiny", stack=STACK, answers={"word": "un"})
-    assert tiny.rest(flow)[0].error_detail is None
+    assert tiny.rest(flow, seconds=600)[0].error_detail is None
     assert tiny.do(service_id, "check_drift").state == "done"
     assert (drift(tiny, service_id).state, told(tiny)) == ("same", []), "an untouched guest differs in nothing"
 
