@@ -22,13 +22,22 @@ STACK: dict[str, Any] = {
     "slug": "tiny", "version": "1", "ports": [], "web": None, "health": [],
     "secrets": [{"name": "key", "length": 24, "shown": False, "label": {"fr": "Clé", "en": "Key"}}],
 }  # fmt: skip
-# Two tasks: what costs time is not the play, it is how often it runs here.
+# A few tasks, not the whole baseline: it runs a dozen times here.
 SITE = """---
 - name: Make it tiny
   hosts: all
   become: true
   gather_facts: false
   tasks:
+    - name: Say how the guest is, as a node exporter does
+      ansible.builtin.copy: {dest: /srv/metrics, content: 'node_uname_info{nodename="tiny"} 1', mode: "0644"}
+    - name: Declare what says it
+      ansible.builtin.copy:
+        dest: /etc/systemd/system/metrics.service
+        content: "[Service]\\nExecStart=/usr/bin/python3 -m http.server 9100 --directory /srv\\n"
+        mode: "0644"
+    - name: Start it
+      ansible.builtin.systemd_service: {name: metrics.service, state: started}
     - name: Write the word
       ansible.builtin.copy: {dest: /etc/tiny, content: "{{ answers.word }}\\n", mode: "0644"}
     - name: Write the key
@@ -51,6 +60,11 @@ def inside(stage: Stage, service_id: int, script: str) -> str:
     return ssh.run(stage.settings, guest, "sudo", "sh", "-c", script)
 
 
+def done(stage: Stage, service_id: int, kind: str) -> bool:
+    (flow,) = stage.rest(stage.ask(service_id, kind), seconds=600)
+    return (flow.state, flow.error_detail) == ("done", None)
+
+
 def drift(stage: Stage, service_id: int) -> Drift:
     with territory_session(stage.owner, "tests") as session:
         return session.get_one(Drift, service_id)
@@ -64,11 +78,11 @@ def test_what_differs_is_told_and_repaired_and_answers_change_whoever_dies(tiny:
     worker = tiny.start()
     service_id, flow = tiny.order("tiny", play="stacks/tiny", stack=STACK, answers={"word": "un"})
     assert tiny.rest(flow, seconds=600)[0].error_detail is None
-    assert tiny.do(service_id, "check_drift").state == "done"
+    assert done(tiny, service_id, "check_drift")
     assert (drift(tiny, service_id).state, told(tiny)) == ("same", []), "an untouched guest differs in nothing"
 
     inside(tiny, service_id, "echo autre > /etc/tiny; echo x > /etc/tiny.key")
-    assert tiny.do(service_id, "check_drift").state == "done"
+    assert done(tiny, service_id, "check_drift")
     found = drift(tiny, service_id)
     word, key = found.differences
     assert (word["task"], word["kind"], key["task"], key["kind"], key["diff"]) == (
@@ -79,7 +93,7 @@ def test_what_differs_is_told_and_repaired_and_answers_change_whoever_dies(tiny:
         secret = service_secrets.opened(session, tiny.settings, service_id)["key"].get_secret_value()
     assert secret not in " ".join(str(vars(event)) for event in tiny.rows(AnsibleEvent))
     assert inside(tiny, service_id, "cat /etc/tiny") == "autre\n", "looking changes nothing"
-    assert tiny.do(service_id, "repair_drift").state == "done"
+    assert done(tiny, service_id, "repair_drift")
     assert (drift(tiny, service_id).state, told(tiny)) == ("same", ["drift.found", "drift.gone"])
     assert inside(tiny, service_id, "cat /etc/tiny /etc/tiny.key") == f"un\n{secret}"
     worker.terminate()
