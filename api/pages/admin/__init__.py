@@ -9,6 +9,7 @@ from api.pages.admin import (
     audit,
     capacity,
     catalogue,
+    disputes,
     drift,
     flows,
     focus,
@@ -27,7 +28,7 @@ BLUEPRINTS = tuple(
     module.blueprint
     for module in (
         members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
-        statements, focus,
+        statements, disputes, focus,
     )
 )  # fmt: skip
 
