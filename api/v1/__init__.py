@@ -38,9 +38,8 @@ from api.v1 import (
 from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
-        members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
-        statements, disputes, focus,
-         policy, prices, keys, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
+         drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
+         offers, policy, prices, keys, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 import orchestrator.tables as o
 import orchestrator.tables_backups as b
-import orchestrator.tables_drift as d
+import orchestrator.tables_drift as f
 import orchestrator.tables_entry as e
 import orchestrator.tables_exports as x
 import tenants.tables as t
@@ -56,7 +56,7 @@ def fill(session: Session) -> None:
                              scheduled=True, requested_by="t", created_at=START))  # fmt: skip
         session.add(x.Export(member_id=number, service_id=service.id, title="a", file="0" * 64, papers={},
                              requested_by="t", created_at=START))  # fmt: skip
-        session.add(d.Drift(member_id=number, service_id=service.id, state="unknown", differences=[], tried_at=START))
+        session.add(f.Drift(member_id=number, service_id=service.id, state="unknown", differences=[], tried_at=START))
         session.add(e.Availability(member_id=number, service_id=service.id, day=START.date(), asked=1, answered=1,
                                    asked_at=START, good=True))  # fmt: skip
         session.add(n.ConsoleReading(member_id=number, service_id=service.id, asked_by="t", asked_at=START))
