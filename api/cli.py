@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": "The voted keys that share common costs: list, apply.",
     "orders": "Orders: place, list, approve, reject.",
     "services": "What members own: list, operate, change, delete.",
+    "drift": "Guests that differ from their play: list, check, repair.",
     "flows": "The runs of operations: list, watch, cancel.",
     "costs": "What a month costs so far and by its end: show, budget.",
     "periods": "Billing months: draft, check, close.",

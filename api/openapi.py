@@ -31,6 +31,7 @@ TAGS = {
     "Tokens": "Keys to this API.",
     "Webhooks": "Who is told of events, and what was sent.",
     "Members": "The communes and bodies that share the cloud (DSI).",
+    "Drift": "Guests that are no longer as their plays make them.",
     "Capacity": "What the cloud has left (DSI).",
     "Policy": "Who must approve which orders.",
     "Prices": "The price book, and tariffs being prepared.",

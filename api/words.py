@@ -62,6 +62,9 @@ FLOW_KINDS = {
     "tend_vault": N_("Entretien du coffre de sauvegarde"),
     "export_service": N_("Export des données"),
     "count_service": N_("Comptage"),
+    "change_parameters": N_("Changement de réglages"),
+    "check_drift": N_("Comparaison à la configuration"),
+    "repair_drift": N_("Remise en conformité"),
 }
 STEPS = {
     "project": N_("Préparer l’espace du membre"),
@@ -116,6 +119,7 @@ STEPS = {
     "forget": N_("Effacer les sauvegardes des services supprimés"),
     "export": N_("Écrire les données dans des formats ouverts"),
     "fetch": N_("Réunir données et papiers en une archive"),
+    "compare": N_("Comparer à la configuration"),
     "replace": N_("Mettre les volumes refaits à la place des autres"),
 }
 STEP_STATES = {"running": N_("en cours"), "done": N_("fait"), "failed": N_("échoué"), "undone": N_("défait")}
@@ -261,13 +265,13 @@ WORDS = {
     **PORTAL,
 }
 # How a state feels, for its badge's colour and sign; what is in no set is neutral.
-GOOD = {"active", "done", "approved", "closed", "ok", "changed", "published", "delivered", "sent", "ready"}
+GOOD = {"active", "done", "approved", "closed", "ok", "changed", "same", "published", "delivered", "sent", "ready"}
 BUSY = {
     "creating", "starting", "stopping", "deleting", "running", "queued", "undoing", "draft", "checked", "resizing",
     "rebooting", "restoring", "making", "started",
 }  # fmt: skip
 WAITING = {"waiting", "held", "pending", "open", "invited", "expiring"}
-BAD = {"failed", "rejected", "unreachable", "error", "expired", "revoked", "locked"}
+BAD = {"differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked"}
 
 
 def mood(code: str) -> str:

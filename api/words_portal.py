@@ -9,6 +9,7 @@ ORDER_KINDS = {
     "resize": N_("Changement de taille"),
     "volume": N_("Changement d’un volume"),
     "address": N_("Changement d’adresse publique"),
+    "parameters": N_("Changement de réglages"),
 }
 APPROVAL_STATES = {
     "waiting": N_("à venir"),
@@ -91,6 +92,16 @@ REPOSITORIES = {
     "locked": N_("ses clés sont détruites, personne ne peut plus l’ouvrir ; le coffre l’efface ensuite"),
     "erased": N_("effacé du coffre"),
 }
+DRIFTS = {
+    "same": N_("conforme"),
+    "differs": N_("écart"),
+    "unknown": N_("inconnu"),
+}
+DIFFERENCES = {
+    "changes": N_("serait changé"),
+    "secret": N_("serait changé ; le contenu, secret, n’est pas montré"),
+    "fails": N_("ne peut pas être prévu : cette tâche échouerait, et la suite n’a pas été comparée"),
+}
 ACTS = {
     "start": N_("Démarrer"),
     "stop": N_("Arrêter"),
@@ -98,6 +109,7 @@ ACTS = {
     "resize": N_("Changer de taille"),
     "volume": N_("Disques et volumes"),
     "address": N_("Adresse publique"),
+    "parameters": N_("Réglages de l’application"),
     "keys": N_("Clés SSH"),
     "rename": N_("Renommer"),
     "snapshot": N_("Faire un instantané"),
@@ -126,6 +138,7 @@ WEBHOOK_EVENTS = {
     "budget.reached": N_("Budget presque atteint"),
     "backup.late": N_("Sauvegarde en retard"),
     "backup.unproved": N_("Restauration d’essai échouée"),
+    "drift.found": N_("Écart de configuration"),
     "webhook.test": N_("Essai"),
 }
 ENDPOINTS = {"active": N_("actif"), "disabled": N_("désactivé"), "removed": N_("retiré")}
@@ -176,6 +189,10 @@ ACTIONS = {
     "export.ask": N_("Export demandé"),
     "export.download": N_("Export téléchargé"),
     "export.state": N_("Export changé d’état"),
+    "drift.check": N_("Comparaison demandée"),
+    "drift.found": N_("Écart de configuration"),
+    "drift.gone": N_("Écart de configuration disparu"),
+    "drift.repair": N_("Remise en conformité demandée"),
     "vault.forget": N_("Sauvegardes effacées du coffre"),
     "vault.tend": N_("Entretien du coffre commencé"),
     "schedule.put": N_("Instantanés programmés"),
@@ -216,6 +233,8 @@ TABLES = {
     "backup": BACKUPS,
     "export": EXPORTS,
     "repository": REPOSITORIES,
+    "drift": DRIFTS,
+    "difference": DIFFERENCES,
     "act": ACTS,
     "webhook_event": WEBHOOK_EVENTS,
     "webhook_error": WEBHOOK_ERRORS,

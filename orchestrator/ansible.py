@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,8 @@ from uuid import UUID
 from ansible_runner.interface import init_runner
 from pydantic import SecretStr
 
-from orchestrator import ssh
+from orchestrator import differences, ssh
+from orchestrator.differences import Difference
 from orchestrator.errors import ClocherError, Text
 from orchestrator.settings import ROOT, Settings
 from orchestrator.ssh import Guest
@@ -71,13 +72,15 @@ class PlayEvent:
 class Outcome:
     """How a play went: tasks that changed something, tasks that went well (changed ones among them), seconds.
 
-    data: what the play gave back by `set_stats` for the run as a whole, secrets masked.
+    data: what the play gave back by `set_stats` for the run as a whole, secrets masked. differences: in check mode,
+    what it would change.
     """
 
     changed: int
     ok: int
     seconds: float
     data: dict[str, Any] = field(default_factory=dict)
+    differences: tuple[Difference, ...] = ()
 
     @property
     def result(self) -> dict[str, Any]:
@@ -88,13 +91,17 @@ class Outcome:
 
 @dataclass
 class Course:
-    """What we note while a play runs. seconds: how long it may take; deadline: when that is over (monotonic)."""
+    """What we note while a play runs. seconds: how long it may take; deadline: when that is over (monotonic).
+
+    items: tasks of which an item has changed; handlers: those that others wake, no difference of their own.
+    """
 
     on_event: Callable[[PlayEvent], None]
     hostname: str
     secrets: list[str]
     seconds: float
     deadline: float
+    check: bool = False
     pid: int | None = None
     asked_to_end: float | None = None
     terminated: bool = False
@@ -102,6 +109,9 @@ class Course:
     failure: PlayEvent | None = None
     totals: dict[str, int] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+    items: set[str] = field(default_factory=set)
+    handlers: set[str] = field(default_factory=set)
     refusal: BaseException | None = None
 
     def take(self, raw: dict[str, Any]) -> bool:
@@ -112,9 +122,14 @@ class Course:
         if raw["event"] == "playbook_on_stats":
             self.totals = {name: raw["event_data"][name].get(self.hostname, 0) for name in ("changed", "ok")}
             self.data = masked(raw["event_data"].get("artifact_data") or {}, self.secrets)
+        elif raw["event"] == "playbook_on_task_start" and raw["event_data"].get("is_conditional"):
+            self.handlers.add(raw["event_data"]["task_uuid"])
+        elif raw["event"] == "runner_item_on_ok" and differences.changed(raw):
+            self.items.add(raw["event_data"]["task_uuid"])
         elif raw["event"] in OUTCOMES:
             event = self.read(raw)
             self.task = event.task
+            self.compare(raw, event)
             if event.outcome in ("failed", "unreachable"):
                 self.failure = event
             try:
@@ -140,11 +155,28 @@ class Course:
                 os.kill(self.pid, signal.SIGTERM)
         return now - self.asked_to_end > GRACE_SECONDS
 
+    def compare(self, raw: dict[str, Any], event: PlayEvent) -> None:
+        """Note what the task would change, or that nobody can say."""
+        if not self.check:
+            return
+        if event.outcome == "changed" and raw["event_data"]["task_uuid"] not in self.handlers:
+            found = differences.read(raw)
+        elif event.outcome == "failed":
+            found = Difference(event.task or "", raw["event_data"].get("role"), "fails", event.message or "")
+        else:
+            return
+        self.differences.append(replace(found, diff=differences.cut(mask(found.diff, self.secrets))))
+
+    def found(self, *, failed: bool) -> tuple[Difference, ...]:
+        """The differences. Of failures only the one that ended the play counts: others it has made good itself."""
+        changes = [one for one in self.differences if one.kind != "fails"]
+        return (*changes, *(self.differences[-1:] if failed else ()))
+
     def read(self, raw: dict[str, Any]) -> PlayEvent:
         """Translate an event of ansible-runner, with secrets masked."""
         data, outcome = raw["event_data"], OUTCOMES[raw["event"]]
         result = data.get("res") or {}
-        if outcome == "ok" and result.get("changed"):
+        if outcome == "ok" and (differences.changed(raw) or data.get("task_uuid") in self.items):
             outcome = "changed"
         if outcome == "failed" and data.get("ignore_errors"):
             outcome = "ignored"
@@ -164,18 +196,20 @@ def configure(
     act: str = "site",
     seconds: float | None = None,
     owner: UUID | None = None,
+    check: bool = False,
 ) -> Outcome:
     """Run `<act>.yml` of a play's folder in a guest, within `seconds` (settings.configure_timeout if not given).
 
     variables: given to the play as they are, never as templates; a value of type SecretStr, at any depth, is masked in
     all that comes back. on_event is called for each event as it comes, in order; when it raises, the play is stopped
-    and its error raised from here. owner: the service whose flow runs it, when that is not the guest's own. Raises
+    and its error raised from here. owner: the service whose flow runs it, when that is not the guest's own. check: say
+    what the play would change, and change nothing; a task that fails then is a difference too. Raises
     `guest_unreachable` (worth another try), `play_failed`, `play_timeout`, `play_missing`.
     """
     book = find_play(settings, play, act)
     started = time.monotonic()
     seconds = settings.configure_timeout if seconds is None else seconds
-    course = Course(on_event, guest.hostname, secrets_in(variables), seconds, started + seconds)
+    course = Course(on_event, guest.hostname, secrets_in(variables), seconds, started + seconds, check)
     with private_dir(settings, owner or guest.ref) as folder, tempfile.TemporaryDirectory(prefix="clocher-") as sockets:
         write_variables(folder / "env" / "extravars", variables)
         ours = environment(folder, sockets, book)
@@ -184,6 +218,7 @@ def configure(
             playbook=str(book),
             inventory=inventory(settings, guest),
             envvars=ours,
+            cmdline="--check --diff" if check else None,
             settings={"pexpect_timeout": 1, "suppress_ansible_output": True},
             event_handler=course.take,
             cancel_callback=course.must_be_killed,
@@ -193,10 +228,12 @@ def configure(
         status, _ = runner.run()
         if course.refusal:
             raise course.refusal
-        if status != "successful":
+        stumbled = check and course.asked_to_end is None and course.failure and course.failure.outcome == "failed"
+        if status != "successful" and not stumbled:
             with runner.stdout as output:
                 raise failed(play, guest, course, mask(output.read(), course.secrets))
-    return Outcome(course.totals["changed"], course.totals["ok"], time.monotonic() - started, course.data)
+    seconds, found = time.monotonic() - started, course.found(failed=status != "successful")
+    return Outcome(course.totals["changed"], course.totals["ok"], seconds, course.data, found)
 
 
 def find_play(settings: Settings, play: str, act: str = "site") -> Path:

@@ -46,6 +46,11 @@ KINDS = {
     "prove_backup": Kind(stories.prove_backup, holds=False),
     # A version that does not do is taken back at once: the service is worth more than the wish.
     "upgrade_service": Kind(stories.upgrade_service, holds=False),
+    # So are answers that the application does not stand: it has those of before back at once.
+    "change_parameters": Kind(stories.change_parameters, holds=False),
+    # A guest that could not be looked at is told, and looked at again.
+    "check_drift": Kind(stories.check_drift, holds=False),
+    "repair_drift": Kind(stories.repair_drift),
     "restore_service": Kind(stories.restore_service, "restoring"),
     "tend_vault": Kind(stories.tend_vault),
     "export_service": Kind(stories.export_service, holds=False),

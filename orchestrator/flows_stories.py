@@ -6,9 +6,10 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from orchestrator import backups, runs, service_secrets, services, usage
+from orchestrator import backups, drift, runs, service_secrets, services, usage
 from orchestrator import steps_backups as keeping
 from orchestrator import steps_cloud as cloud
+from orchestrator import steps_drift as drifting
 from orchestrator import steps_entry as entry
 from orchestrator import steps_exports as leaving
 from orchestrator import steps_guest as guest
@@ -78,6 +79,7 @@ def _forget(run: Run, session: Session) -> None:
     """Nothing is left that opens the application, nor its backups, nor leads to it."""
     service_secrets.forget(session, run.owner.service_id)
     backups.forget(session, run.owner.service_id)
+    drift.forget(session, run.owner.service_id)
     entry.forget(run)(session)
 
 
@@ -263,6 +265,28 @@ def renew_secret(run: Run) -> None:
     run.step("configure", partial(stack.configure, renewed=run.parameters["secret"]), undo=stack.configure)
     _check(run)
     run.step("activate", runs.finish_as(None, partial(stack.adopt_secret, run)))
+
+
+def change_parameters(run: Run) -> None:
+    """The application is brought to its new answers where it is and proves itself; else it has the former ones back."""
+    new = upgrading.as_wanted(run)
+    new.step("configure", stack.configure, undo=stack.configure)
+    _check(new)
+    run.step("activate", runs.finish_as(None, partial(_specify, run, **run.parameters["wanted"])))
+
+
+def check_drift(run: Run) -> None:
+    """The guest is compared with its play, which changes nothing; what differs is written down."""
+    run.step("compare", drifting.compare)
+    run.step("activate", runs.finish_as(None))
+
+
+def repair_drift(run: Run) -> None:
+    """The guest's play is run again, and the guest is compared with it once more: that proves the repair."""
+    run.step("configure", stack.configure)
+    _check(run)
+    run.step("compare", drifting.compare)
+    run.step("activate", runs.finish_as(None))
 
 
 def backup_service(run: Run) -> None:

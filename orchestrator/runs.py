@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
-from orchestrator import audit, backups, exports, services, snapshots, steps
+from orchestrator import audit, backups, drift, exports, services, snapshots, steps
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError, Conflict, FlowCancelled, Text
 from orchestrator.steps import Act, Run, Runtime, Write, durably, nothing
@@ -86,8 +86,8 @@ def _refuse(session: Session, flow: Flow, service: Service, kind: Kind) -> bool:
 
 
 def _give_up(session: Session, flow: Flow) -> None:
-    """What the flow was to make will not be, unless it is there already."""
-    for kind in (snapshots, backups, exports):
+    """What the flow was to make or find out will not be, unless it is there already."""
+    for kind in (snapshots, backups, exports, drift):
         kind.give_up(session, flow)
 
 

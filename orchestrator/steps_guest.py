@@ -82,22 +82,30 @@ def perform(
     *,
     hostname: str | None = None,
     within: float | None = None,
+    check: bool = False,
     **changes: Any,
 ) -> Outcome:
     """Run `<act>.yml` of a play in the guest, with the service's variables, some of them changed or more.
 
-    hostname: when it has another than the flow found; within: seconds, as for `perform_in`.
+    hostname: when it has another than the flow found; within: seconds, check: as for `perform_in`.
     """
-    return perform_in(run, reached(run, hostname), name, act, _variables(run) | changes, within=within)
+    return perform_in(run, reached(run, hostname), name, act, _variables(run) | changes, within=within, check=check)
 
 
 def perform_in(
-    run: Run, guest: Guest, name: str, act: str, variables: dict[str, Any], *, within: float | None = None
+    run: Run,
+    guest: Guest,
+    name: str,
+    act: str,
+    variables: dict[str, Any],
+    *,
+    within: float | None = None,
+    check: bool = False,
 ) -> Outcome:
     """Run `<act>.yml` of a play in a guest, in the name of the flow's service, with just these variables.
 
     A guest that goes away meanwhile is waited for and the play run again, until the step's one deadline: `within`
-    seconds of its beginning, or as long as configuring may take.
+    seconds of its beginning, or as long as configuring may take. check: only say what the play would change.
     """
     settings, owner = run.runtime.settings, UUID(run.facts["ref"])
     heard = Answers(run, within or settings.configure_timeout)
@@ -106,7 +114,7 @@ def perform_in(
         try:
             seconds = heard.seconds_of_step()
             return ansible.configure(
-                settings, name, guest, variables, heard.take, act=act, seconds=seconds, owner=owner
+                settings, name, guest, variables, heard.take, act=act, seconds=seconds, owner=owner, check=check
             )
         except Unavailable as error:
             if error.code != "guest_unreachable":

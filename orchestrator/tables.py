@@ -26,7 +26,8 @@ FLOW_KINDS = (
     "create_server", "delete_server", "stop_server", "start_server", "reboot_server", "resize_server", "rename_server",
     "add_volume", "grow_volume", "remove_volume", "add_address", "remove_address", "replace_keys", "snapshot_server",
     "delete_snapshot", "restore_server", "renew_secret", "backup_service", "restore_service", "tend_vault",
-    "prove_backup", "upgrade_service", "export_service", "count_service",
+    "prove_backup", "upgrade_service", "export_service", "count_service", "change_parameters", "check_drift",
+    "repair_drift",
 )  # fmt: skip
 MEMBER_KINDS = ("commune", "epci", "syndicat", "public_body", "company")
 RESOURCE_KINDS = ("server", "volume", "port", "floating_ip", "image", "volume_snapshot")

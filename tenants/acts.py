@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from orchestrator.errors import ClocherError, Conflict, Text
 from orchestrator.tables import FLOW_LIVE, Flow, Service, Snapshot
 from orchestrator.tables_entry import Entry
-from tenants import starting, wholes
+from tenants import answering, starting, wholes
 from tenants.prices import InForce
 from tenants.tables import Order
 from tenants.wholes import Whole
 
-ORDERED = ("resize", "volume", "address")  # these are orders, with a preview of their own
+ORDERED = ("resize", "volume", "address", "parameters")  # these are orders, with a preview of their own
 HARMFUL = ("restore", "delete", "delete_now")
 # The states of a service in which each act can begin.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -25,6 +25,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "stop": ("active",),
     "reboot": ("active",),
     **dict.fromkeys(ORDERED, ("active", "stopped")),
+    "parameters": ("active",),
     "keys": ("active",),
     "rename": ("active",),
     "snapshot": ("active", "stopped"),
@@ -60,7 +61,7 @@ class _Facts:
     """What the acts depend on.
 
     active, stopped: euros a month while it serves and while it is stopped, per_gib: of a snapshot, None without prices;
-    addressed: the web finds it by its name.
+    addressed: the web finds it by its name; answers: some of what it was asked may be answered anew.
     """
 
     service: Service
@@ -72,6 +73,7 @@ class _Facts:
     stopped: Decimal | None
     per_gib: Decimal | None
     addressed: bool
+    answers: bool
     grace: timedelta
     most: int
 
@@ -93,6 +95,7 @@ def _shown(name: str, facts: _Facts) -> bool:
     hidden = {
         "protect": service.protected,
         "unprotect": not service.protected,
+        "parameters": not facts.answers,
         "restore_deleted": service.delete_after is None,
         "delete": service.delete_after is not None or not facts.grace,
     }
@@ -119,7 +122,8 @@ def _facts(
     busy = starting.flow_running(service, live) if live is not None else None
     per_gib = _monthly(book, {"snapshot": Decimal(1)})
     addressed = entered and bool(service.specification.get("stack", {}).get("web"))
-    return _Facts(service, busy, waiting > 0, made, ready, active, stopped, per_gib, addressed, grace, most)
+    answers = bool(answering.changeable(session, service))
+    return _Facts(service, busy, waiting > 0, made, ready, active, stopped, per_gib, addressed, answers, grace, most)
 
 
 def _whole(session: Session, service: Service) -> Whole | None:

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Service
-from tenants import approvals, orders, policy, prices, quotas, reading, starting, wholes
+from tenants import answering, approvals, orders, policy, prices, quotas, reading, starting, wholes
 from tenants.prices import Estimate
 from tenants.tables import Order
-from tenants.wholes import Wanted, WantedAddress, WantedOffer, Whole
+from tenants.wholes import Wanted, WantedAddress, WantedAnswers, WantedOffer, Whole
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,15 @@ class _Change:
 
     @property
     def modest(self) -> bool:
-        """Whether it takes nothing more; then nobody is asked."""
-        return self.difference <= 0 and not any(self.asked.values())
+        """Whether it takes nothing more; then nobody is asked, but for answers: those may be what was agreed to."""
+        more = self.difference > 0 or any(self.asked.values())
+        return not more and not isinstance(self.wanted, WantedAnswers)
 
 
 def _work_out(session: Session, service: Service, wanted: Wanted, at: datetime) -> _Change:
     base = wholes.settled(session, service)
-    before = wholes.of(session, base)
-    after = wholes.change(session, before, wanted)
+    before = replace(wholes.of(session, base), answers=service.specification.get("answers", {}))
+    after = wholes.change(session, service, before, wanted)
     book = prices.in_force(session, at, service.member_id)
     now, then = (replace(book.service(whole.components), once=Decimal(0)) for whole in (before, after))
     return _Change(wanted, base, before, after, now, then)
@@ -117,11 +118,17 @@ def preview(session: Session, service_id: int, wanted: Mapping[str, Any], at: da
         after=change.then,
         difference=change.difference,
         limits=limits,
-        effects=tuple(wholes.effects(change.before, change.after, stopped=service.state == "stopped")),
+        effects=tuple(_effects(session, service, change)),
         harmful=change.harmful,
         steps=() if change.modest else policy.asks(session, change.after.offer, "change", change.difference),
         refused=refused,
     )
+
+
+def _effects(session: Session, service: Service, change: _Change) -> list[Text]:
+    if isinstance(change.wanted, WantedAnswers):
+        return answering.effects(change.before.answers, change.after.answers, answering.rules(session, service))
+    return wholes.effects(change.before, change.after, stopped=service.state == "stopped")
 
 
 def _limits(session: Session, member_id: int, change: _Change, at: datetime) -> tuple[Limit, ...]:
@@ -141,6 +148,8 @@ def _limits(session: Session, member_id: int, change: _Change, at: datetime) -> 
 
 def _check_possible(session: Session, service: Service, change: _Change) -> None:
     starting.check_free(session, service, harmful=change.harmful)
+    if isinstance(change.wanted, WantedAnswers) and service.state != "active":
+        raise starting.not_allowed_now(service)
     waiting = session.scalar(
         sa.select(Order.id).where(Order.service_id == service.id, Order.state == "waiting", Order.kind != "create")
     )
@@ -224,6 +233,8 @@ def _parameters(service: Service, change: _Change) -> dict[str, Any]:
         return told | {"offer": change.after.offer.slug, "before": change.before.offer.slug}
     if isinstance(wanted, WantedAddress):
         return told
+    if isinstance(wanted, WantedAnswers):
+        return told | {"answers": dict(change.after.answers), "before": dict(change.before.answers)}
     return told | {
         "volume": wanted.volume,
         "disk_gib": wanted.disk_gib,

@@ -39,6 +39,7 @@ EVENTS = {
     "budget.reach": "budget.reached",
     "backup.late": "backup.late",
     "backup.unproved": "backup.unproved",
+    "drift.found": "drift.found",
 }
 # What an audit entry is about → where the portal shows it.
 PLACES = {"order": "/orders/", "service": "/services/", "flow": "/flows/", "statement": "/statements/"}

@@ -128,6 +128,16 @@ def _backup_trouble(session: Session, entry: AuditEntry, member: Member | None, 
     _queue(session, entry, _wanting(session, people), template, facts | {"member": member.name if member else ""})
 
 
+def _drift(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
+    """A guest differs from its play where it did not before: the DSI is told."""
+    service = session.get(Service, int(entry.subject.removeprefix("service ")))
+    if service is None:
+        return
+    people = _wanting(session, _holders(session, None, STEP_ROLES["dsi"], at))
+    facts = {"path": f"/services/{service.id}", "name": service.name, "member": member.name if member else ""}
+    _queue(session, entry, people, "drift_found", facts | {"tasks": entry.detail["tasks"]})
+
+
 def _budget(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
     """A member has committed most of its budget: its finances and approvers are told."""
     people = _wanting(session, _holders(session, entry.member_id, ("finance", "approver"), at))
@@ -180,6 +190,7 @@ ABOUT: dict[str, Tell] = {
     "flow.failed": _flow_stopped,
     "budget.reach": _budget,
     **dict.fromkeys(("backup.late", "backup.unproved"), _backup_trouble),
+    "drift.found": _drift,
     "webhook.disable": _webhook_off,
     **{f"dispute.{step}": _dispute for step in ("open", "answer", "settle", "reject", "withdraw")},
 }

@@ -26,10 +26,13 @@ class Words(BaseModel):
 
 
 class _Rule(BaseModel):
+    """changeable: a running application takes another answer by its play, without being made anew."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
     name: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
     label: Words
     help: Words
+    changeable: bool | None = None  # None, not False: catalogues that are published say nothing of it
 
 
 class NameRule(_Rule):

@@ -116,6 +116,7 @@ class _Life:
             ("site", lambda: self.play("site")),
             *([("address", self.reach)] if self.stack.web else []),
             ("site, again", lambda: self.again("site")),
+            ("site, compared", self.compare),
             ("health", self.check_health),
             ("put", lambda: self.play("test/put")),
             ("check", lambda: self.play("test/check")),
@@ -170,7 +171,7 @@ class _Life:
         address.ask(address.path, self.stack.web.title_contains)
         return {"url": address.url}
 
-    def play(self, act: str, **more: Any) -> Outcome:
+    def play(self, act: str, *, check: bool = False, **more: Any) -> Outcome:
         """Run a play of the stack with what it is given in a service's life."""
         self.changed.clear()
         variables = {
@@ -184,8 +185,9 @@ class _Life:
             "sources": self.place.settings.sources_of(self.stack.slug), **more,
         }  # fmt: skip
         outcome = ansible.configure(
-            self.place.settings, f"{stacks.PLAY}/{self.stack.slug}", self.machine.guest, variables, self._note, act=act
-        )
+            self.place.settings, f"{stacks.PLAY}/{self.stack.slug}", self.machine.guest, variables, self._note, act=act,
+            check=check,
+        )  # fmt: skip
         if "***" in json.dumps(outcome.data):
             raise _wrong("secret_told", f"{act} gives a secret back")
         return outcome
@@ -214,6 +216,14 @@ class _Life:
         outcome = self.play(act, **more)
         if outcome.changed:
             raise _wrong("not_idempotent", f"{act} changed again: {', '.join(self.changed)}")
+        return outcome
+
+    def compare(self) -> Outcome:
+        """In check mode an untouched guest differs in nothing: else every week somebody is told of nothing."""
+        outcome = self.play("site", check=True)
+        if outcome.differences:
+            told = "; ".join(f"{one.task} ({one.kind}): {one.diff}" for one in outcome.differences)
+            raise _wrong("false_drift", f"site in check mode would change: {told}")
         return outcome
 
     def upgrade(self) -> Outcome:

@@ -126,6 +126,8 @@ def work(session: Session, order: Order) -> tuple[str, dict[str, Any]]:
     if order.kind == "resize":
         offer = session.get_one(Offer, order.offer_id)
         return "resize_server", _size(offer)
+    if order.kind == "parameters":
+        return "change_parameters", {"wanted": {"answers": chosen["answers"]}}
     if order.kind == "address":
         return ("add_address" if chosen["public_address"] else "remove_address"), {}
     if order.kind == "volume":

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from orchestrator.database import Base
 from orchestrator.tables import MEMBER_KINDS, key, now, one_of
 
-ORDER_KINDS = ("create", "resize", "volume", "address")
+ORDER_KINDS = ("create", "resize", "volume", "address", "parameters")
 ORDER_STATES = ("waiting", "approved", "rejected", "cancelled", "expired")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, InvalidInput, Text
 from orchestrator.tables import Flow, Service
-from tenants import catalogue
+from tenants import answering, catalogue
 from tenants.tables import Offer, Order
 
 MAIN = "main"  # the volume that was ordered with the service
@@ -44,22 +44,34 @@ class WantedAddress(_Wanted):
     public_address: bool
 
 
-Wanted = WantedOffer | WantedVolume | WantedAddress
+class WantedAnswers(_Wanted):
+    """Other answers to what the application asks, by name of parameter; what is not named stays."""
+
+    answers: Annotated[dict[str, Any], Field(min_length=1, max_length=50)]
+
+
+Wanted = WantedOffer | WantedVolume | WantedAddress | WantedAnswers
 BY_KEY: dict[str, type[Wanted]] = {
     "offer": WantedOffer,
     "disk_gib": WantedVolume,
     "public_address": WantedAddress,
+    "answers": WantedAnswers,
 }
-KINDS: dict[type[_Wanted], str] = {WantedOffer: "resize", WantedVolume: "volume", WantedAddress: "address"}
+KINDS: dict[type[_Wanted], str] = {
+    WantedOffer: "resize", WantedVolume: "volume", WantedAddress: "address", WantedAnswers: "parameters",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A service's offer, the sizes of its volumes in GiB by name, and whether it has a public address."""
+    """A service's offer, the sizes of its volumes in GiB by name, whether it has a public address, and what its
+    application was answered.
+    """
 
     offer: Offer
     volumes: Mapping[str, int]
     public_address: bool
+    answers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -80,13 +92,13 @@ class Whole:
 
 
 def read(given: Mapping[str, Any]) -> Wanted:
-    """What is wanted: `{offer}`, `{disk_gib}` with `{volume}` if not the first, or `{public_address}`.
+    """What is wanted: `{offer}`, `{disk_gib}` with `{volume}` if not the first, `{public_address}` or `{answers}`.
 
     One thing at a time: each is one operation on the service. Raises InvalidInput invalid_change.
     """
     named = [key for key in BY_KEY if key in given]
     if len(named) != 1:
-        raise _invalid(Text("Demandez une offre, un volume ou une adresse, une chose à la fois."))
+        raise _invalid(Text("Demandez une offre, un volume, une adresse ou des réponses, une chose à la fois."))
     try:
         return BY_KEY[named[0]].model_validate(dict(given))
     except ValidationError as error:
@@ -128,7 +140,7 @@ def of(session: Session, order: Order) -> Whole:
     )
 
 
-def change(session: Session, before: Whole, wanted: Wanted) -> Whole:
+def change(session: Session, service: Service, before: Whole, wanted: Wanted) -> Whole:
     """The whole that comes of it. Raises InvalidInput unknown_offer, nothing_changes, volume_shrinks, …"""
     if isinstance(wanted, WantedOffer):
         after = replace(before, offer=_offer(session, before.offer, wanted.offer))
@@ -136,6 +148,8 @@ def change(session: Session, before: Whole, wanted: Wanted) -> Whole:
         if before.offer.stack and wanted.volume == MAIN and not wanted.disk_gib:
             raise _invalid(Text("L’application garde ses données sur ce volume : il ne se retire pas."))
         after = replace(before, volumes=_volumes(before.volumes, wanted))
+    elif isinstance(wanted, WantedAnswers):
+        after = replace(before, answers=answering.read(session, service, wanted.answers))
     else:
         after = replace(before, public_address=wanted.public_address)
     if after == before:

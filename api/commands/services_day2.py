@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from api.asking import confirm, yes_option
+from api.commands.orders import read_answers, set_option
 from api.formats import amount, delta
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
 from orchestrator.tables import Flow, Service
-from tenants import changes, operations, reading, restoring, schedules
+from tenants import answering, changes, operations, reading, restoring, schedules
 from tenants.tables import Order
 
 BIGGEST = 2**63 - 1
@@ -59,6 +60,36 @@ def address(service_id: int, wanted: str, **more: Any) -> None:
     _change(service_id, {"public_address": wanted == "on"}, **more)
 
 
+def change_command(read: Callable[[int], list[dict[str, Any]]], order: Callable[..., None]) -> click.Command:
+    """The command `change`; `read`: the parameters of a service as the API lists them; `order`: as `_change`."""
+
+    @click.command("change")
+    @service_argument
+    @set_option
+    @change_options
+    def command(service_id: int, answers: tuple[str, ...], **more: Any) -> None:
+        """Order other answers to what an application asks. Without --set, say what may be changed."""
+        known = read(service_id)
+        if answers:
+            order(service_id, {"answers": read_answers([one["rule"] for one in known], answers)}, **more)
+        else:
+            print_parameters(known, more["as_json"])
+
+    return command
+
+
+def print_parameters(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """What an application was asked, as a table."""
+    shown = rows if as_json else [{**row, "label": row["label"]["fr"]} for row in rows]
+    columns = [("name", "Paramètre"), ("label", "Libellé"), ("answer", "Réponse"), ("changeable", "Se change")]
+    print_rows(shown, columns, as_json=as_json, empty="Ce service n’a pas de réglages.")
+
+
+def _parameters(service_id: int) -> list[dict[str, Any]]:
+    with staff_session() as session:
+        return answering.listed(session, reading.find(session, Service, service_id))
+
+
 def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key: str | None, as_json: bool) -> None:
     with staff_session() as session:
         now = datetime.now(UTC)
@@ -67,6 +98,9 @@ def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key:
             return
         placed = changes.place(session, service_id, wanted, request_key or secrets.token_urlsafe(16), now)
         tell_change(reading.show(session, Order, placed.id), as_json)
+
+
+change = change_command(_parameters, _change)
 
 
 def tell_change(order: dict[str, Any], as_json: bool) -> None:
@@ -279,5 +313,5 @@ def tell_flow(flow: dict[str, Any], as_json: bool) -> None:
 
 
 COMMANDS = (
-    resize, grow, address, reboot, rename, protect, snapshot, snapshots, restore, delete_snapshot, schedule,
+    resize, grow, address, change, reboot, rename, protect, snapshot, snapshots, restore, delete_snapshot, schedule,
 )  # fmt: skip

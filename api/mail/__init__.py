@@ -60,6 +60,7 @@ def environment(language: str) -> Environment:
         day=lambda text: _day(text, language),
         month=lambda label: formats.month(label, language),
         word=lambda code, table: catalogue(language).gettext(words.french(code, table)),
+        task=lambda name: words.task(name) or name if language == "fr" else name,
         tell=lambda sentence: tell(sentence, language),
     )
     return made

@@ -21,6 +21,7 @@ from tenants import (
     addresses,
     backups,
     deletions,
+    drift,
     estimates,
     operations,
     prices,
@@ -99,6 +100,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
     return {
         "view": view,
         "backups": backups.kept(session, view.service, auth.now(), auth.settings().backup_hour, zone),
+        "drift": drift.of(session, view.service),
         "exports": service_exports.taken(session, view.service),
         "address": addresses.of(session, view.service, auth.now(), zone),
         "measured_every": auth.settings().availability_seconds // 60 or 1,

@@ -8,12 +8,22 @@ from apiflask import APIBlueprint
 
 from api import auth
 from api.v1 import frame
-from api.v1.schemas import OrderOut, RequestKey
+from api.v1.schemas import ListOf, OrderOut, RequestKey
+from api.v1.schemas_drift import ParameterOut
 from api.v1.schemas_services import ChangeIn, PreviewOut
-from tenants import changes, reading
+from orchestrator.tables import Service
+from tenants import answering, changes, reading
 from tenants.tables import Order
 
 blueprint = APIBlueprint("changes", __name__, url_prefix="/api/v1/services/<int:service_id>/changes", tag="Services")
+
+
+@blueprint.get("/parameters")
+@blueprint.output(ListOf[ParameterOut])
+def list_parameters(service_id: int) -> dict[str, Any]:
+    """What the service's application was asked, its answers, and which of them may be changed. Always whole."""
+    with auth.scope() as session:
+        return {"items": answering.listed(session, reading.find(session, Service, service_id))}
 
 
 @blueprint.post("/preview")

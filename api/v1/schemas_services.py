@@ -91,12 +91,15 @@ class DeleteIn(Taken):
 
 
 class ChangeIn(Taken):
-    """One thing at a time: another offer, a volume's size in GiB (0 removes it), or a public address."""
+    """One thing at a time: another offer, a volume's size in GiB (0 removes it), a public address, or other answers to
+    what the application asks, by name of parameter.
+    """
 
     offer: Annotated[str, Field(max_length=40, examples=["vm-medium"])] | None = None
     volume: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")] | None = None
     disk_gib: Annotated[int, Field(strict=True, ge=0, le=16384)] | None = None
     public_address: Annotated[bool, Field(strict=True)] | None = None
+    answers: Annotated[dict[str, Any], Field(min_length=1, max_length=50, examples=[{"title": "Wiki"}])] | None = None
 
     def wanted(self) -> dict[str, Any]:
         """What was said."""

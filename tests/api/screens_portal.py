@@ -6,15 +6,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import sqlalchemy as sa
 from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
 from orchestrator import audit, entry
+from orchestrator.settings import ROOT
 from orchestrator.tables import Flow, FlowStep, Resource, Service, Snapshot
 from orchestrator.tables_backups import Backup, BackupClient
+from orchestrator.tables_drift import Drift
 from orchestrator.tables_entry import Availability
 from orchestrator.tables_exports import Export
-from tenants import orders
+from tenants import orders, stacks
+from tenants.tables import Offer
 from tenants.tables_consoles import ConsoleReading
 from tests.tenants.ordering import KEY, wish
 
@@ -117,6 +121,47 @@ def addressed(session: Session, member_id: int) -> str:
     for day, answered in ((at.date(), 287), (at.date() - timedelta(days=40), 288)):
         session.add(Availability(service_id=made, member_id=member_id, day=day, asked=288, answered=answered, good=True,
                                  asked_at=at, certificate_until=at + timedelta(days=300)))  # fmt: skip
+    return f"/services/{made}"
+
+
+def wiki(session: Session, member_id: int) -> int:
+    """A running application, as its order made it; its id."""
+    name, at = f"wiki-{uuid4().hex[:6]}", datetime.now(UTC)
+    offer = stacks.columns(stacks.read(ROOT / "playbooks" / "stacks" / "collaboration"))[0]
+    if session.scalar(sa.select(Offer.id).where(Offer.slug == offer["slug"])) is None:
+        session.add(Offer(version=1, **offer))
+        session.flush()
+    given = {"name": name, "title": "Espace de travail", "email": "ines@valmont.fr", "public_reading": True}
+    order = orders.place(session, member_id, offer["slug"], given, str(uuid4()), at)
+    assert order.service_id and order.flow_id
+    service, flow = session.get_one(Service, order.service_id), session.get_one(Flow, order.flow_id)
+    service.state, flow.state, flow.started_at, flow.ended_at = "active", "done", at, at
+    session.flush()
+    return service.id
+
+
+def settings(session: Session, member_id: int) -> str:
+    """Other answers to what an application asks, with their effect."""
+    return f"/services/{wiki(session, member_id)}/change/parameters?answers=1&title=Agora"
+
+
+def settings_refused(session: Session, member_id: int) -> str:
+    return f"/services/{wiki(session, member_id)}/change/parameters?answers=1&title="
+
+
+def drifted(session: Session, member_id: int) -> str:
+    """A service that differs from its play, in what may be shown and what may not."""
+    made, at = running(session, member_id), datetime.now(UTC)
+    diff = "/etc/ssh/sshd_config.d/00-baseline.conf\n@@ -1,3 +1,3 @@\n-PermitRootLogin yes\n+PermitRootLogin no"
+    found = [
+        {"task": "Close root's login and passwords", "role": "baseline", "kind": "changes", "diff": diff},
+        {"task": "Make the administrator's account", "role": "collaboration", "kind": "secret", "diff": ""},
+        {"task": "Start services, now and at boot", "role": "baseline", "kind": "fails", "diff": "Could not find it"},
+    ]
+    session.add(Drift(service_id=made, member_id=member_id, state="differs", differences=found,
+                      since=at - timedelta(days=9), compared_at=at - timedelta(days=2),
+                      tried_at=at - timedelta(days=1)))  # fmt: skip
+    session.flush()
     return f"/services/{made}"
 
 

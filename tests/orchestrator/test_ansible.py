@@ -35,12 +35,16 @@ def play(tmp_path: Path, local: Settings, monkeypatch: pytest.MonkeyPatch) -> Ru
     monkeypatch.setattr(ansible, "PLAYBOOKS", tmp_path)
     (tmp_path / "ansible.cfg").write_text((ansible.ROOT / "playbooks" / "ansible.cfg").read_text())
 
-    def run(tasks: list[dict[str, object]], events: list[PlayEvent], settings: Settings = local, **variables: object):
+    def run(
+        tasks: list[dict[str, object]], events: list[PlayEvent], settings: Settings = local, check: bool = False,
+        handlers: tuple[dict[str, object], ...] = (), **variables: object,
+    ) -> ansible.Outcome:  # fmt: skip
         name = f"play-{uuid4()}"
         (tmp_path / name).mkdir()
         head = {"name": "Try", "hosts": "all", "connection": "local", "gather_facts": False}
-        (tmp_path / name / "site.yml").write_text(json.dumps([{**head, "tasks": tasks}]))
-        return ansible.configure(settings, name, Guest("127.0.0.1", "here", uuid4()), variables, events.append)
+        (tmp_path / name / "site.yml").write_text(json.dumps([{**head, "tasks": tasks, "handlers": handlers}]))
+        guest = Guest("127.0.0.1", "here", uuid4())
+        return ansible.configure(settings, name, guest, variables, events.append, check=check)
 
     return run
 
@@ -70,6 +74,37 @@ def test_events_come_in_order_and_are_counted(play: Run, local: Settings, tmp_pa
     assert [e.task for e in events if e.outcome == "started"] == ["look", "write", "leave out", "stumble"]
     assert len({e.uuid for e in events}) == len(events)
     assert list((local.state_dir / "ansible").iterdir()) == []
+
+
+def test_check_mode_says_what_would_change_without_secrets(play: Run, local: Settings, tmp_path: Path) -> None:
+    slow = local.model_copy(update={"configure_timeout": 300})
+    (tmp_path / "kept").write_text("a\nold secret\n")
+    tasks = [
+        task("same", "copy", dest=str(tmp_path / "kept"), content="a\nold secret\n"),
+        {**task("write", "copy", dest=str(tmp_path / "kept"), content="a\n{{ key }}\n"), "notify": "wake"},
+        {**task("hide", "copy", dest=str(tmp_path / "password"), content="{{ key }}"), "no_log": True},
+        {
+            **task("hide some", "copy", dest=str(tmp_path / "{{ item }}"), content="x"),
+            "loop": ["1", "2"],
+            "no_log": True,
+        },
+        {**task("each", "file", path=str(tmp_path / "{{ item }}"), state="directory"), "loop": ["state", "room"]},
+        {**task("leave", "command", argv=["touch", str(tmp_path / "touched")])},
+        {"name": "made good", "block": [task("stumble", "fail", msg="no")], "rescue": [task("rise", "stat", path="/")]},
+        task("fall", "fail", msg="the key {{ key }} is not there"),
+        task("never", "copy", dest=str(tmp_path / "never"), content="x"),
+    ]
+    handlers = (task("wake", "copy", dest=str(tmp_path / "woken"), content="x"),)
+    outcome = play(tasks, [], slow, check=True, handlers=handlers, key=SecretStr("hidden"))
+    found = {one.task: (one.kind, one.diff) for one in outcome.differences}
+    assert list(found) == ["write", "hide", "hide some", "each", "fall"]
+    assert found["write"][0] == "changes" and found["write"][1].endswith("@@ -1,2 +1,2 @@\n a\n-old secret\n+***")
+    assert found["hide"] == found["hide some"] == ("secret", "")
+    assert "room" in found["each"][1]
+    assert found["fall"] == ("fails", "the key *** is not there")
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("play-")) == [
+        "ansible.cfg", "kept", "state",
+    ]  # fmt: skip
 
 
 def test_what_a_play_gives_back_comes_without_secrets(play: Run) -> None:

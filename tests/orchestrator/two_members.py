@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 import orchestrator.tables as o
 import orchestrator.tables_backups as b
+import orchestrator.tables_drift as f
 import orchestrator.tables_entry as e
 import orchestrator.tables_exports as x
 import orchestrator.tables_usage as u
@@ -56,6 +57,7 @@ def fill(session: Session) -> None:
                              scheduled=True, requested_by="t", created_at=START))  # fmt: skip
         session.add(x.Export(member_id=number, service_id=service.id, title="a", file="0" * 64, papers={},
                              requested_by="t", created_at=START))  # fmt: skip
+        session.add(f.Drift(member_id=number, service_id=service.id, state="unknown", differences=[], tried_at=START))
         session.add(e.Availability(member_id=number, service_id=service.id, day=START.date(), asked=1, answered=1,
                                    asked_at=START, good=True))  # fmt: skip
         session.add(u.MeterSample(member_id=number, service_id=service.id, meter="m", quantity=1, at=START))

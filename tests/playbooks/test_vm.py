@@ -48,6 +48,16 @@ def test_a_second_run_changes_nothing(machine: Machine, first: Outcome) -> None:
     assert outcome.ok > 0
 
 
+def test_an_untouched_guest_differs_in_nothing_and_a_touched_one_is_noticed(machine: Machine, first: Outcome) -> None:
+    asked = variables(machine, "jeanne", "paul")
+    assert ansible.configure(machine.settings, "vm", machine.guest, asked, lambda _: None, check=True).differences == ()
+    inside(machine, "sudo", "sh", "-c", "echo PermitRootLogin yes > /etc/ssh/sshd_config.d/00-baseline.conf")
+    found = ansible.configure(machine.settings, "vm", machine.guest, asked, lambda _: None, check=True).differences
+    assert [(one.task, one.kind) for one in found] == [("Close root's login and passwords", "changes")]
+    assert "-PermitRootLogin yes\n+PermitRootLogin no" in found[0].diff
+    assert run(machine, "jeanne", "paul")[0].changed == 2, "the file, and sshd that reads it again"
+
+
 @pytest.mark.parametrize("person", ["jeanne", "paul"])
 def test_the_members_people_get_in_and_administrate(machine: Machine, first: Outcome, person: str) -> None:
     assert machine.log_in("mairie-admin", person, "sudo", "id", "-un").stdout.strip() == "root"

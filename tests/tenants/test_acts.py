@@ -21,7 +21,8 @@ from tests.tenants.test_changes import create, end, refused
 
 KINDS = {
     "start": "start_server", "stop": "stop_server", "reboot": "reboot_server", "resize": "resize_server",
-    "volume": "grow_volume", "address": "add_address", "keys": "replace_keys", "rename": "rename_server",
+    "volume": "grow_volume", "address": "add_address", "parameters": "change_parameters", "keys": "replace_keys",
+    "rename": "rename_server",
     "snapshot": "snapshot_server", "restore": "restore_server", "delete": "delete_server",
 }  # fmt: skip
 

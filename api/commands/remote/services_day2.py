@@ -10,6 +10,7 @@ from api.asking import confirm, yes_option
 from api.commands.remote import client, pages, read
 from api.commands.services_day2 import (
     ask_to_delete_snapshot,
+    change_command,
     change_options,
     print_snapshots,
     schedule_options,
@@ -60,6 +61,14 @@ def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key:
         tell_preview(client().call("POST", f"{path}/preview", wanted), as_json)
     else:
         tell_change(read(OrderOut, client().call("POST", path, wanted, request_key=request_key)), as_json)
+
+
+def _parameters(service_id: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client().call("GET", f"/services/{service_id}/changes/parameters")["items"]
+    return found
+
+
+change = change_command(_parameters, _change)
 
 
 @click.command()
@@ -147,5 +156,5 @@ def schedule(service_id: int, off: bool, as_json: bool, **chosen: int) -> None:
 
 
 COMMANDS = (
-    resize, grow, address, rename, protect, snapshot, snapshots, restore, delete_snapshot, schedule,
+    resize, grow, address, change, rename, protect, snapshot, snapshots, restore, delete_snapshot, schedule,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from api.pages.admin import (
     capacity,
     catalogue,
     disputes,
+    drift,
     flows,
     focus,
     keys,
@@ -26,8 +27,8 @@ from api.pages.admin.choices import choices
 BLUEPRINTS = tuple(
     module.blueprint
     for module in (
-        members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys, statements,
-        disputes, focus,
+        members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
+        statements, disputes, focus,
     )
 )  # fmt: skip
 
