@@ -50,8 +50,8 @@ JOIN members m ON m.id = s.member_id
 JOIN statement_lines l ON l.statement_id = s.id AND l.pool_id = s.pool_id
 WHERE (abs(s.share - l.share) < 0.000001) IS NOT TRUE
 """
-# What each entry adds to the month, worked out here and not in `cost_schedule`: what counted by its end (half a cent up),
-# less what counted before. `late`: the part of its first month that was over when it began.
+# What each entry adds to the month, worked out here and not in `cost_schedule`: what counted by its end (half a cent
+# up), less what counted before. `late`: the part of its first month that was over when it began.
 PARTS = """
 WITH spread AS (SELECT e.id, e.amount, e.months::numeric, c.code,
         (extract(year FROM p.first) * 12 + extract(month FROM p.first)
@@ -119,7 +119,7 @@ CHECKS = {
         SELECT f.slug, f.mode, coalesce(t.billing, '—') FROM statements t JOIN periods p ON p.id = t.period_id,
         LATERAL ({billing.IN_FORCE.replace("CAST(:day AS date)", "to_date(p.label, 'YYYY-MM')")}) f
         WHERE t.period_id = :period AND f.id = t.member_id
-        AND (f.mode, f.withheld) IS DISTINCT FROM (t.billing, t.withheld)""",
+        AND (f.mode, f.withheld) IS DISTINCT FROM (t.billing, t.withheld)""",  # noqa: S608
     "one_share_of_each_pool": """
         SELECT concat(c.code, ' ', m.slug), 1, count(l.id) FROM statements t JOIN members m ON m.id = t.member_id
         JOIN cost_pools c ON c.period_id = t.period_id

@@ -1,9 +1,10 @@
 """When a cost counts: an amount spread evenly over months, to the cent.
 
-What has counted by an instant is rounded once (half up); a month's part is the difference of two such sums, so the parts
-sum to the amount whatever it is. With a pro rata temporis a life begins on its day: the first month counts the days that
-are left of it, and the last one the days before that day. [M57: the rule; without it depreciation begins on 1 January
-of the year after, the usual exception for goods of low value. Not verified in an official text: finance chooses.]
+What has counted by an instant is rounded once (half up); a month's part is the difference of two such sums, so the
+parts sum to the amount whatever it is. With a pro rata temporis a life begins on its day: the first month counts the
+days that are left of it, and the last one the days before that day. That is the M57's rule; without it depreciation
+begins on 1 January of the year after, the usual exception for goods of low value. Neither was verified in an official
+text: finance chooses, by the assembly's deliberation.
 """
 
 from __future__ import annotations

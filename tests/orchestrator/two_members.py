@@ -18,6 +18,7 @@ import tenants.tables_approvals as p
 import tenants.tables_consoles as n
 import tenants.tables_costs as c
 import tenants.tables_disputes as d
+import tenants.tables_finance as f
 import tenants.tables_identity as i
 import tenants.tables_notices as w
 import tenants.tables_requests as r
@@ -86,6 +87,7 @@ def fill(session: Session) -> None:
                 h.ScheduledSnapshot(member_id=number, service_id=service.id, due_at=START, snapshot_id=number),
                 c.CostDay(member_id=number, day=START.date(), meter_id=meter, amount=1, until=END),
                 c.CostService(service_id=service.id, member_id=number, amount=1, ahead=0, until=END),
+                f.BillingMode(member_id=number, during=Range(START.date(), None), mode="title", reference="D", made_by="t"),
                 t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,
                                 quantity=1, during=Range(START, END)),
                 d.Dispute(member_id=number, statement_id=statement.id, period_id=period, position=1, reason="r",
