@@ -68,6 +68,14 @@ class _Days:
         return self.during.lower <= day and (self.during.upper is None or day < self.during.upper)
 
 
+def history(session: Session, member_id: int) -> list[BillingMode]:
+    """What was told of a member's modes, newest first."""
+    begins = sa.func.lower(BillingMode.during)
+    return list(
+        session.scalars(sa.select(BillingMode).where(BillingMode.member_id == member_id).order_by(begins.desc()))
+    )
+
+
 def change(session: Session, slug: str, month: str, mode: str, withheld: str, reference: str) -> BillingMode:
     """A member pays by `mode` from `month` on; what was told for later months goes. withheld: as typed, of deductions.
 
@@ -75,7 +83,9 @@ def change(session: Session, slug: str, month: str, mode: str, withheld: str, re
     """
     member = session.scalar(sa.select(Member).where(Member.slug == slug))
     if member is None:
-        raise NotFound("unknown_member", Text("« {member} » n’est pas un membre.", member=slug), "Vérifiez le nom.")
+        raise NotFound(
+            "unknown_member", Text("Le membre « {slug} » n’existe pas.", slug=slug), "Vérifiez son nom court."
+        )
     amount = _checked(member, month, mode, withheld.strip(), reference.strip())
     first = date.fromisoformat(f"{month}-01")
     session.execute(sa.select(Period.id).where(Period.state != "closed").with_for_update(read=True))

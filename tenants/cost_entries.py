@@ -242,11 +242,11 @@ def end(session: Session, entry_id: int, month: str) -> CostEntry:
     """No month from `month` (2026-10) on gets a part of it. Raises InvalidInput invalid_period, Conflict period_closed
     (a closed month has a part that would go) or cost_ended.
     """
+    entry = find(session, entry_id, lock=True)
     if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", month):
         raise InvalidInput(
             "invalid_period", Text("« {month} » n’est pas un mois.", month=month[:20]), "Écrivez-le comme 2026-10."
         )
-    entry = find(session, entry_id, lock=True)
     if entry.ends is not None and f"{entry.ends:%Y-%m}" <= month:
         raise Conflict("cost_ended", "Ce coût a déjà pris fin.", "Il n’y a rien à faire.")
     sealed = session.scalar(
@@ -278,6 +278,16 @@ def listed(session: Session, month: str | None = None) -> list[tuple[CostEntry, 
 def part_of(entry: CostEntry, month: str) -> Decimal | None:
     """What an entry adds to a month, as its own schedule says."""
     return cost_schedule.part(entry.amount, entry.starts, entry.months, month, entry.ends)
+
+
+def plan(entry: CostEntry) -> list[tuple[str, Decimal]]:
+    """What an entry adds to each year, until it ends."""
+    found: dict[str, Decimal] = {}
+    number, last = entry.starts.year * 12 + entry.starts.month - 1, cost_schedule.last_month(entry.starts, entry.months)
+    while (month := f"{number // 12:04}-{number % 12 + 1:02}") <= last:
+        found[month[:4]] = found.get(month[:4], Decimal("0.00")) + (part_of(entry, month) or 0)
+        number += 1
+    return list(found.items())
 
 
 def parts(session: Session, month: str, pools: Collection[str]) -> list[tuple[CostEntry, Decimal]]:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -42,7 +43,11 @@ class Line:
 
 def read(text: str, accounts: Accounting, pools: Mapping[str, str]) -> list[Line]:
     """Every line of a CSV (`;` or `,`). Raises InvalidInput invalid_file (no heading, an unknown column, too long)."""
-    rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff")), delimiter=_delimiter(text)))
+    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        rows = list(csv.reader(io.StringIO(plain), delimiter=_delimiter(plain)))
+    except csv.Error as error:
+        raise _unreadable(Text("ce n’est pas un CSV")) from error
     if not rows or not any(cell.strip() for cell in rows[0]):
         raise _unreadable(Text("il est vide"))
     heading = [_field(cell) for cell in rows[0]]
@@ -111,3 +116,13 @@ def keep(session: Session, lines: list[Line]) -> int:
 def total(lines: list[Line]) -> Decimal:
     """The sum of what is right."""
     return sum((line.entry.amount for line in lines if line.entry), Decimal("0.00"))
+
+
+def document(lines: list[Line]) -> list[dict[str, Any]]:
+    """Each line for programs: what it says (None where it can't be read) and its faults."""
+    names = ("label", "account", "amount", "starts", "months")
+    return [
+        {"number": line.number, **{name: getattr(line.entry, name, None) for name in names},
+         "faults": [dict(fault) for fault in line.faults]}
+        for line in lines
+    ]  # fmt: skip

@@ -27,8 +27,10 @@ COLUMNS = (
     "Objet", "Montant (EUR)", "Coût réel (EUR)", "Compte de l’agglomération", "Libellé", "Compte du tiers",
     "Libellé (tiers)", "Empreinte du relevé",
 )  # fmt: skip
-KINDS = {"commune": "commune membre", "epci": "agglomération", "syndicat": "syndicat", "public_body": "organisme public",
-         "company": "entreprise"}  # fmt: skip
+KINDS = {
+    "commune": "commune membre", "epci": "agglomération", "syndicat": "syndicat", "public_body": "organisme public",
+    "company": "entreprise",
+}  # fmt: skip
 OBJECT = 160  # signs that finance's software takes
 Row = dict[str, Any]
 

@@ -7,6 +7,7 @@ the offers that it used, by its units. Months that are stated count, closed or n
 
 from __future__ import annotations
 
+import io
 import json
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,12 +19,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import InvalidInput, Text
+from tenants import exports
 from tenants.accounting import Accounting, Unit
 from tenants.cost_entries import CENT
 from tenants.sharing import split
 from tenants.tables import CostPool, Offer, Period
 from tenants.tables_finance import CostEntry, CostPart
 
+COLUMNS = (
+    "Mention", "Premier mois", "Dernier mois", "Unité", "Nature", "Nom", "Unités constatées", "Facturé (EUR)",
+    "Coût (EUR)", "Écart (EUR)",
+)  # fmt: skip
 NONE = Decimal("0.00")
 IDLE = ""  # the offer of what is billed to a member that used nothing
 UNITS = """
@@ -226,9 +232,30 @@ def _fctva(session: Session, months: list[Period], accounts: Accounting, used: A
     for code, sum_ in (("fctva_iaas", bought), ("fctva_investment", capital)):
         base = (Decimal(sum_ or 0) * part).quantize(CENT, ROUND_HALF_UP)
         rate = accounts.rate(code, labels[-1])
-        given = rate and (base * rate.percent / 100).quantize(CENT, ROUND_HALF_UP)
-        found.append(Indicator(code, base, rate.percent if rate else None, given if rate else None))
+        percent = rate.percent if rate else None
+        given = None if percent is None else (base * percent / 100).quantize(CENT, ROUND_HALF_UP)
+        found.append(Indicator(code, base, percent, given))
     return found
+
+
+def as_csv(found: UnitCost) -> bytes:
+    """A row for each member and each offer, then their sum: UTF-8 with BOM, `;`, decimal comma."""
+    text = io.StringIO()
+    exports.write(text, COLUMNS)
+    months = [label for label, _ in found.months]
+    states = " ; ".join(sorted({exports.DRAFT for _, state in found.months if state != "closed"}))
+    head: list[exports.Cell] = [
+        exports.SAMPLE if found.sample else states, min(months, default=""), max(months, default=""),
+        found.unit.label["fr"],
+    ]  # fmt: skip
+    for kind, rows in (("membre", found.members), ("offre", found.offers)):
+        for row in rows:
+            name = row.name["fr"] if isinstance(row.name, dict) else row.name or row.key or "sans offre"
+            amounts = [row.units, row.billed, row.cost, row.difference]
+            exports.write(text, [*head, kind, name, *amounts])
+    sums = [found.units, found.billed, found.total, found.billed - found.total]
+    exports.write(text, [*head, "total", "", *sums])
+    return text.getvalue().encode("utf-8-sig")
 
 
 def document(found: UnitCost) -> dict[str, Any]:

@@ -96,6 +96,34 @@ CHECKS = {
     "adjusted_month_is_closed": N_("Un mois rectifié est clos, et antérieur"),
     "correction_is_inside_its_month": N_("Une rectification est dans le mois qu’elle rectifie"),
 }
+COSTS = {
+    "supplier": N_("Fournisseur"),
+    "depreciation": N_("Amortissement"),
+    "energy": N_("Énergie"),
+    "staff": N_("Personnel"),
+}
+COST_FIELDS = {
+    "kind": N_("Nature"),
+    "pool": N_("Coût commun"),
+    "label": N_("Libellé"),
+    "account": N_("Compte"),
+    "date": N_("Date"),
+    "months": N_("Mois"),
+    "amount": N_("Montant"),
+    "supplier": N_("Fournisseur"),
+    "reference": N_("Référence"),
+    "service_model": N_("Modèle"),
+    "kwh": N_("kWh"),
+    "kwh_price": N_("Prix du kWh"),
+    "pue": N_("PUE"),
+    "annual": N_("Coût annuel"),
+    "percent": N_("Quotité"),
+}
+MODELS = {"iaas": N_("IaaS (infrastructure)"), "paas": N_("PaaS (plateforme)"), "saas": N_("SaaS (logiciel)")}
+RATES = {
+    "fctva_iaas": N_("FCTVA, nuage en IaaS"),
+    "fctva_investment": N_("FCTVA, investissement"),
+}
 HOSTS = {"up": N_("en marche"), "down": N_("arrêté"), "enabled": N_("ouvert"), "disabled": N_("fermé")}
 WORKERS = {"alive": N_("vivant"), "silent": N_("muet")}
 # What the audit trail calls what the DSI and workers did, and to what; they join those of `api.words`.
@@ -149,6 +177,10 @@ TABLES = {
     "approval_step": APPROVAL_STEPS,
     "check": CHECKS,
     "criterion": CRITERIA,
+    "cost": COSTS,
+    "cost_field": COST_FIELDS,
+    "service_model": MODELS,
+    "rate": RATES,
     "host": HOSTS,
     "worker": WORKERS,
 }
