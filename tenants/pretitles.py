@@ -44,7 +44,7 @@ def month(session: Session, period: Period, accounts: Accounting) -> list[Row]:
         raise Conflict(
             "period_not_closed",
             Text("La période {month} n’est pas close.", month=period.label),
-            "Les pré-titres se font d’un mois clos : contrôlez-le, puis fermez-le.",
+            "Les pré-titres se font d’un mois clos : contrôlez ce mois, puis clôturez-le.",
         )
     kinds = _kinds(session)
     found = []
@@ -77,7 +77,7 @@ def year(session: Session, exercise: str, accounts: Accounting) -> list[Row]:
         raise Conflict(
             "year_not_closed",
             Text("L’année {year} n’est pas close jusqu’à décembre.", year=exercise),
-            "Fermez d’abord chacun de ses mois.",
+            "Clôturez d’abord chacun de ses mois.",
         )
     last: dict[str, Document] = {}
     sums: dict[str, Decimal] = defaultdict(Decimal)

@@ -164,8 +164,9 @@ def _tariff(session: Session, member_id: int) -> int:
 
 
 def _cost(session: Session, member_id: int) -> int:
-    return _add(session, CostEntry(kind="supplier", label="t", account="6156", section="fonctionnement", dated=NOW.date(),
-                                   starts=NOW.date().replace(day=1), months=1, amount=Decimal(1), made_by="t"))  # fmt: skip
+    first, section = NOW.date().replace(day=1), "fonctionnement"
+    return _add(session, CostEntry(kind="supplier", label="t", account="6156", section=section, dated=first,
+                                   starts=first, months=1, amount=Decimal(1), made_by="t"))  # fmt: skip
 
 
 def _policy(session: Session, member_id: int) -> int:

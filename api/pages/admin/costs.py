@@ -104,7 +104,7 @@ def import_() -> Answer | tuple[str, int]:
         else:
             form.sentence, form.action = error.sentence, error.action
             lines = _with_faults(lines, error)
-    shown = {"form": form, "lines": lines, "text": text, "example": cost_import.EXAMPLE}
+    shown: dict[str, Any] = {"form": form, "lines": lines, "text": text, "example": cost_import.EXAMPLE}
     if lines is not None:
         shown |= {"total": cost_import.total(lines), "wrong": sum(bool(line.faults) for line in lines)}
     return render_template("admin/finance/cost_import.html", **shown), status
@@ -114,7 +114,7 @@ def _sent_file() -> str:
     """What was chosen, or what the preview holds."""
     given = request.files.get("file")
     if given and given.filename:
-        content = given.read()
+        content: bytes = given.read()
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
