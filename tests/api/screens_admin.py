@@ -194,7 +194,7 @@ def given(content: str) -> Callable[[Page], None]:
     def act(page: Page) -> None:
         page.set_input_files("#field-file", {"name": "f.csv", "mimeType": "text/csv", "buffer": content.encode()})
         with page.expect_navigation():
-            page.locator("main form[enctype] button").click()
+            page.locator("main form:has(#field-file) button").click()
 
     return act
 
