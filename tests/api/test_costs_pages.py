@@ -13,7 +13,7 @@ from apiflask import APIFlask
 from orchestrator.database import territory_session
 from tenants import billing, periods
 from tests.api.conftest import Caller, Run, told
-from tests.api.people import invite
+from tests.api.people import csrf, invite
 from tests.api.test_keys import text
 from tests.tenants.costed import ENERGY, SUPPLIER
 from tests.tenants.ledger import LATER, PARIS
@@ -35,10 +35,8 @@ def march(owner: sa.Engine) -> None:
 
 @pytest.mark.usefixtures("march")
 def test_finance_in_the_pages(app: APIFlask) -> None:
-    person = invite(app, "Hélène", None, ["territory_finance"])
-    browser = person.client()
-    with browser.session_transaction() as kept:
-        word = {"csrf": kept["csrf"]}
+    browser = invite(app, "Hélène", None, ["territory_finance"]).client()
+    word = {"csrf": csrf(browser)}
     wrong = browser.post("/finance/costs/new", data={**word, **SUPPLIER, "account": "6512"})
     assert (wrong.status_code, "65811" in text(wrong.text)) == (422, True)
     assert browser.post("/finance/costs/new", data={**word, **SUPPLIER, "date": "2026-10-31"}).status_code == 302
@@ -48,8 +46,8 @@ def test_finance_in_the_pages(app: APIFlask) -> None:
         seen = browser.post("/finance/costs/import", data=sent, content_type="multipart/form-data")
         assert (seen.status_code, words in text(seen.text)) == (status, True), text(seen.text)
         assert ('name="keep"' in seen.text) == (account == "6156")
-    kept_ = browser.post("/finance/costs/import", data={**word, "text": FILE.format("6156"), "keep": "1"})
-    assert kept_.status_code == 302
+    kept = browser.post("/finance/costs/import", data={**word, "text": FILE.format("6156"), "keep": "1"})
+    assert kept.status_code == 302
     assert "Aubrac" in text(browser.get("/finance/unit-cost?period=2026").text)
     assert browser.get("/finance/unit-cost/export.csv?period=2026").text.startswith('\ufeff"Mention"')
     assert "retenu sur l’attribution de compensation" in text(browser.get("/finance/billing").text)
