@@ -86,7 +86,7 @@ def read(given: Mapping[str, str], accounts: Accounting, pools: Mapping[str, str
     faults: list[dict[str, str]] = []
     kind = texts["kind"]
     if kind not in KINDS:
-        raise _refused([_fault("kind", Text("une nature parmi {kinds} est attendue", kinds=", ".join(KINDS)))])
+        raise _refused([_fault("kind", Text("fournisseur, amortissement, énergie ou personnel est attendu"))])
     numbers = {name: _number(texts, name, kind, faults) for name in NUMBERS}
     dated = _day(texts["date"], faults)
     _check_texts(texts, kind, faults)
