@@ -71,8 +71,12 @@ MENU = (
         (
             Entry("/finance/periods", N_("Périodes"), "period.read", territory=True),
             Entry("/finance/keys", N_("Clés de répartition"), "period.read", territory=True),
+            Entry("/finance/costs", N_("Coûts réels"), "period.read", territory=True),
+            Entry("/finance/unit-cost", N_("Coût unitaire"), "period.read", territory=True),
+            Entry("/finance/billing", N_("Modes de paiement"), "period.read", territory=True),
             Entry("/finance/statements", N_("Relevés"), "statement.read", territory=True),
             Entry("/finance/disputes", N_("Contestations"), "statement.read", territory=True),
+            Entry("/finance/settings", N_("Réglages"), "period.read", territory=True),
         ),
     ),
 )

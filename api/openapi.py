@@ -36,6 +36,7 @@ TAGS = {
     "Policy": "Who must approve which orders.",
     "Prices": "The price book, and tariffs being prepared.",
     "Keys": "The voted keys that share common costs, and what another would have given (finance).",
+    "Accounting": "What the platform costs, entry by entry; the unit cost; how members pay (finance).",
     "Periods": "Billing months: draft, check, close (finance).",
     "Announcements": "What the DSI has to say.",
     "Audit": "Who did what, when.",

@@ -86,6 +86,8 @@ def _head(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
     facts = [(_("Période"), days)]
     if document["metered_until"] and document["metered_until"] != document["until"]:
         facts.append((_("Mesuré jusqu’au"), reader.day(document["metered_until"])))
+    if "billing" in document:
+        facts.append((_("Paiement"), reader.word(document["billing"]["mode"], "billing")))
     figures = (
         (_("Consommations"), "usage"), (_("Part des coûts communs"), "shares"), (_("Rectifications"), "adjustments"),
         (_("Total"), "total"),

@@ -220,8 +220,14 @@ ACTIONS = {
     "webhook.test": N_("Webhook essayé"),
     "webhook.replay": N_("Envoi rejoué"),
 }
+BILLING = {
+    "title": N_("par titre de recette"),
+    "deduction": N_("retenu sur l’attribution de compensation"),
+    "information": N_("pour information"),
+}
 TABLES = {
     "order_kind": ORDER_KINDS,
+    "billing": BILLING,
     "data_class": DATA_CLASSES,
     "approval_state": APPROVAL_STATES,
     "meter": METERS,

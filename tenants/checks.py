@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants import adjustments, checks_adjustments, disputes, metering, rating
+from tenants import adjustments, billing, checks_adjustments, disputes, metering, rating
 from tenants.prices_book import HOURLY, ROUNDED, book
 from tenants.tables import Period
 
@@ -49,6 +49,25 @@ SELECT concat(s.code, ' ', m.slug), round(s.share, 6), l.share FROM shares s
 JOIN members m ON m.id = s.member_id
 JOIN statement_lines l ON l.statement_id = s.id AND l.pool_id = s.pool_id
 WHERE (abs(s.share - l.share) < 0.000001) IS NOT TRUE
+"""
+# What each entry adds to the month, worked out here and not in `cost_schedule`: what counted by its end (half a cent
+# up), less what counted before. `late`: the part of its first month that was over when it began.
+PARTS = """
+WITH spread AS (SELECT e.id, e.amount, e.months::numeric, c.code,
+        (extract(year FROM p.first) * 12 + extract(month FROM p.first)
+            - extract(year FROM e.starts) * 12 - extract(month FROM e.starts))::numeric AS gone,
+        (extract(day FROM e.starts) - 1)::numeric AS late,
+        extract(day FROM date_trunc('month', e.starts) + interval '1 month' - interval '1 day')::numeric AS days,
+        x.amount AS kept, (e.pool IS NOT DISTINCT FROM c.code AND x.entry_id IS NOT NULL) AS joined,
+        e.ends IS NULL OR p.first < e.ends AS counts
+        FROM cost_entries e CROSS JOIN (SELECT id, to_date(label, 'YYYY-MM') AS first FROM periods WHERE id = :period) p
+        LEFT JOIN cost_parts x ON x.entry_id = e.id AND x.period_id = p.id
+        LEFT JOIN cost_pools c ON c.id = x.pool_id),
+    due AS (SELECT *, CASE WHEN counts AND gone >= 0 AND gone * days - late < months * days THEN
+        round(amount * least(gone * days + days - late, months * days) / (months * days), 2)
+        - round(amount * greatest(gone * days - late, 0) / (months * days), 2) END AS part FROM spread)
+SELECT 'coût ' || id, coalesce(part::text, '—'), coalesce(kept::text, '—') FROM due
+WHERE part IS DISTINCT FROM kept OR (kept IS NOT NULL AND NOT joined)
 """
 # The largest remainders get a cent more, ties by SIREN, until nothing of the pool is left. A line keeps its share to 20
 # places: what is the same to 12 is a tie.
@@ -140,6 +159,16 @@ CHECKS = {
         SELECT c.code, c.amount, coalesce(sum(l.amount), 0) FROM cost_pools c
         LEFT JOIN statement_lines l ON l.pool_id = c.id
         WHERE c.period_id = :period GROUP BY c.id HAVING coalesce(sum(l.amount), 0) <> c.amount""",
+    "pool_is_sum_of_parts": """
+        SELECT c.code, c.amount, c.declared + coalesce(sum(p.amount), 0) FROM cost_pools c
+        LEFT JOIN cost_parts p ON p.pool_id = c.id
+        WHERE c.period_id = :period GROUP BY c.id HAVING c.declared + coalesce(sum(p.amount), 0) <> c.amount""",
+    "parts_are_entries": PARTS,
+    "billing_is_in_force": f"""
+        SELECT f.slug, f.mode, coalesce(t.billing, '—') FROM statements t JOIN periods p ON p.id = t.period_id,
+        LATERAL ({billing.IN_FORCE.replace("CAST(:day AS date)", "to_date(p.label, 'YYYY-MM')")}) f
+        WHERE t.period_id = :period AND f.id = t.member_id
+        AND (f.mode, f.withheld) IS DISTINCT FROM (t.billing, t.withheld)""",  # noqa: S608
     "one_share_of_each_pool": """
         SELECT concat(c.code, ' ', m.slug), 1, count(l.id) FROM statements t JOIN members m ON m.id = t.member_id
         JOIN cost_pools c ON c.period_id = t.period_id

@@ -21,13 +21,18 @@ COLUMNS = (
     "Période", "Mention", "Membre", "SIREN", "SIRET", "Ligne", "Nature", "Service", "Libellé", "Unité",
     "Quantité (unité × heure)", "Prix unitaire horaire (EUR)", "Tarif", "Coût réparti (EUR)", "Clé de répartition",
     "Section", "Quote-part exacte (EUR)", "Montant (EUR)", "Du", "Au",
-    "Mois rectifié", "Ligne rectifiée",
+    "Mois rectifié", "Ligne rectifiée", "Paiement",
 )  # fmt: skip
 NATURES = {
     "usage": "consommation",
     "adjustment": "rectification",
     "fee": "frais",
     "minimum": "complément au minimum",
+}
+BILLING = {
+    "title": "titre",
+    "deduction": "retenue sur l’attribution de compensation",
+    "information": "pour information",
 }
 UNITS = {"GiB": "Gio", "address": "adresse", "member": "membre"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide signs run too
@@ -37,10 +42,10 @@ Cell = str | Decimal | int | None
 def csv_file(documents: Iterable[Document], timezone: str) -> bytes:
     """One row for each line, then one with each member's total; a member without lines has its total of zero."""
     text = io.StringIO()
-    _write(text, COLUMNS)
+    write(text, COLUMNS)
     for document in documents:
         for row in _rows(document, timezone):
-            _write(text, row)
+            write(text, row)
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -68,9 +73,14 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
     for line in document["lines"]:
         middle = MIDDLES[line["kind"]](line)
         corrects: list[Cell] = [line.get("corrects"), line.get("corrects_position")]
-        yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail, *corrects]
+        yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail, *corrects, None]
     empty: list[Cell] = [None] * 10
-    yield [*head, None, "total", *empty, Decimal(document["total"]), *tail, None, None]
+    yield [*head, None, "total", *empty, Decimal(document["total"]), *tail, None, None, billing(document)]
+
+
+def billing(document: Document) -> str | None:
+    """How it is paid, in French; None where it was closed before that was told."""
+    return BILLING[document["billing"]["mode"]] if "billing" in document else None
 
 
 def _usage(line: Document) -> list[Cell]:
@@ -118,7 +128,8 @@ def _day(instant: str, timezone: str, *, last: bool = False) -> str:
     return f"{local.fromordinal(local.toordinal() - last):%d/%m/%Y}"
 
 
-def _write(text: io.StringIO, row: Sequence[Cell]) -> None:
+def write(text: io.StringIO, row: Sequence[Cell]) -> None:
+    """One row of a file of ours."""
     text.write(";".join(map(_cell, row)) + "\r\n")
 
 

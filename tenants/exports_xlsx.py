@@ -21,6 +21,7 @@ MEMBERS = (
     Column("Membre", width=30), Column("SIREN", width=12), Column("SIRET", width=17), Column("Du", "date", 12),
     Column("Au", "date", 12), Column("Consommations (EUR)", "amount", 18, total=True),
     Column("Part des coûts communs (EUR)", "amount", 18, total=True), Column("Total (EUR)", "amount", 18, total=True),
+    Column("Paiement", width=24),
 )  # fmt: skip
 USAGE = (
     Column("Membre", width=30), Column("SIRET", width=17), Column("Ligne", "whole", 7), Column("Service", width=24),
@@ -64,9 +65,9 @@ def xlsx_file(
     summed = [("usage", usage), ("shares", shares), *(("adjustments", sheet) for sheet in adjustments)]
     rows = [_member(document, number, summed, zone) for number, document in enumerate(documents)]
     heads = [
-        *MEMBERS[:-1],
+        *MEMBERS[:-2],
         *(Column("Rectifications (EUR)", "amount", 18, total=True) for _ in adjustments),
-        MEMBERS[-1],
+        *MEMBERS[-2:],
     ]
     made = [Sheet("Synthèse", title, heads, rows, note), usage, shares, *adjustments]
     if intervals is not None:
@@ -99,7 +100,8 @@ def _member(document: Document, number: int, summed: Sequence[tuple[str, Sheet]]
     member, row = document["member"], sheets.FIRST + number + 1
     sums = [_sum_of(sheet, row, document.get(name, "0.00")) for name, sheet in summed]
     total = Formula("=" + "+".join(f"{letter}{row}" for letter in "FGH"[: len(sums)]), Decimal(document["total"]))
-    return [member["name"], member["siren"], member["siret"], *_days(document, zone), *sums, total]
+    return [member["name"], member["siren"], member["siret"], *_days(document, zone), *sums, total,
+            exports.billing(document)]  # fmt: skip
 
 
 def _seal(document: Document) -> list[Cell]:

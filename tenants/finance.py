@@ -23,7 +23,7 @@ from tenants.declarations_yaml import BrokenYaml, parse
 CRITERIA = ("population", "usage", "vcpu", "equal")
 
 
-def _decimal(pattern: str, form: str) -> BeforeValidator:
+def decimal(pattern: str, form: str) -> BeforeValidator:
     def read(value: Any) -> Decimal:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
             raise ValueError(f"un nombre comme {form} est attendu")
@@ -41,12 +41,12 @@ def _sum_to_one(weights: dict[str, Decimal]) -> dict[str, Decimal]:
 Words = Annotated[str, Field(min_length=1, max_length=200)]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
-Hourly = Annotated[Decimal, _decimal(r"[0-9]{1,10}(\.[0-9]{1,8})?", "0.00650")]
-Quantity = Annotated[Decimal, _decimal(r"[0-9]{1,12}(\.[0-9]{1,6})?", "100")]
+Hourly = Annotated[Decimal, decimal(r"[0-9]{1,10}(\.[0-9]{1,8})?", "0.00650")]
+Quantity = Annotated[Decimal, decimal(r"[0-9]{1,12}(\.[0-9]{1,6})?", "100")]
 WEIGHT = r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)"
-Weight = Annotated[Decimal, _decimal(WEIGHT, "0.5")]
+Weight = Annotated[Decimal, decimal(WEIGHT, "0.5")]
 # A pool may be negative: a subsidy, or what was shared too much before.
-Amount = Annotated[Decimal, _decimal(r"-?[0-9]{1,11}(\.[0-9]{1,2})?", "1840.00")]
+Amount = Annotated[Decimal, decimal(r"-?[0-9]{1,11}(\.[0-9]{1,2})?", "1840.00")]
 
 
 class Declared(BaseModel):

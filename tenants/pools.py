@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,8 +13,10 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, Text
+from tenants import cost_entries
 from tenants.finance import Key, Sharing
 from tenants.tables import AllocationKey, CostPool, Period
+from tenants.tables_finance import CostPart
 
 
 def apply_keys(session: Session, declared: Sharing) -> list[Key]:
@@ -97,17 +101,31 @@ def _refuse_in_closed_periods(session: Session, key: Key) -> None:
 
 
 def load(session: Session, period: Period, declared: Sharing) -> None:
-    """Write the pools of a period that is not closed anew; raises Conflict missing_key."""
+    """Write the pools of a period that is not closed anew, what is declared and what entries add; raises Conflict
+    missing_key or unknown_pool.
+    """
+    session.execute(sa.delete(CostPart).where(CostPart.period_id == period.id))
     session.execute(sa.delete(CostPool).where(CostPool.period_id == period.id))
+    parts = cost_entries.parts(session, period.label, {pool.code for pool in declared.pools})
+    added: dict[str | None, Decimal] = defaultdict(Decimal)
+    for entry, part in parts:
+        added[entry.pool] += part
+    ids: dict[str | None, int] = {}
     for pool in sorted(declared.pools, key=lambda pool: pool.code):
         amount = pool.amount(period.label)
-        if amount is not None:
-            session.execute(
-                sa.insert(CostPool).values(
-                    period_id=period.id, code=pool.code, label=pool.label, section=pool.section, amount=amount,
-                    key_id=_key_of(session, pool.key, period.label),
-                )
-            )  # fmt: skip
+        if amount is None and pool.code not in added:
+            continue
+        row = CostPool(
+            period_id=period.id, code=pool.code, label=pool.label, section=pool.section, declared=amount or Decimal(0),
+            amount=(amount or Decimal(0)) + added[pool.code], key_id=_key_of(session, pool.key, period.label),
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        ids[pool.code] = row.id
+    rows = [{"period_id": period.id, "entry_id": entry.id, "pool_id": ids.get(entry.pool), "amount": part}
+            for entry, part in parts]  # fmt: skip
+    if rows:
+        session.execute(sa.insert(CostPart), rows)
 
 
 def _key_of(session: Session, code: str, label: str) -> int:

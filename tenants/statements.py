@@ -97,6 +97,7 @@ def _document(period: Period, statement: Statement, member: Member, lines: list[
         **_adjusted(lines),
         "total": str(statement.total),
         "previous_hash": statement.previous_hash,
+        **_billed(statement),
     }
 
 
@@ -105,6 +106,14 @@ def _adjusted(lines: list[Document]) -> Document:
     if not any("corrects" in line for line in lines):
         return {}
     return {"adjustments": str(_sum(lines, "adjustment", "settlement"))}
+
+
+def _billed(statement: Statement) -> Document:
+    """How it is paid; nothing of a statement that was closed before modes were told."""
+    if statement.billing is None:
+        return {}
+    withheld = {} if statement.withheld is None else {"withheld": str(statement.withheld)}
+    return {"billing": {"mode": statement.billing, **withheld}}
 
 
 def _sum(lines: list[Document], *kinds: str) -> Decimal:

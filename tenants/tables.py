@@ -15,6 +15,7 @@ from orchestrator.database import Base
 from orchestrator.tables import MEMBER_KINDS, key, now, one_of
 
 ORDER_KINDS = ("create", "resize", "volume", "address", "parameters")
+BILLING = ("title", "deduction", "information")
 ORDER_STATES = ("waiting", "approved", "rejected", "cancelled", "expired")
 
 
@@ -274,7 +275,10 @@ class AllocationKey(Base):
 
 
 class CostPool(Base):
-    """What the platform really costs in a period, in euros, and the key that shares it."""
+    """What the platform really costs in a period, in euros, and the key that shares it.
+
+    declared: what of it pools.yaml says; the rest are its parts (`CostPart`).
+    """
 
     __tablename__ = "cost_pools"
     id: Mapped[int] = key()
@@ -283,6 +287,7 @@ class CostPool(Base):
     label: Mapped[dict[str, Any]]
     section: Mapped[str] = mapped_column(server_default="fonctionnement")
     amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    declared: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2), server_default="0")
     key_id: Mapped[int] = mapped_column(ForeignKey("allocation_keys.id"))
     __table_args__ = (
         UniqueConstraint("period_id", "code"),
@@ -293,7 +298,8 @@ class CostPool(Base):
 class Statement(Base):
     """A member's account for a period. Closed, its document is kept as text and its hash follows the one before.
 
-    population: the inhabitants that its shares were worked out from.
+    population: the inhabitants that its shares were worked out from; billing, withheld: as of `BillingMode`, None where
+    it was closed before modes were told.
     """
 
     __tablename__ = "statements"
@@ -305,7 +311,12 @@ class Statement(Base):
     document: Mapped[str | None]
     previous_hash: Mapped[str | None]
     hash: Mapped[str | None]
+    billing: Mapped[str | None]
+    withheld: Mapped[Decimal | None] = mapped_column(sa.Numeric(14, 2))
     __table_args__ = (
+        CheckConstraint(
+            f"{one_of('billing', BILLING)} AND (billing = 'deduction') = (withheld IS NOT NULL)", "billing"
+        ),
         UniqueConstraint("period_id", "member_id"),
         UniqueConstraint("id", "period_id", "member_id", name="uq_statements_id_period_id_member_id"),
         CheckConstraint("num_nonnulls(document, previous_hash, hash) IN (0, 3)", "sealed"),

@@ -73,6 +73,8 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
         empty="Aucune consommation ni quote-part ce mois-ci.",
     )  # fmt: skip
     click.echo(f"Total : {euros(Decimal(document['total']))}")
+    if paid := exports.billing(document):
+        click.echo(f"Paiement : {paid}")
 
 
 def _shared(line: dict[str, Any]) -> dict[str, str]:

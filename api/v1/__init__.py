@@ -5,10 +5,12 @@ from api.v1 import (
     announcements,
     audit,
     backups,
+    billing,
     capacity,
     catalogue,
     changes,
     consoles,
+    cost_entries,
     costs,
     deputies,
     disputes,
@@ -39,7 +41,8 @@ from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
          drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
-         offers, policy, prices, keys, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
-BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
+         offers, policy, prices, keys, periods, cost_entries, billing, announcements, audit, member_changes, files,
+         focus)  # fmt: skip
+BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books)
 
 __all__ = ["BLUEPRINTS", "install"]

@@ -41,7 +41,10 @@ class Payer(Given):
 
 
 class StatementDetail(Given):
-    """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it."""
+    """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it.
+
+    billing: how it is paid (mode: title, deduction with what is withheld, information); null in what was closed before.
+    """
 
     id: int
     period: str
@@ -57,6 +60,7 @@ class StatementDetail(Given):
     shares: str
     adjustments: str | None = None
     total: str
+    billing: dict[str, str] | None = Field(None, examples=[{"mode": "title"}])
     previous_hash: str | None
     hash: str | None
 

@@ -28,6 +28,7 @@ from tenants.tables import Offer, Period, Price, Statement, StatementLine
 from tenants.tables_administration import Announcement, MemberChange, PriceDraft
 from tenants.tables_approvals import Deputy, PolicyVersion
 from tenants.tables_disputes import Dispute
+from tenants.tables_finance import CostEntry
 from tenants.tables_identity import Account, SignedIn, Token
 from tenants.tables_notices import Delivery, Endpoint
 from tests.api.people import Person, invite
@@ -162,6 +163,12 @@ def _tariff(session: Session, member_id: int) -> int:
     return _add(session, PriceDraft(book="t", starts=NOW.date(), hourly={"vcpu": "1"}, made_by="t"))
 
 
+def _cost(session: Session, member_id: int) -> int:
+    first, section = NOW.date().replace(day=1), "fonctionnement"
+    return _add(session, CostEntry(kind="supplier", label="t", account="6156", section=section, dated=first,
+                                   starts=first, months=1, amount=Decimal(1), made_by="t"))  # fmt: skip
+
+
 def _policy(session: Session, member_id: int) -> int:
     version = 1000 + next(NUMBERS)
     _add(session, PolicyVersion(version=version, document={"rules": []}, made_by="t", made_at=NOW))
@@ -267,6 +274,7 @@ IDS |= {
     "month": lambda world, slug, asking: (world.once("statement", slug, _statement), "2026-10")[1],
     "change_id": lambda world, slug, asking: world.once("change", slug, _change),
     "offer_id": lambda world, slug, asking: world.row(slug, _offer),
+    "entry_id": lambda world, slug, asking: world.row(slug, _cost),
     "draft_id": lambda world, slug, asking: world.row(slug, _tariff),
     "version": lambda world, slug, asking: world.row(slug, _policy),
     "announcement_id": lambda world, slug, asking: world.row(slug, _announcement),

@@ -28,10 +28,12 @@ from tenants import (
 )
 from tenants.bench_pages import COSTS
 from tenants.tables_administration import MemberChange, PriceDraft
+from tenants.tables_finance import KINDS
 from tests.api.administered import _measured
 from tests.api.screen import MEMBER, TERRITORY, Screen, inside, press, typed
 from tests.api.screens_portal import drifted, waiting
 from tests.api.valley import resource
+from tests.tenants.costed import SERVERS, book
 from tests.tenants.test_members_changes import _document
 
 NUMBERS = count(1)
@@ -224,6 +226,23 @@ def follow(which: str) -> Callable[[Page], None]:
     return act
 
 
+def given(content: str) -> Callable[[Page], None]:
+    """Send a file of this content."""
+
+    def act(page: Page) -> None:
+        page.set_input_files("#field-file", {"name": "f.csv", "mimeType": "text/csv", "buffer": content.encode()})
+        with page.expect_navigation():
+            page.locator("main form:has(#field-file) button").click()
+
+    return act
+
+
+def booked(session: Session) -> int:
+    """A cost that counts for five years."""
+    given = {**SERVERS, "date": f"2026-01-{next(NUMBERS) % 28 + 1:02}"}
+    return book(session, given).id
+
+
 def follow_simulation(page: Page) -> None:
     """Simulate a version that is there, as it is."""
     with page.expect_navigation():
@@ -244,6 +263,7 @@ EMPTY = tuple(
     for path in (
         "/admin/orders", "/admin/flows", "/admin/capacity", "/admin/quotas", "/admin/workers", "/admin/announcements",
         "/admin/catalogue?state=draft", "/finance/periods", "/finance/keys", "/finance/keys/simulate",
+        "/finance/costs", "/finance/unit-cost",
         "/finance/statements", "/services", "/orders", "/approvals",
         "/statements", "/costs", "/webhooks", "/tokens", "/people/deputies",
     )
@@ -317,6 +337,20 @@ SCREENS = (
     Screen("finance-simulation", "/finance/keys", TERRITORY, act=follow_simulation),
     Screen("finance-simulation-refused", "/finance/keys/simulate", TERRITORY, act=typed(weights__equal="50,5")),
     Screen("finance-simulation-wrong", "/finance/keys/simulate?weights.equal=x&weights.vcpu=1&pools=x", TERRITORY),
+    Screen("finance-costs", "", TERRITORY, inside(lambda s, m: f"/finance/costs{booked(s) and '?month=2026-10'}")),
+    Screen("finance-cost", "", TERRITORY, inside(lambda s, m: f"/finance/costs/{booked(s)}")),
+    Screen("finance-cost-ended", "", TERRITORY, inside(lambda s, m: f"/finance/costs/{booked(s)}"), typed(month="2")),
+    *(
+        Screen(f"finance-cost-{kind}", f"/finance/costs/new?kind={kind}", TERRITORY, act=typed(account="6512"))
+        for kind in KINDS
+    ),
+    Screen("finance-cost-import", "/finance/costs/import", TERRITORY, act=given("nature;compte\nx;6156\nstaff;6512\n")),
+    Screen("finance-unit-cost", "/finance/unit-cost", TERRITORY),
+    Screen("finance-unit-cost-wrong", "/finance/unit-cost?period=x", TERRITORY),
+    Screen("finance-billing", "/finance/billing", TERRITORY),
+    Screen("finance-billing-form", "/finance/billing/brevaux", TERRITORY, act=typed(month="x", reference="")),
+    Screen("finance-billing-year", "/finance/billing", TERRITORY, act=typed(year="2026")),
+    Screen("finance-settings", "/finance/settings", TERRITORY),
     Screen("finance-statements", "/finance/statements", TERRITORY),
     Screen("finance-statements-sought", "/finance/statements?member=zzz", TERRITORY),
     *(

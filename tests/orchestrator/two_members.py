@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 import orchestrator.tables as o
 import orchestrator.tables_backups as b
-import orchestrator.tables_drift as f
+import orchestrator.tables_drift as g
 import orchestrator.tables_entry as e
 import orchestrator.tables_exports as x
 import orchestrator.tables_usage as u
@@ -20,6 +20,7 @@ import tenants.tables_approvals as p
 import tenants.tables_consoles as n
 import tenants.tables_costs as c
 import tenants.tables_disputes as d
+import tenants.tables_finance as f
 import tenants.tables_identity as i
 import tenants.tables_notices as w
 import tenants.tables_requests as r
@@ -57,7 +58,7 @@ def fill(session: Session) -> None:
                              scheduled=True, requested_by="t", created_at=START))  # fmt: skip
         session.add(x.Export(member_id=number, service_id=service.id, title="a", file="0" * 64, papers={},
                              requested_by="t", created_at=START))  # fmt: skip
-        session.add(f.Drift(member_id=number, service_id=service.id, state="unknown", differences=[], tried_at=START))
+        session.add(g.Drift(member_id=number, service_id=service.id, state="unknown", differences=[], tried_at=START))
         session.add(e.Availability(member_id=number, service_id=service.id, day=START.date(), asked=1, answered=1,
                                    asked_at=START, good=True))  # fmt: skip
         session.add(u.MeterSample(member_id=number, service_id=service.id, meter="m", quantity=1, at=START))
@@ -90,6 +91,8 @@ def fill(session: Session) -> None:
                 h.ScheduledSnapshot(member_id=number, service_id=service.id, due_at=START, snapshot_id=number),
                 c.CostDay(member_id=number, day=START.date(), meter_id=meter, amount=1, until=END),
                 c.CostService(service_id=service.id, member_id=number, amount=1, ahead=0, until=END),
+                f.BillingMode(member_id=number, during=Range(START.date(), None), mode="title", reference="D",
+                              made_by="t"),
                 t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,
                                 quantity=1, during=Range(START, END)),
                 d.Dispute(member_id=number, statement_id=statement.id, period_id=period, position=1, reason="r",

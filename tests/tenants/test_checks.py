@@ -48,6 +48,16 @@ BROKEN = {
         "UPDATE statement_lines SET amount = amount + 0.01 WHERE kind = 'share'",
         "UPDATE cost_pools SET amount = amount + 0.01",
     ],
+    "pool_is_sum_of_parts": ["UPDATE cost_pools SET declared = declared + 0.01"],
+    "parts_are_entries": [
+        "INSERT INTO cost_entries (kind, label, account, section, dated, starts, months, amount, supplier, made_by)"
+        " VALUES ('supplier', 'Contrat', '6156', 'fonctionnement', '2026-03-05', '2026-03-01', 1, 10, 'Lumen', 't')",
+    ],
+    "billing_is_in_force": [
+        "UPDATE statements SET billing = 'information' WHERE member_id = 1",
+        "INSERT INTO billing_modes (member_id, during, mode, withheld, reference, made_by)"
+        " VALUES (1, '[2026-01-01,)', 'deduction', 12, 'D-1', 't')",
+    ],
     "one_share_of_each_pool": [
         "INSERT INTO statement_lines (statement_id, period_id, member_id, position, kind, pool_id, share, amount)"
         " SELECT statement_id, period_id, member_id, 70, kind, pool_id, 0, 0 FROM statement_lines"

@@ -7,8 +7,10 @@ from flask import Flask
 from api.pages.admin import (
     announcements,
     audit,
+    billing,
     capacity,
     catalogue,
+    costs,
     disputes,
     drift,
     flows,
@@ -19,18 +21,19 @@ from api.pages.admin import (
     periods,
     policy,
     prices,
+    settings,
     statements,
     words,
 )
 from api.pages.admin.choices import choices
 
-BLUEPRINTS = tuple(
+BLUEPRINTS = (costs.unit, *(
     module.blueprint
     for module in (
         members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
-        statements, disputes, focus,
+        statements, disputes, focus, costs, billing, settings,
     )
-)  # fmt: skip
+))  # fmt: skip
 
 
 def install(app: Flask) -> None:

@@ -77,6 +77,9 @@ CHECKS = {
     "steps_are_filled": N_("La consommation d’un membre remplit les paliers dans l’ordre"),
     "fees_and_minimums_are_due": N_("Frais et minimums sont ceux qui sont dus"),
     "pool_is_sum_of_shares": N_("Un coût commun est la somme de ses quotes-parts"),
+    "pool_is_sum_of_parts": N_("Un coût commun est ce qui est déclaré et la somme de ses pièces"),
+    "parts_are_entries": N_("Chaque pièce compte dans le mois ce que dit son échéancier"),
+    "billing_is_in_force": N_("Le mode de paiement est celui en vigueur"),
     "one_share_of_each_pool": N_("Chaque relevé a une quote-part de chaque coût commun"),
     "share_follows_the_key": N_("Une quote-part suit sa clé"),
     "cents_follow_remainders": N_("Les centimes vont aux plus grandes fractions, puis par SIREN"),
@@ -95,6 +98,34 @@ CHECKS = {
     "adjusted_month_is_closed": N_("Un mois rectifié est clos, et antérieur"),
     "correction_is_inside_its_month": N_("Une rectification est dans le mois qu’elle rectifie"),
 }
+COSTS = {
+    "supplier": N_("Fournisseur"),
+    "depreciation": N_("Amortissement"),
+    "energy": N_("Énergie"),
+    "staff": N_("Personnel"),
+}
+COST_FIELDS = {
+    "kind": N_("Nature"),
+    "pool": N_("Coût commun"),
+    "label": N_("Libellé"),
+    "account": N_("Compte"),
+    "date": N_("Date"),
+    "months": N_("Mois"),
+    "amount": N_("Montant"),
+    "supplier": N_("Fournisseur"),
+    "reference": N_("Référence"),
+    "service_model": N_("Modèle"),
+    "kwh": N_("kWh"),
+    "kwh_price": N_("Prix du kWh"),
+    "pue": N_("PUE"),
+    "annual": N_("Coût annuel"),
+    "percent": N_("Quotité"),
+}
+MODELS = {"iaas": N_("IaaS (infrastructure)"), "paas": N_("PaaS (plateforme)"), "saas": N_("SaaS (logiciel)")}
+RATES = {
+    "fctva_iaas": N_("FCTVA, nuage en IaaS"),
+    "fctva_investment": N_("FCTVA, investissement"),
+}
 HOSTS = {"up": N_("en marche"), "down": N_("arrêté"), "enabled": N_("ouvert"), "disabled": N_("fermé")}
 WORKERS = {"alive": N_("vivant"), "silent": N_("muet")}
 # What the audit trail calls what the DSI and workers did, and to what; they join those of `api.words`.
@@ -102,6 +133,9 @@ ACTIONS = {
     "announcement.withdraw": N_("Annonce retirée"),
     "announcement.write": N_("Annonce écrite"),
     "audit.retention": N_("Durée du journal changée"),
+    "billing.change": N_("Mode de paiement changé"),
+    "cost_entry.add": N_("Coût enregistré"),
+    "cost_entry.end": N_("Coût arrêté"),
     "flow.cancelled": N_("Opération annulée"),
     "flow.done": N_("Opération terminée"),
     "flow.failed": N_("Opération échouée"),
@@ -145,6 +179,10 @@ TABLES = {
     "approval_step": APPROVAL_STEPS,
     "check": CHECKS,
     "criterion": CRITERIA,
+    "cost": COSTS,
+    "cost_field": COST_FIELDS,
+    "service_model": MODELS,
+    "rate": RATES,
     "host": HOSTS,
     "worker": WORKERS,
 }
