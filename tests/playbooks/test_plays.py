@@ -21,7 +21,7 @@ TASKS = sorted(path for folder in ("tasks", "handlers") for path in PLAYBOOKS.rg
 KEYWORDS = {
     "name", "when", "loop", "register", "notify", "changed_when", "failed_when", "vars", "become", "no_log", "until",
     "retries", "delay", "block", "rescue", "always", "loop_control", "environment", "throttle", "tags", "listen",
-    "timeout", "become_user",
+    "timeout", "become_user", "check_mode",
 }  # fmt: skip
 # A variable that holds one. ZoneMinder's package has a password that everybody knows.
 SECRET = re.compile(r"\{\{[^}]*(?<!video_package_)(?:password|passphrase|secret)(?!_mark|s_|[.]sh)")
