@@ -26,6 +26,7 @@ COMMANDS = {
     "costs": "What a month costs so far and by its end: show, budget.",
     "periods": "Billing months: draft, check, close.",
     "statements": "Members' accounts: list, show, export, verify.",
+    "disputes": "What members object to: list, show, answer, settle, reject.",
     "accounts": "People: list, invite, give roles, close.",
     "tokens": "Keys to the API: make, list, revoke.",
     "webhooks": "Who is told of events: list, add, test, replay.",
