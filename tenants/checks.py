@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants import metering
+from tenants import metering, vat
 from tenants.rating import ROUNDED
 from tenants.tables import Period
 
@@ -130,6 +130,7 @@ CHECKS = {
     "every_member_has_a_statement": """
         SELECT m.slug, 1, 0 FROM members m WHERE m.state = 'active'
         AND NOT EXISTS (SELECT FROM statements t WHERE t.period_id = :period AND t.member_id = m.id)""",
+    **vat.CHECKS,
 }
 # Facts that came after the draft: what events say now and what is stored must be the same set.
 STALE = f"""

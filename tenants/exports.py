@@ -28,7 +28,7 @@ Cell = str | Decimal | int | None
 
 
 def csv_file(documents: Iterable[Document], timezone: str) -> bytes:
-    """One row for each line, then one with each member's total; a member without lines has its total of zero."""
+    """One row for each line, then each member's total, VAT and sum to pay; without lines they are zero."""
     text = io.StringIO()
     _write(text, COLUMNS)
     for document in documents:
@@ -61,8 +61,22 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
     for line in document["lines"]:
         middle = _usage(line) if line["kind"] == "usage" else _share(line)
         yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail]
-    empty: list[Cell] = [None] * 10
-    yield [*head, None, "total", *empty, Decimal(document["total"]), *tail]
+    for nature, label, amount in _sums(document):
+        yield [*head, None, nature, None, label, *[None] * 8, amount, *tail]
+
+
+def _sums(document: Document) -> Iterator[tuple[str, str | None, Decimal]]:
+    """The total; where VAT was looked at, VAT with the words of the law, and what is to be paid."""
+    yield "total", None, Decimal(document["total"])
+    if vat := document.get("vat"):
+        yield "TVA", vat_label(vat), Decimal(vat["amount"])
+        yield "net à payer", None, Decimal(document["payable"])
+
+
+def vat_label(vat: Document) -> str:
+    """`TVA 20 % : ` and the words of the law, or these alone."""
+    rate = f"{Decimal(vat['rate']).normalize():f}".replace(".", ",") if vat["rate"] else ""
+    return (f"TVA {rate} % : " if rate else "") + str(vat["mention"].get("fr", ""))
 
 
 def _usage(line: Document) -> list[Cell]:

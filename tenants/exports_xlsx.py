@@ -20,6 +20,8 @@ MEMBERS = (
     Column("Membre", width=30), Column("SIREN", width=12), Column("SIRET", width=17), Column("Du", "date", 12),
     Column("Au", "date", 12), Column("Consommations (EUR)", "amount", 18, total=True),
     Column("Part des coûts communs (EUR)", "amount", 18, total=True), Column("Total (EUR)", "amount", 18, total=True),
+    Column("Taux de TVA", "percent", 11), Column("TVA (EUR)", "amount", 14, total=True),
+    Column("Net à payer (EUR)", "amount", 18, total=True), Column("Mention légale", width=60),
 )  # fmt: skip
 USAGE = (
     Column("Membre", width=30), Column("SIRET", width=17), Column("Ligne", "whole", 7), Column("Service", width=24),
@@ -86,7 +88,20 @@ def _member(document: Document, number: int, usage: Sheet, shares: Sheet, zone: 
     member, row = document["member"], sheets.FIRST + number + 1
     sums = [_sum_of(usage, row, document["usage"]), _sum_of(shares, row, document["shares"])]
     total = Formula(f"=F{row}+G{row}", Decimal(document["total"]))
-    return [member["name"], member["siren"], member["siret"], *_days(document, zone), *sums, total]
+    return [
+        member["name"], member["siren"], member["siret"], *_days(document, zone), *sums, total, *_vat(document, row),
+    ]  # fmt: skip
+
+
+def _vat(document: Document, row: int) -> list[Cell]:
+    """Rate, VAT on the total, sum to pay, words of the law; nothing where VAT was not looked at."""
+    vat = document.get("vat")
+    if not vat:
+        return [None, None, None, None]
+    rate = Decimal(vat["rate"]) / 100 if vat["rate"] else None
+    amount = Formula(f"=ROUND(H{row}*I{row},2)", Decimal(vat["amount"]))
+    payable = Formula(f"=H{row}+J{row}", Decimal(document["payable"]))
+    return [rate, amount, payable, exports.vat_label(vat)]
 
 
 def _seal(document: Document) -> list[Cell]:

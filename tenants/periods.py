@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
-from tenants import checks, metering, pools, rating, sharing, statements
+from tenants import checks, metering, pools, rating, sharing, statements, vat
 from tenants.finance import Sharing
 from tenants.prices import midnight
 from tenants.tables import Period, Statement
@@ -68,7 +68,7 @@ def draft(
 ) -> Period:
     """Meter, rate, share and state the month anew, up to `now` if it still runs; opens the period if need be.
 
-    Raises Conflict period_closed, not_started, missing_price, missing_key or nothing_to_share_by.
+    Raises Conflict period_closed, not_started, missing_price, missing_key or nothing_to_share_by, and what `vat.state` does.
     """
     period = _open(session, label, timezone, sample)
     _refuse_closed(period)
@@ -79,6 +79,7 @@ def draft(
     rating.rate(session, period)
     sharing.share_pools(session, period)
     rating.total(session, period)
+    vat.state(session, period)
     period.state = "draft"
     audit.record(session, "period.draft", f"period {label}", detail={"intervals": intervals, "sample": period.sample})
     session.flush()

@@ -16,6 +16,7 @@ from orchestrator.tables import key, now, one_of
 
 ORDER_KINDS = ("create", "resize", "volume", "address")
 ORDER_STATES = ("waiting", "approved", "rejected", "cancelled", "expired")
+REGIMES = ("out_of_scope", "exempt", "normal")
 
 
 def same(column: str) -> sa.TextClause:
@@ -241,7 +242,7 @@ class CostPool(Base):
 class Statement(Base):
     """A member's account for a period. Closed, its document is kept as text and its hash follows the one before.
 
-    population: the inhabitants that its shares were worked out from.
+    population: the inhabitants that its shares were worked out from; vat: euros, at vat_rate percent of the total.
     """
 
     __tablename__ = "statements"
@@ -250,6 +251,9 @@ class Statement(Base):
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
     total: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
     population: Mapped[int | None]
+    vat_regime: Mapped[str | None]
+    vat_rate: Mapped[Decimal | None] = mapped_column(sa.Numeric(5, 2))
+    vat: Mapped[Decimal | None] = mapped_column(sa.Numeric(14, 2))
     document: Mapped[str | None]
     previous_hash: Mapped[str | None]
     hash: Mapped[str | None]
@@ -258,6 +262,12 @@ class Statement(Base):
         UniqueConstraint("id", "period_id", "member_id", name="uq_statements_id_period_id_member_id"),
         CheckConstraint("num_nonnulls(document, previous_hash, hash) IN (0, 3)", "sealed"),
         CheckConstraint("population >= 0", "population"),
+        CheckConstraint(one_of("vat_regime", REGIMES), "vat_regime"),
+        CheckConstraint(
+            "CASE vat_regime WHEN 'normal' THEN num_nonnulls(vat_rate, vat) = 2"
+            " ELSE vat_rate IS NULL AND coalesce(vat, 0) = 0 END",
+            "vat",
+        ),
     )
 
 
