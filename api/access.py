@@ -119,6 +119,7 @@ RULES: dict[str, str] = {
     "statement_pages.one": "statement.read",
     "statement_pages.line": "statement.read",
     "statement_pages.download": "statement.read",
+    "statement_pages.invoice": "statement.read",
     "focus_pages.statement": "statement.read",
     # costs, webhooks, register (pages)
     "cost_pages.show": "cost.read",

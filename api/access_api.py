@@ -89,6 +89,8 @@ RULES: dict[str, str] = {
     "statements.download": "statement.read",
     "statements.workbook": "statement.read",
     "statements.paper": "statement.read",
+    "statements.invoice": "statement.read",
+    "statements.invoice_xml": "statement.read",
     "statements.list_usage": "statement.read",
     "focus.statement_csv": "statement.read",
     "focus.statement_parquet": "statement.read",

@@ -92,6 +92,7 @@ RULES: dict[str, str] = {
     "finance_statements.list_": "desk.read",
     "finance_statements.export": "desk.read",
     "finance_statements.download": "desk.read",
+    "finance_statements.invoice": "desk.read",
     "finance_statements.one": "desk.read",
     "finance_statements.line": "desk.read",
     "finance_focus.export": "desk.read",

@@ -7,16 +7,19 @@ what takes away from an account has a negative quantity.
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pypdf import PdfWriter
+from pypdf.generic import StreamObject
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict
@@ -28,6 +31,8 @@ FILE = "factur-x.xml"
 CATEGORIES = {"normal": ("S", None), "exempt": ("E", "VATEX-EU-132-1F"), "out_of_scope": ("O", "VATEX-EU-O")}
 # What a French invoice says of payment, by subject (UNTDID 4451).
 NOTES = {"late": "PMD", "recovery": "PMT", "discount": "AAB"}
+XMP = "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
+BAG_END, RDF_END = "</rdf:Bag></pdfaExtension:schemas>", "</rdf:RDF>"
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
 INVOICE, CREDIT_NOTE = "380", "381"
 
@@ -60,6 +65,40 @@ def issue(session: Session, document: Document, timezone: str) -> Issue:
 def xml(document: Document, issued: Issue, timezone: str) -> bytes:
     """The invoice, always the same for a closed statement."""
     return _template().render(_clean(_shown(document, issued, ZoneInfo(timezone)))).encode()
+
+
+def pdf(paper: bytes) -> bytes:
+    """A paper (PDF/A-3) that carries its invoice, told in its metadata as a Factur-X; the same for the same paper."""
+    writer = PdfWriter(clone_from=io.BytesIO(paper))
+    writer.pdf_header = "%PDF-1.7"  # what PDF/A-3 builds on
+    metadata = cast(StreamObject, writer.root_object["/Metadata"].get_object())
+    said = metadata.get_data().decode()
+    for before, more in ((BAG_END, _xmp()["schema"]), (RDF_END, _xmp()["properties"])):
+        assert said.count(before) == 1, "the metadata is as Typst writes it"
+        said = said.replace(before, more + before)
+    metadata.set_data(said.encode())
+    written = io.BytesIO()
+    writer.write(written)
+    return written.getvalue()
+
+
+@cache
+def _xmp() -> dict[str, str]:
+    """The properties of a Factur-X in XMP, and the schema that PDF/A wants of properties that it does not know."""
+    words = {"DocumentFileName": FILE, "DocumentType": "INVOICE", "Version": "1.0", "ConformanceLevel": "EN 16931"}
+    told = "".join(
+        '<rdf:li rdf:parseType="Resource"><pdfaProperty:name>{0}</pdfaProperty:name><pdfaProperty:valueType>Text'
+        "</pdfaProperty:valueType><pdfaProperty:category>external</pdfaProperty:category><pdfaProperty:description>{0}"
+        "</pdfaProperty:description></rdf:li>".format(name)
+        for name in words
+    )
+    values = "".join(f"<fx:{name}>{value}</fx:{name}>" for name, value in words.items())
+    return {
+        "schema": '<rdf:li rdf:parseType="Resource"><pdfaSchema:schema>Factur-X PDFA Extension Schema'
+        f"</pdfaSchema:schema><pdfaSchema:namespaceURI>{XMP}</pdfaSchema:namespaceURI><pdfaSchema:prefix>fx"
+        f"</pdfaSchema:prefix><pdfaSchema:property><rdf:Seq>{told}</rdf:Seq></pdfaSchema:property></rdf:li>",
+        "properties": f'<rdf:Description rdf:about="" xmlns:fx="{XMP}">{values}</rdf:Description>',
+    }
 
 
 @cache
@@ -118,21 +157,27 @@ def _party(who: Document, category: str) -> Document:
 
 def _line(line: Document, sign: int) -> Document:
     amount = sign * Decimal(line["amount"])
-    made = {"id": line["position"], "amount": _cents(amount)}
+    made = {"id": line["position"], "amount": _cents(amount), "base": 1}
     if "unit_seconds" in line and "hourly" in line:
-        hours = (sign * Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001"))
+        hours = (sign * Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.0001"))
         unit = exports.UNITS.get(line["unit"], line["unit"])
         return made | {"name": f"{line['service']} : {line['label']}", "description": f"{line['book']} ({unit} × heure)",
-                       "price": line["hourly"], "unit": "HUR", "quantity": f"{hours:f}"}  # fmt: skip
+                       "unit": "HUR", "quantity": f"{hours:f}", **_price(Decimal(line["hourly"]))}  # fmt: skip
     told = f"Clé {line['key']} v{line['key_version']}, {line['deliberation']}" if "key" in line else ""
     return made | {"name": line.get("label") or line["kind"], "description": told, "price": _cents(abs(amount)),
                    "unit": "C62", "quantity": "-1" if amount < 0 else "1"}  # fmt: skip
 
 
+def _price(hourly: Decimal) -> Document:
+    """An hour's price; of a hundred hours where it has more than the six decimals that French invoices allow."""
+    base = 1 if hourly == hourly.quantize(Decimal("0.000001")) else 100
+    return {"price": f"{(hourly * base).quantize(Decimal('0.000001')):f}", "base": base}
+
+
 def _nothing() -> Document:
     """An invoice has a line, though nothing was used."""
     return {"id": 1, "name": "Ni consommation ni quote-part", "description": "", "price": "0.00", "unit": "C62",
-            "quantity": "1", "amount": "0.00"}  # fmt: skip
+            "quantity": "1", "amount": "0.00", "base": 1}  # fmt: skip
 
 
 def _cents(amount: Decimal) -> str:

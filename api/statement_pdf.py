@@ -55,12 +55,18 @@ class Reader:
         return formats.day(at, self.language, self.zone)
 
 
-def paper(document: dict[str, Any], year: Year, settings: Settings, read_in: str) -> bytes:
-    """The PDF; of a closed statement always the same, as long as the installation looks the same."""
+def paper(
+    document: dict[str, Any], year: Year, settings: Settings, read_in: str, *, carried: bytes | None = None
+) -> bytes:
+    """The PDF; of a closed statement always the same, as long as the installation looks the same.
+
+    carried: the same as an invoice in XML, which makes it a Factur-X (PDF/A-3).
+    """
     reader = Reader(read_in, ZoneInfo(settings.timezone))
     shown = {**_frame(settings, reader), **_head(document, reader), **_lines(document, reader)}
     shown |= {"year": _year(year, reader), "seal": _seal(document, reader), "vat": _vat(document, reader)}
-    return typesetting.pdf("statement", shown, datetime.fromisoformat(document["metered_until"] or document["from"]))
+    made = datetime.fromisoformat(document["metered_until"] or document["from"])
+    return typesetting.pdf("statement", shown, made, carried=carried)
 
 
 def _frame(settings: Settings, reader: Reader) -> dict[str, Any]:

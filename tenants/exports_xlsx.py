@@ -94,10 +94,10 @@ def _member(document: Document, number: int, usage: Sheet, shares: Sheet, zone: 
 
 
 def _vat(document: Document, row: int) -> list[Cell]:
-    """Rate, VAT on the total, sum to pay, words of the law; nothing where VAT was not looked at."""
+    """Rate, VAT on the total, sum to pay, words of the law; before VAT was looked at there was none."""
     vat = document.get("vat")
     if not vat:
-        return [None, None, None, None]
+        return [None, Decimal("0.00"), Formula(f"=H{row}", Decimal(document["total"])), None]
     rate = Decimal(vat["rate"]) / 100 if vat["rate"] else None
     amount = Formula(f"=ROUND(H{row}*I{row},2)", Decimal(vat["amount"]))
     payable = Formula(f"=H{row}+J{row}", Decimal(document["payable"]))
