@@ -96,4 +96,9 @@ RULES: dict[str, str] = {
     "finance_statements.one": "desk.read",
     "finance_statements.line": "desk.read",
     "finance_focus.export": "desk.read",
+    "finance_vat.show": "period.read",
+    "finance_vat.new": "price.manage",
+    "finance_vat.add": "price.manage",
+    "finance_vat.contract": "period.read",
+    "finance_vat.agree": "price.manage",
 }

@@ -34,6 +34,7 @@ TAGS = {
     "Capacity": "What the cloud has left (DSI).",
     "Policy": "Who must approve which orders.",
     "Prices": "The price book, and tariffs being prepared.",
+    "VAT": "Rates, words of the law, unit costs, and what is agreed with each member (finance).",
     "Keys": "The voted keys that share common costs, and what another would have given (finance).",
     "Periods": "Billing months: draft, check, close (finance).",
     "Announcements": "What the DSI has to say.",

@@ -64,7 +64,8 @@ def issue(session: Session, document: Document, timezone: str) -> Issue:
 
 def xml(document: Document, issued: Issue, timezone: str) -> bytes:
     """The invoice, always the same for a closed statement."""
-    return _template().render(_clean(_shown(document, issued, ZoneInfo(timezone)))).encode()
+    text: str = _template().render(_clean(_shown(document, issued, ZoneInfo(timezone))))
+    return text.encode()
 
 
 def pdf(paper: bytes) -> bytes:
@@ -87,9 +88,9 @@ def _xmp() -> dict[str, str]:
     """The properties of a Factur-X in XMP, and the schema that PDF/A wants of properties that it does not know."""
     words = {"DocumentFileName": FILE, "DocumentType": "INVOICE", "Version": "1.0", "ConformanceLevel": "EN 16931"}
     told = "".join(
-        '<rdf:li rdf:parseType="Resource"><pdfaProperty:name>{0}</pdfaProperty:name><pdfaProperty:valueType>Text'
-        "</pdfaProperty:valueType><pdfaProperty:category>external</pdfaProperty:category><pdfaProperty:description>{0}"
-        "</pdfaProperty:description></rdf:li>".format(name)
+        f'<rdf:li rdf:parseType="Resource"><pdfaProperty:name>{name}</pdfaProperty:name><pdfaProperty:valueType>Text'
+        f"</pdfaProperty:valueType><pdfaProperty:category>external</pdfaProperty:category><pdfaProperty:description>{name}"
+        "</pdfaProperty:description></rdf:li>"
         for name in words
     )
     values = "".join(f"<fx:{name}>{value}</fx:{name}>" for name, value in words.items())
@@ -104,7 +105,9 @@ def _xmp() -> dict[str, str]:
 @cache
 def _template() -> Any:
     folder = FileSystemLoader(Path(__file__).parent / "papers")
-    strict = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    strict = Environment(
+        loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
     return strict.get_template(FILE)
 
 
@@ -161,7 +164,8 @@ def _line(line: Document, sign: int) -> Document:
     if "unit_seconds" in line and "hourly" in line:
         hours = (sign * Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.0001"))
         unit = exports.UNITS.get(line["unit"], line["unit"])
-        return made | {"name": f"{line['service']} : {line['label']}", "description": f"{line['book']} ({unit} × heure)",
+        told = f"{line['book']} ({unit} × heure)"
+        return made | {"name": f"{line['service']} : {line['label']}", "description": told,
                        "unit": "HUR", "quantity": f"{hours:f}", **_price(Decimal(line["hourly"]))}  # fmt: skip
     told = f"Clé {line['key']} v{line['key_version']}, {line['deliberation']}" if "key" in line else ""
     return made | {"name": line.get("label") or line["kind"], "description": told, "price": _cents(abs(amount)),

@@ -186,7 +186,13 @@ ACTIONS = {
     "webhook.test": N_("Webhook essayé"),
     "webhook.replay": N_("Envoi rejoué"),
 }
+VAT_REGIMES = {
+    "out_of_scope": N_("Hors champ de la TVA (256 B)"),
+    "exempt": N_("Exonéré de TVA (261 B)"),
+    "normal": N_("TVA au taux normal"),
+}
 TABLES = {
+    "vat_regime": VAT_REGIMES,
     "order_kind": ORDER_KINDS,
     "data_class": DATA_CLASSES,
     "approval_state": APPROVAL_STATES,

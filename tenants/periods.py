@@ -68,7 +68,7 @@ def draft(
 ) -> Period:
     """Meter, rate, share and state the month anew, up to `now` if it still runs; opens the period if need be.
 
-    Raises Conflict period_closed, not_started, missing_price, missing_key or nothing_to_share_by, and what `vat.state` does.
+    Raises Conflict period_closed, not_started, missing_price, missing_key or nothing_to_share_by; as `vat.state`.
     """
     period = _open(session, label, timezone, sample)
     _refuse_closed(period)

@@ -44,7 +44,8 @@ class Contract(Base):
         CheckConstraint(one_of("regime", REGIMES), "regime"),
         CheckConstraint("extract(day FROM since) = 1", "since"),
         CheckConstraint(
-            "(service_code IS NOT NULL OR NOT service_required) AND (engagement IS NOT NULL OR NOT engagement_required)",
+            "(service_code IS NOT NULL OR NOT service_required)"
+            " AND (engagement IS NOT NULL OR NOT engagement_required)",
             "required",
         ),
         Index("ix_contracts_member_id_since", "member_id", "since"),

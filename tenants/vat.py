@@ -115,12 +115,8 @@ def facts(session: Session, period: Period) -> Facts:
     last = sa.text("(SELECT (to_date(:label, 'YYYY-MM') + interval '1 month - 1 day')::date)").bindparams(
         label=period.label
     )
-    texts = session.scalars(
-        sa.select(LegalText).where(LegalText.since <= last).order_by(LegalText.since, LegalText.id)
-    )
-    contracts = session.scalars(
-        sa.select(Contract).where(Contract.since <= last).order_by(Contract.since, Contract.id)
-    )
+    texts = session.scalars(sa.select(LegalText).where(LegalText.since <= last).order_by(LegalText.since, LegalText.id))
+    contracts = session.scalars(sa.select(Contract).where(Contract.since <= last).order_by(Contract.since, Contract.id))
     # The later replaces the earlier.
     return Facts({text.code: text.text for text in texts}, {one.member_id: one for one in contracts})
 
@@ -148,10 +144,15 @@ def _contract(contract: Contract | None) -> dict[str, Any]:
 
 
 def sealed(session: Session, known: Facts) -> dict[str, Any]:
-    """What every sealed document says beside: who issues it, and the terms of payment. Needs the territory's session."""
+    """What every sealed document says beside: who issues it, the terms of payment. For the territory's session."""
     issuer = session.scalars(sa.select(Member).where(Member.kind == "epci").order_by(Member.id)).first()
     if issuer is None:
         return {}
-    who = {"name": issuer.name, "siren": issuer.siren, "siret": issuer.siret, **_contract(known.contracts.get(issuer.id))}
+    who = {
+        "name": issuer.name,
+        "siren": issuer.siren,
+        "siret": issuer.siret,
+        **_contract(known.contracts.get(issuer.id)),
+    }
     codes = ("terms", "late", "recovery", "discount")
     return {"issuer": who, "terms": {code: known.texts[code] for code in codes if code in known.texts}}

@@ -1,4 +1,4 @@
-"""The data that VAT follows: rates, words of the law, unit costs. Each with its day, its source, and who checked it when.
+"""The data that VAT follows: rates, words of the law, unit costs. Each with its day, its source, and when it was checked.
 
 A row is never rewritten: a newer one of the same day takes its place, and a sealed statement keeps what it said.
 """
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import N_, InvalidInput
+from tenants import contracts
 from tenants.contracts import Fault, month
 from tenants.tables import Meter
 from tenants.tables_vat import TEXTS, LegalText, UnitCost, VatRate
@@ -23,6 +24,7 @@ from tenants.tables_vat import TEXTS, LegalText, UnitCost, VatRate
 RATE = re.compile(r"[0-9]{1,2}([.,][0-9]{1,2})?")
 HOURLY = re.compile(r"[0-9]{1,9}([.,][0-9]{1,8})?")
 MOST = 500
+NOUNS: dict[type, str] = {VatRate: "vat rate", LegalText: "legal text", UnitCost: "unit cost"}
 Row = TypeVar("Row", VatRate, LegalText, UnitCost)
 
 
@@ -40,7 +42,10 @@ def texts(session: Session) -> list[LegalText]:
 def costs(session: Session) -> list[tuple[UnitCost, Meter]]:
     """Every unit cost with its meter, by meter, newest first."""
     query = sa.select(UnitCost, Meter).join(Meter, Meter.id == UnitCost.meter_id)
-    return [tuple(row) for row in session.execute(query.order_by(Meter.id, UnitCost.since.desc(), UnitCost.id.desc()))]
+    return [
+        (cost, meter)
+        for cost, meter in session.execute(query.order_by(Meter.id, UnitCost.since.desc(), UnitCost.id.desc()))
+    ]
 
 
 def add_rate(session: Session, given: Mapping[str, Any]) -> VatRate:
@@ -89,7 +94,7 @@ def _add(session: Session, kind: type[Row], values: dict[str, Any], faults: list
     session.add(row)
     session.flush()
     said = {name: value if isinstance(value, dict) else str(value) for name, value in values.items()}
-    audit.record(session, action, f"{kind.__tablename__} {row.id}", detail=said)
+    audit.record(session, action, f"{NOUNS[kind]} {row.id}", detail=said)
     return row
 
 
@@ -135,3 +140,15 @@ SENTENCES = {
 
 def _fault(field: str, code: str) -> Fault:
     return {"parameter": field, "code": code, "sentence": SENTENCES[code], "action": ""}
+
+
+def whole(session: Session, today: date) -> dict[str, Any]:
+    """Everything that VAT follows: members with their regime today, rates, texts, unit costs by their meter."""
+    members = [
+        {"member": member.slug, "name": member.name, "regime": regime, "since": contract and contract.since,
+         "reference": contract and contract.reference}
+        for member, contract, regime in contracts.of_all(session, today)
+    ]  # fmt: skip
+    found = [{"meter": meter.code, "since": cost.since.isoformat(), "hourly": f"{cost.hourly:f}", "source": cost.source,
+              "made_by": cost.made_by} for cost, meter in costs(session)]  # fmt: skip
+    return {"members": members, "rates": rates(session), "texts": texts(session), "costs": found}

@@ -31,13 +31,14 @@ from api.v1 import (
     statements,
     tokens,
     upgrades,
+    vat,
     webhooks,
 )
 from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
          exports, flows, costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy,
-         prices, keys, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
+         prices, keys, vat, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]

@@ -1,4 +1,4 @@
-"""Closed statements as electronic invoices: XSD, the schematrons of EN 16931 and of France, and the PDF that carries it.
+"""Closed statements as electronic invoices: XSD, schematrons of EN 16931 and of France, the PDF that carries them.
 
 The schematrons are XSLT 2: SaxonC runs them here, in this process.
 """
@@ -99,9 +99,7 @@ def test_no_assert_fails_for_any_kind(judge: Judge, invoices: Invoices) -> None:
     assert judge(statement_facturx.xml({**aubrac, "payable": "46.79"}, issue, PARIS))
 
 
-def test_the_paper_carries_the_invoice(
-    judge: Judge, invoices: Invoices, staff: sa.Engine, settings: Settings
-) -> None:
+def test_the_paper_carries_the_invoice(judge: Judge, invoices: Invoices, staff: sa.Engine, settings: Settings) -> None:
     desk = statement_files.Desk(settings, "fr")
     document, issue = invoices["cidre 2026-03"]
     with territory_session(staff, "test") as session:

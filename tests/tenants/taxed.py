@@ -34,8 +34,8 @@ def write(session: Session, *, costs: Mapping[str, str] = PRICES) -> finance.Sha
     ledger.prices(("2026-01-01", PRICES))
     for number, (slug, kind) in enumerate((("aubrac", "commune"), ("breval", "commune"), ("cidre", "company")), 1):
         ledger.member(slug, number, None, kind)
-    ledger.server(ledger.service("aubrac", "mairie"), *((kind, f"2026-01-05 08:0{minute}", 2, 1024)
-                                                        for minute, kind in enumerate(("launched", "serving"))))  # fmt: skip
+    started = (("launched", "2026-01-05 08:00", 2, 1024), ("serving", "2026-01-05 08:01", 2, 1024))
+    ledger.server(ledger.service("aubrac", "mairie"), *started)
     for member, size in (("breval", 100), ("cidre", 5)):
         ledger.volume(ledger.service(member, "fichiers"), ("created", "2026-01-05 08:00", size))
     territory(session)

@@ -18,6 +18,7 @@ from api.pages.admin import (
     policy,
     prices,
     statements,
+    vat,
     words,
 )
 from api.pages.admin.choices import choices
@@ -26,7 +27,7 @@ BLUEPRINTS = tuple(
     module.blueprint
     for module in (
         members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys, statements,
-        focus,
+        focus, vat,
     )
 )  # fmt: skip
 

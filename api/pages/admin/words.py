@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api import words
+from api.words_portal import VAT_REGIMES
 from orchestrator.errors import N_
 
 MEMBER_KINDS = {
@@ -84,6 +85,15 @@ CHECKS = {
     "interval_is_inside_period": N_("Un intervalle est dans sa période"),
     "every_member_has_a_statement": N_("Chaque membre a un relevé"),
     "intervals_are_events": N_("Les intervalles suivent des événements"),
+    "vat_follows_the_regime": N_("La TVA suit le régime du contrat et le taux en vigueur"),
+    "exempt_is_billed_at_cost": N_("Un membre exonéré est facturé au coût exact"),
+}
+LEGAL_TEXTS = {
+    **VAT_REGIMES,
+    "terms": N_("Conditions de paiement"),
+    "late": N_("Pénalités de retard"),
+    "recovery": N_("Frais de recouvrement"),
+    "discount": N_("Escompte"),
 }
 HOSTS = {"up": N_("en marche"), "down": N_("arrêté"), "enabled": N_("ouvert"), "disabled": N_("fermé")}
 WORKERS = {"alive": N_("vivant"), "silent": N_("muet")}
@@ -91,6 +101,10 @@ WORKERS = {"alive": N_("vivant"), "silent": N_("muet")}
 ACTIONS = {
     "announcement.withdraw": N_("Annonce retirée"),
     "announcement.write": N_("Annonce écrite"),
+    "contract.make": N_("Contrat convenu"),
+    "vat.rate": N_("Taux de TVA ajouté"),
+    "vat.text": N_("Mention légale ajoutée"),
+    "vat.cost": N_("Coût unitaire ajouté"),
     "audit.retention": N_("Durée du journal changée"),
     "flow.cancelled": N_("Opération annulée"),
     "flow.done": N_("Opération terminée"),
@@ -118,6 +132,10 @@ NOUNS = {
     "announcement": N_("annonce"),
     "audit": N_("journal"),
     "price draft": N_("tarif en préparation"),
+    "contract": N_("contrat"),
+    "vat rate": N_("taux de TVA"),
+    "legal text": N_("mention légale"),
+    "unit cost": N_("coût unitaire"),
 }
 TABLES = {
     "member_kind": MEMBER_KINDS,
@@ -135,6 +153,7 @@ TABLES = {
     "approval_step": APPROVAL_STEPS,
     "check": CHECKS,
     "criterion": CRITERIA,
+    "legal_text": LEGAL_TEXTS,
     "host": HOSTS,
     "worker": WORKERS,
 }
