@@ -1,4 +1,4 @@
-"""The data that VAT follows: rates, words of the law, unit costs. Each with its day, its source, and when it was checked.
+"""The data that VAT follows: rates, words of the law, unit costs; each with its day, its source, when it was checked.
 
 A row is never rewritten: a newer one of the same day takes its place, and a sealed statement keeps what it said.
 """
