@@ -245,6 +245,10 @@ SCREENS = (
     Screen("finance-simulation", "/finance/keys", TERRITORY, act=follow_simulation),
     Screen("finance-simulation-refused", "/finance/keys/simulate", TERRITORY, act=typed(weights__equal="50,5")),
     Screen("finance-simulation-wrong", "/finance/keys/simulate?weights.equal=x&weights.vcpu=1&pools=x", TERRITORY),
+    Screen("finance-vat", "/finance/vat", TERRITORY),
+    Screen("finance-vat-text", "/finance/vat/texts/new", TERRITORY),
+    Screen("finance-vat-cost", "/finance/vat/costs/new", TERRITORY, act=typed(hourly="x", since="2026-01")),
+    Screen("finance-contract", "/finance/vat/contracts/brevaux", TERRITORY, act=typed(since="2026-01", city="x" * 101)),
     Screen("finance-statements", "/finance/statements", TERRITORY),
     Screen("finance-statements-sought", "/finance/statements?member=zzz", TERRITORY),
     *(
