@@ -101,4 +101,9 @@ RULES: dict[str, str] = {
     "finance_vat.add": "price.manage",
     "finance_vat.contract": "period.read",
     "finance_vat.agree": "price.manage",
+    "finance_disputes.list_": "desk.read",
+    "finance_disputes.one": "desk.read",
+    "finance_disputes.answer": "dispute.decide",
+    "finance_disputes.settle": "dispute.decide",
+    "finance_disputes.reject": "dispute.decide",
 }

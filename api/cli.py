@@ -27,6 +27,7 @@ COMMANDS = {
     "costs": "What a month costs so far and by its end: show, budget.",
     "periods": "Billing months: draft, check, close.",
     "statements": "Members' accounts: list, show, export, verify.",
+    "disputes": "What members object to: list, show, answer, settle, reject.",
     "accounts": "People: list, invite, give roles, close.",
     "tokens": "Keys to the API: make, list, revoke.",
     "webhooks": "Who is told of events: list, add, test, replay.",
@@ -81,12 +82,15 @@ class Nouns(click.Group):
 
 
 def tell(error: ClocherError) -> None:
-    """Print an error for a person, or as JSON when `--json` was asked for."""
+    """Print an error for a person, or as JSON when `--json` was asked for, with the detail that is the DSI's."""
     if "--json" in sys.argv:
-        body = {"code": error.code, "sentence": error.sentence, "action": error.action, **error.facts}
+        detail = {"detail": error.detail} if error.detail else {}
+        body = {"code": error.code, "sentence": error.sentence, "action": error.action, **detail, **error.facts}
         click.echo(json.dumps({"error": body}, ensure_ascii=False), err=True)
     else:
         click.echo(f"{error.sentence} {error.action}".strip() + f"  [{error.code}]", err=True)
+        if error.detail:
+            click.echo(f"  {error.detail}", err=True)
 
 
 @click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from api import words
 from api.formats import amount, cell
 from orchestrator.errors import InvalidInput, Text
 
@@ -55,13 +56,16 @@ def euros(value: Decimal) -> str:
 
 def print_rows(
     rows: Iterable[dict[str, Any]],
-    columns: Sequence[tuple[str, str]],
+    columns: Sequence[tuple[str, ...]],
     *,
     as_json: bool,
     empty: str,
     title: str = "",
 ) -> None:
-    """Print rows as a table with `columns` (key, heading), or as JSON; `empty` says what to do when there are none."""
+    """Print rows as a table with `columns`, or as JSON; `empty` says what to do when there are none.
+
+    columns: key, heading and, of a code, the table of its words (`api.words`). JSON holds the code.
+    """
     rows = list(rows)
     if as_json:
         print_json(rows)
@@ -70,9 +74,13 @@ def print_rows(
         click.echo(empty)
         return
     table = Table(title=title or None, title_justify="left")
-    for name, heading in columns:
+    for name, heading, *_table in columns:
         right = all(isinstance(row.get(name), int | Decimal) and not isinstance(row.get(name), bool) for row in rows)
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell(row.get(name)) for name, _ in columns))
+        table.add_row(*(_cell(row.get(name), *kind) for name, _heading, *kind in columns))
     Console().print(table)
+
+
+def _cell(value: Any, table: str | None = None) -> str:
+    return words.french(value, table) if table and isinstance(value, str) else cell(value)

@@ -13,25 +13,25 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests import dev_clouds
+
 ROOT = Path(__file__).resolve().parent.parent
-# A dev cloud of the tests' own, with networks of its own: a demo that is kept running is not disturbed.
-INSTANCE = {
-    "CLOCHER_DEVCLOUD_INSTANCE": "1",
-    "CLOCHER_MANAGEMENT_NETWORKS": '["198.18.1.1/32"]',
-    "CLOCHER_MEMBER_NETWORKS": "10.96.0.0/16",
-}
 UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")  # the cluster is removed: no power cut to survive
 FAST = "not cloud and not browser and not slow"
 LONGEST = "--durations=25"  # where the time of a whole run goes
+LONG_FILES = ("tests/api/test_stacks_whole.py", "tests/orchestrator/test_day2_kill.py", "tests/api/test_days.py")
 
 
-def run(title: str, *command: str, **variables: str) -> bool:
-    """Run one part, say how long it took, tell whether it passed."""
+def run(title: str, *command: str, quietly: bool = False, **variables: str) -> bool:
+    """Run one part, say how long it took, tell whether it passed. quietly: its words are shown when it failed only."""
     print(f"── {title}", flush=True)
     started = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=False)
-    print(f"── {title}: {'ok' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
-    return done.returncode == 0
+    where = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if quietly else {}
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=False, **where)
+    passed = done.returncode == 0
+    said = "" if passed or not quietly else f"── what {title} said\n{done.stdout}\n"
+    print(f"{said}── {title}: {'ok' if passed else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
+    return passed
 
 
 def pytest(title: str, *arguments: str, **variables: str) -> bool:
@@ -39,9 +39,15 @@ def pytest(title: str, *arguments: str, **variables: str) -> bool:
     return run(title, sys.executable, "-m", "pytest", "-q", *arguments, **variables)
 
 
-def devcloud(verb: str) -> bool:
-    """Bring the tests' dev cloud up or down."""
-    return run(f"dev cloud {verb}", sys.executable, "-m", "devcloud", verb, **INSTANCE)
+def devcloud(verb: str, number: int) -> bool:
+    """Bring one of the tests' dev clouds up or down."""
+    command = (sys.executable, "-m", "devcloud", verb)
+    return run(f"dev cloud {number} {verb}", *command, quietly=True, **dev_clouds.variables(number))
+
+
+def clean_clouds() -> bool:
+    """Start the dev clouds without anything of an interrupted run: it would be somebody else's finding."""
+    return all(devcloud("reset", number) and devcloud("up", number) for number in dev_clouds.NUMBERS)
 
 
 def checks() -> bool:
@@ -56,13 +62,14 @@ def checks() -> bool:
 
 
 def other_postgresql() -> bool:
-    """The same tests on Debian's PostgreSQL 15, in a cluster of their own that is removed afterwards."""
+    """What the rooms do with the database, on Debian's PostgreSQL 15 in a cluster that is removed afterwards."""
     inside = f"""
         export CLOCHER_TEST_DATABASE_URL="postgresql://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/postgres"
-        exec "{sys.executable}" -m pytest -q -m 'not cloud and not browser' tests/orchestrator tests/tenants
+        exec "{sys.executable}" -m pytest -q -m '{FAST}' tests/orchestrator tests/tenants
     """
     options = [word for unsafe in UNSAFE for word in ("-o", f"{unsafe}=off")]
-    return run("tests on PostgreSQL 15", "pg_virtualenv", "-v", "15", *options, "sh", "-c", inside)
+    command = ("pg_virtualenv", "-v", "15", *options, "sh", "-c", inside)
+    return run("tests on PostgreSQL 15", *command, quietly=True)
 
 
 def side_by_side(title: str, chosen: str, *more: str) -> bool:
@@ -70,17 +77,23 @@ def side_by_side(title: str, chosen: str, *more: str) -> bool:
     return pytest(title, "-n", "2", "--dist", "worksteal", "-m", chosen, *more)
 
 
+def with_clouds() -> bool:
+    """Tests with the cloud, in as many processes as there are dev clouds; files that take longest first."""
+    spread = ("-n", str(len(dev_clouds.NUMBERS)), "--dist", "loadfile", "--no-loadscope-reorder")
+    mine = dev_clouds.variables(dev_clouds.NUMBERS[0])
+    return pytest("tests with the cloud", "-m", "cloud", *spread, LONGEST, *LONG_FILES, "tests", **mine)
+
+
 def whole() -> bool:
     """Everything; parts that do not need each other's success all run, so one failure hides no other."""
     passed = [checks()]
     with ThreadPoolExecutor(1) as beside:
-        # A clean cloud: what an interrupted run left would be somebody else's finding.
-        cloud = beside.submit(lambda: devcloud("reset") and devcloud("up"))
-        passed += [other_postgresql(), side_by_side("tests without the cloud", "not cloud", LONGEST), cloud.result()]
-    if cloud.result():
-        # One cloud, so one process.
-        passed.append(pytest("tests with the cloud", "-m", "cloud", LONGEST, **INSTANCE))
-    passed.append(devcloud("down"))
+        clouds = beside.submit(clean_clouds)
+        fifteen = beside.submit(other_postgresql)
+        passed += [side_by_side("tests without the cloud", "not cloud", LONGEST), clouds.result(), fifteen.result()]
+    if clouds.result():
+        passed.append(with_clouds())
+    passed += [devcloud("down", number) for number in dev_clouds.NUMBERS]
     return all(passed)
 
 
@@ -91,7 +104,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.rest:
         chosen = ("-m", FAST) if options.fast else ()
-        return 0 if pytest("tests", *chosen, *options.rest, **INSTANCE) else 1
+        return 0 if pytest("tests", *chosen, *options.rest, **dev_clouds.variables(dev_clouds.NUMBERS[0])) else 1
     if options.fast:
         with ThreadPoolExecutor(1) as beside:
             checked = beside.submit(checks)

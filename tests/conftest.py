@@ -22,8 +22,10 @@ import structlog
 from orchestrator import database, postgres, schema
 from orchestrator.settings import Settings
 from tenants import catalogue, declarations_yaml, legal
+from tests import dev_clouds
 
 SECRET = "a secret for the tests only"
+dev_clouds.take_mine()
 # A shell that runs us in the background has us ignore Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # The default traceback shows every local variable, and takes seconds to write.

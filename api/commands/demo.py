@@ -17,11 +17,21 @@ from api.demo.stage import Stage
 from orchestrator import log, settings
 from orchestrator.errors import ClocherError
 
+STDOUT = Path("-")
+
 
 @click.command("demo", short_help="Run the main job from nothing: cloud, members, orders, statements.")
 @click.option("--keep", is_flag=True, help="Leave everything running at the end.")
 @click.option("--stop", is_flag=True, help="Only end what --keep left running; data stays.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write what was measured.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    help="Write what was measured, as JSON: into a file, or on standard output.",
+)
 def command(keep: bool, stop: bool, json_file: Path | None) -> None:
     """The main job, from nothing, on this machine.
 
@@ -45,8 +55,15 @@ def command(keep: bool, stop: bool, json_file: Path | None) -> None:
         raise
     finally:
         if json_file:
-            json_file.write_text(json.dumps(_record(stage, failure), ensure_ascii=False, indent=2) + "\n")
-    show(stage, keep)
+            _write(json_file, json.dumps(_record(stage, failure), ensure_ascii=False, indent=2) + "\n")
+    show(stage, keep, beside=json_file == STDOUT)
+
+
+def _write(file: Path, document: str) -> None:
+    if file == STDOUT:
+        click.echo(document, nl=False)
+    else:
+        file.write_text(document)
 
 
 class Interrupted(ClocherError):
@@ -70,8 +87,8 @@ def _record(stage: Stage, failure: BaseException | None) -> dict[str, object]:
     return record | {"seconds": {**stage.seconds, "total": stage.total()}}
 
 
-def show(stage: Stage, keep: bool) -> None:
-    """The end: what was proved, in one table, and where to look next."""
+def show(stage: Stage, keep: bool, *, beside: bool) -> None:
+    """The end: what was proved, in one table, and where to look next. beside: standard output holds the document."""
     hours = {row["server"]: row for row in stage.record["hours"]}
     totals = {row["member"]: row["total"] for row in stage.record["statements"]}
     table = Table(title="Ce qui a été commandé, prouvé et compté", title_justify="left")
@@ -87,7 +104,7 @@ def show(stage: Stage, keep: bool) -> None:
             "oui" if guest["proved"] else "non",
             *(cell.replace(".", ",") for cell in cells),
         )
-    console = Console(width=None if sys.stdout.isatty() else 120, soft_wrap=True)
+    console = Console(stderr=beside, width=None if sys.stdout.isatty() else 120, soft_wrap=True)
     console.print()
     console.print(table)
     console.print(f"{stage.total():.0f} secondes en tout. Relevés et clés : {stage.record['files']}")

@@ -1,4 +1,4 @@
-"""`clocher flows`: see what runs, follow it, stop it."""
+"""`clocher flows`: see what runs, follow it, stop it, repair what is held."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from api import words
 from api.asking import confirm, yes_option
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
+from orchestrator import repair
 from orchestrator.errors import NotFound
 from orchestrator.tables import FLOW_LIVE, FLOW_STATES, Flow, FlowStep, Member, Service
 from tenants import operations
@@ -22,18 +23,19 @@ COLUMNS = [
     ("flow", "Opération"),
     ("member", "Membre"),
     ("service", "Service"),
-    ("kind", "Nature"),
-    ("state", "État"),
+    ("kind", "Nature", "kind"),
+    ("state", "État", "flow"),
     ("worker", "Exécutant"),
     ("queued_at", "Demandée"),
     ("ended_at", "Finie"),
     ("error", "Motif"),
 ]
+flow_argument = click.argument("flow", type=click.IntRange(1, 2**63 - 1))
 
 
 @click.group()
 def command() -> None:
-    """The runs of operations: list, watch, cancel."""
+    """The runs of operations: list, watch, cancel, repair."""
 
 
 @command.command("list")
@@ -59,7 +61,7 @@ def print_flows(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("flow", type=int)
+@flow_argument
 @json_option
 def watch(flow: int, as_json: bool) -> None:
     """Follow a flow until it ends; each step as it happens. Exit status 1 when it did not succeed."""
@@ -80,12 +82,13 @@ def follow(read: Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]], as_j
         print_json({**found, "steps": steps})
     else:
         why = f" — {found['error']}" if found["error"] else ""
-        click.echo(f"{found['kind']} {found['flow']} : {found['state']}{why}")
+        kind, state = words.french(found["kind"], "kind"), words.french(found["state"], "flow")
+        click.echo(f"{kind} {found['flow']} : {state}{why}")
     raise SystemExit(0 if found["state"] == "done" else 1)
 
 
 @command.command()
-@click.argument("flow", type=int)
+@flow_argument
 @yes_option
 @json_option
 def cancel(flow: int, yes: bool, as_json: bool) -> None:
@@ -112,6 +115,59 @@ def tell_cancelled(flow: int, state: str, as_json: bool) -> None:
         print_json({"flow": flow, "state": state, "cancel_requested": True})
     else:
         click.echo(f"Annulation demandée pour l’opération {flow}. Suivez-la : clocher flows watch {flow}")
+
+
+@command.command()
+@flow_argument
+@json_option
+def retry(flow: int, as_json: bool) -> None:
+    """Run an operation that is held again, from the step that failed."""
+    with staff_session() as session:
+        tell_repair(flow, repair.retry(session, flow).state, "reprend à l’étape qui a échoué", as_json)
+
+
+@command.command()
+@flow_argument
+@yes_option
+@json_option
+def undo(flow: int, yes: bool, as_json: bool) -> None:
+    """Undo what an operation that is held has made; it then has failed."""
+    if not yes:
+        ask_to_undo(flow)
+    with staff_session() as session:
+        tell_repair(flow, repair.undo(session, flow).state, "défait ce qu’elle a créé", as_json)
+
+
+@command.command("hand-over")
+@flow_argument
+@click.argument("to")
+@click.option("--note", default="", help="What they should know.")
+@json_option
+def hand_over(flow: int, to: str, note: str, as_json: bool) -> None:
+    """Say that TO (a name that people know) is on an operation."""
+    with staff_session() as session:
+        tell_keeper(flow, repair.hand_over(session, flow, to, note).keeper, as_json)
+
+
+def ask_to_undo(flow: int) -> None:
+    """Say what undoing a held flow means, and ask."""
+    confirm(f"L’opération {flow} défait tout ce qu’elle a créé, puis elle a échoué. La défaire ?")
+
+
+def tell_repair(flow: int, state: str, does: str, as_json: bool) -> None:
+    """Say that a held flow runs again, and what it `does`."""
+    if as_json:
+        print_json({"flow": flow, "state": state})
+    else:
+        click.echo(f"L’opération {flow} {does}. Suivez-la : clocher flows watch {flow}")
+
+
+def tell_keeper(flow: int, keeper: str | None, as_json: bool) -> None:
+    """Say who is on a flow now."""
+    if as_json:
+        print_json({"flow": flow, "keeper": keeper})
+    else:
+        click.echo(f"L’opération {flow} est suivie par {keeper}.")
 
 
 def _flows() -> Any:

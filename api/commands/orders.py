@@ -95,7 +95,7 @@ def print_orders(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Orders as a table."""
     print_rows(
         [{**row, "name": row["parameters"]["name"]} for row in rows],
-        [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État"), ("monthly", "€ par mois"),
+        [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État", "order"), ("monthly", "€ par mois"),
          ("placed_at", "Passée le"), ("reason", "Motif")],
         as_json=as_json,
         empty="Aucune commande. Passez-en une : clocher orders place --help",

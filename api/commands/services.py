@@ -43,7 +43,7 @@ def print_services(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Services as a table."""
     print_rows(
         rows,
-        [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État"), ("address", "Adresse"),
+        [("id", "N°"), ("member", "Membre"), ("name", "Nom"), ("state", "État", "service"), ("address", "Adresse"),
          ("public_address", "Adresse publique")],
         as_json=as_json,
         empty="Aucun service. Commandez-en un : clocher orders place --help",

@@ -217,12 +217,20 @@ def restore(service_id: int, snapshot_id: int, volumes: bool, safety: str | None
 @click.command("delete-snapshot")
 @service_argument
 @snapshot_argument
+@yes_option
 @json_option
-def delete_snapshot(service_id: int, snapshot_id: int, as_json: bool) -> None:
+def delete_snapshot(service_id: int, snapshot_id: int, yes: bool, as_json: bool) -> None:
     """Delete a snapshot for good."""
+    if not yes:
+        ask_to_delete_snapshot(snapshot_id)
     with staff_session() as session:
         flow = operations.delete_snapshot(session, service_id, snapshot_id)
         tell_flow(reading.show(session, Flow, flow.id), as_json)
+
+
+def ask_to_delete_snapshot(snapshot_id: int) -> None:
+    """Say that a snapshot is gone for good, and ask."""
+    confirm(f"L’instantané {snapshot_id} et les fichiers qu’il garde sont supprimés pour de bon. Le supprimer ?")
 
 
 def schedule_options(act: Callable[..., None]) -> Callable[..., None]:

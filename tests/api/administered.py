@@ -65,7 +65,7 @@ def administer(owner: sa.Engine) -> Administered:
             "database": [{"field": "quota.servers", "old": None, "new": "2"},
                          {"field": "name", "old": "", "new": "E"}],
         }  # fmt: skip
-        flow = _held(session, brevaux)
+        flow = held(session, brevaux)
         statement = _stated(session, brevaux)
         _measured(session, brevaux)
         for number in range(60):
@@ -73,7 +73,7 @@ def administer(owner: sa.Engine) -> Administered:
         return Administered(order, flow, statement, offer, draft, tariff, version, announced, change.id)
 
 
-def _held(session: sa.orm.Session, member_id: int) -> int:
+def held(session: sa.orm.Session, member_id: int) -> int:
     service = Service(member_id=member_id, name="site-web", specification={}, state="creating")
     session.add(service)
     session.flush()

@@ -25,6 +25,7 @@ from tests.tenants.ordering import member, seed
 
 NOBODY, ROLELESS = "nobody", "roleless"
 ROLES = (NOBODY, ROLELESS, *roles.ROLES)
+WHOSE = ("own", "other", "nothing")
 # Where the sign-in form is what must come.
 LEAVING = {"signing_in.leave", "signing_in.code_form", "signing_in.code", "link_pages.forgotten"}
 
@@ -74,8 +75,16 @@ def tries(app: Flask) -> list[Try]:
         for rule in app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
         for role in ROLES
-        for whose in (("own", "other", "nothing") if rule.arguments & IDS.keys() else ("own",))
+        for whose in (WHOSE if rule.arguments & IDS.keys() and may_ask(rule, role) else ("own",))
     ]
+
+
+def may_ask(rule: Rule, role: str) -> bool:
+    """Whether the role may do what the route does; one that may not is refused before anything is looked for."""
+    act = access.RULES[rule.endpoint]
+    if act in (access.OPEN, access.PUBLIC):
+        return True
+    return role != NOBODY and (act == access.SIGNED_IN or role in roles.acts()[act].roles)
 
 
 def ask(world: World, people: dict[str, Person], one: Try) -> TestResponse:

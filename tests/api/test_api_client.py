@@ -82,7 +82,9 @@ def test_a_service_is_changed_from_afar(far: Run, owner: sa.Engine) -> None:
     assert told(back)["kind"] == "restore_server"
     settle()
     assert len(told(far("services", "snapshots", service, "--json"))) == 2
-    assert told(far("services", "delete-snapshot", service, str(kept["id"]), "--json"))["kind"] == "delete_snapshot"
+    assert "pour de bon" in far("services", "delete-snapshot", service, str(kept["id"]), input="non\n").stderr
+    gone = told(far("services", "delete-snapshot", service, str(kept["id"]), "--yes", "--json"))
+    assert gone["kind"] == "delete_snapshot"
     settle()
     assert told(far("services", "schedule", service, "--hour", "3", "--json"))["schedule"]["hour"] == 3
     assert told(far("services", "schedule", service, "--off", "--json")) == {"schedule": None}

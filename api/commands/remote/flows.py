@@ -8,14 +8,23 @@ import click
 
 from api.asking import yes_option
 from api.client import Client
-from api.commands.flows import ask_to_cancel, follow, print_flows, tell_cancelled
+from api.commands.flows import (
+    ask_to_cancel,
+    ask_to_undo,
+    flow_argument,
+    follow,
+    print_flows,
+    tell_cancelled,
+    tell_keeper,
+    tell_repair,
+)
 from api.commands.remote import client, pages, read
 from api.output import json_option
 from api.v1.schemas import FlowDetail, FlowOut
 from orchestrator.tables import FLOW_STATES
 
 
-@click.group("flows", short_help="The runs of operations: list, watch, cancel.")
+@click.group("flows", short_help="The runs of operations: list, watch, cancel, repair.")
 def command() -> None:
     """The runs of operations, there."""
 
@@ -37,7 +46,7 @@ def _row(flow: dict[str, Any]) -> dict[str, Any]:
 
 
 @command.command()
-@click.argument("flow", type=click.IntRange(1, 2**63 - 1))
+@flow_argument
 @json_option
 def watch(flow: int, as_json: bool) -> None:
     """Follow a flow until it ends; each step as it happens. Exit status 1 when it did not succeed."""
@@ -53,7 +62,7 @@ def _look(far: Client, flow: int) -> tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 @command.command()
-@click.argument("flow", type=click.IntRange(1, 2**63 - 1))
+@flow_argument
 @yes_option
 @json_option
 def cancel(flow: int, yes: bool, as_json: bool) -> None:
@@ -64,3 +73,36 @@ def cancel(flow: int, yes: bool, as_json: bool) -> None:
         ask_to_cancel(flow, found["kind"], far.call("GET", f"/services/{found['service_id']}")["name"])
     asked = read(FlowOut, far.call("POST", f"/flows/{flow}/cancel"))
     tell_cancelled(flow, asked["state"], as_json)
+
+
+@command.command()
+@flow_argument
+@json_option
+def retry(flow: int, as_json: bool) -> None:
+    """Run an operation that is held again, from the step that failed."""
+    again = read(FlowOut, client().call("POST", f"/flows/{flow}/retry"))
+    tell_repair(flow, again["state"], "reprend à l’étape qui a échoué", as_json)
+
+
+@command.command()
+@flow_argument
+@yes_option
+@json_option
+def undo(flow: int, yes: bool, as_json: bool) -> None:
+    """Undo what an operation that is held has made; it then has failed."""
+    if not yes:
+        ask_to_undo(flow)
+    again = read(FlowOut, client().call("POST", f"/flows/{flow}/undo"))
+    tell_repair(flow, again["state"], "défait ce qu’elle a créé", as_json)
+
+
+@command.command("hand-over")
+@flow_argument
+@click.argument("to", default="")
+@click.option("--note", default="", help="What they should know.")
+@json_option
+def hand_over(flow: int, to: str, note: str, as_json: bool) -> None:
+    """Say that TO (without it: the token's holder) is on an operation."""
+    body = {"note": note} | ({"to": to} if to else {})
+    found = read(FlowOut, client().call("POST", f"/flows/{flow}/hand-over", body))
+    tell_keeper(flow, found["keeper"], as_json)

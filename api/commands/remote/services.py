@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from api.asking import confirm, yes_option
-from api.commands.remote import client, pages, read, services_backups, services_exports
+from api.commands.remote import client, pages, read, services_backups, services_exports, services_secrets
 from api.commands.remote.services_day2 import COMMANDS
 from api.commands.services import print_services, service_argument, tell
 from api.commands.services_day2 import tell_flow
@@ -102,5 +102,5 @@ def undelete(service_id: int, as_json: bool) -> None:
         click.echo("La suppression est annulée." + (" Le service redémarre." if back["flow"] else ""))
 
 
-for one in (*COMMANDS, *services_backups.COMMANDS, *services_exports.COMMANDS):
+for one in (*COMMANDS, *services_backups.COMMANDS, *services_exports.COMMANDS, *services_secrets.COMMANDS):
     command.add_command(one)

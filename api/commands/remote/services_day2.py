@@ -9,6 +9,7 @@ import click
 from api.asking import confirm, yes_option
 from api.commands.remote import client, pages, read
 from api.commands.services_day2 import (
+    ask_to_delete_snapshot,
     change_options,
     print_snapshots,
     schedule_options,
@@ -121,9 +122,12 @@ def restore(service_id: int, snapshot_id: int, volumes: bool, safety: str | None
 @click.command("delete-snapshot")
 @service_argument
 @snapshot_argument
+@yes_option
 @json_option
-def delete_snapshot(service_id: int, snapshot_id: int, as_json: bool) -> None:
+def delete_snapshot(service_id: int, snapshot_id: int, yes: bool, as_json: bool) -> None:
     """Delete a snapshot for good."""
+    if not yes:
+        ask_to_delete_snapshot(snapshot_id)
     gone = client().call("DELETE", f"/services/{service_id}/snapshots/{snapshot_id}")
     tell_flow(read(FlowOut, gone), as_json)
 

@@ -10,7 +10,7 @@ from api import auth
 from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator.errors import ClocherError, Conflict, InvalidInput
-from tenants import finance, periods, periods_closing, pools, statements
+from tenants import adjustments, finance, periods, periods_closing, pools, statements
 
 blueprint = territory("finance_periods", "/finance/periods")
 
@@ -55,7 +55,8 @@ def _page(month: str, form: Form) -> str:
     with auth.scope() as session:
         run = periods_closing.dry_run(session, month, auth.now())
         rows = statements.listed(session, month)
-    return render_template("admin/finance/period.html", run=run, rows=rows, form=form)
+        corrected = adjustments.listed(session, month)
+    return render_template("admin/finance/period.html", run=run, rows=rows, corrected=corrected, form=form)
 
 
 @blueprint.post("/<month>/draft")
