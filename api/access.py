@@ -122,6 +122,7 @@ RULES: dict[str, str] = {
     "statement_pages.one": "statement.read",
     "statement_pages.line": "statement.read",
     "statement_pages.download": "statement.read",
+    "statement_pages.invoice": "statement.read",
     "focus_pages.statement": "statement.read",
     "dispute_pages.of_statement": "statement.read",
     "dispute_pages.open_": "statement.dispute",

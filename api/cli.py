@@ -19,6 +19,7 @@ COMMANDS = {
     "catalogue": "The offers: list, apply what is declared, draft, publish, withdraw.",
     "stack": "Applications as folders: new, check, test.",
     "prices": "The price book: list, apply what is declared.",
+    "vat": "VAT: rates, legal texts, unit costs, and what is agreed with each member.",
     "keys": "The voted keys that share common costs: list, apply.",
     "orders": "Orders: place, list, approve, reject.",
     "services": "What members own: list, operate, change, delete.",

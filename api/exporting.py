@@ -17,12 +17,13 @@ FILES = {
     **TEXTS,
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "pdf": "application/pdf",
+    "xml": "application/xml",
     "parquet": "application/vnd.apache.parquet",
 }
 
 
 def statement(session: Session, statement_id: int, kind: str) -> Response:
-    """One statement as csv, json, xlsx or pdf, in the reader's language."""
+    """One statement as csv, json, xlsx, pdf, factur-x or factur-x-xml, in the reader's language."""
     return _answer(statement_files.one(session, statement_id, kind, _desk()))
 
 

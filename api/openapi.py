@@ -35,6 +35,7 @@ TAGS = {
     "Capacity": "What the cloud has left (DSI).",
     "Policy": "Who must approve which orders.",
     "Prices": "The price book, and tariffs being prepared.",
+    "VAT": "Rates, words of the law, unit costs, and what is agreed with each member (finance).",
     "Keys": "The voted keys that share common costs, and what another would have given (finance).",
     "Accounting": "What the platform costs, entry by entry; the unit cost; how members pay (finance).",
     "Periods": "Billing months: draft, check, close (finance).",

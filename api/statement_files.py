@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from api import statement_pdf
+from api import statement_facturx, statement_pdf
 from orchestrator.errors import Conflict, Text
 from orchestrator.settings import Settings
 from tenants import exports, exports_xlsx, periods, reading, statements, statements_year
 from tenants.statements import Document
 
 ONE = ("csv", "json", "xlsx", "pdf")
+INVOICE = ("factur-x", "factur-x-xml")  # of a closed one; the paper that carries the XML, or this alone
 MONTH = ("csv", "json", "xlsx")
 MOST = 20_000  # lines that the portal writes into a workbook while somebody waits; a command has no such limit
 
@@ -36,8 +37,13 @@ class Desk:
 
 
 def one(session: Session, statement_id: int, kind: str, desk: Desk) -> File:
-    """One statement as one of ONE; a workbook has its intervals too. Raises NotFound not_found, Conflict too_long."""
+    """One statement as one of ONE or INVOICE; a workbook has its intervals too.
+
+    Raises NotFound not_found, Conflict too_long, not_closed or no_vat.
+    """
     document = reading.statement(session, statement_id)
+    if kind in INVOICE:
+        return _invoice(session, document, kind, desk)
     name = exports.file_name(document["period"], document["sample"], document["member"]["slug"], kind)
     if kind == "pdf":
         year = statements_year.year(session, statement_id)
@@ -48,6 +54,17 @@ def one(session: Session, statement_id: int, kind: str, desk: Desk) -> File:
         label, zone = document["period"], desk.settings.timezone
         return File(name, exports_xlsx.xlsx_file(label, [document], zone, held))
     return File(name, _text([document], kind, desk))
+
+
+def _invoice(session: Session, document: Document, kind: str, desk: Desk) -> File:
+    issue = statement_facturx.issue(session, document, desk.settings.timezone)
+    content = statement_facturx.xml(document, issue, desk.settings.timezone)
+    label, sample, member = document["period"], document["sample"], document["member"]["slug"]
+    if kind == "factur-x-xml":
+        return File(f"factur-x-{exports.file_name(label, sample, member, 'xml')}", content)
+    year = statements_year.year(session, document["id"])
+    paper = statement_pdf.paper(document, year, desk.settings, desk.language, carried=content)
+    return File(f"factur-x-{exports.file_name(label, sample, member, 'pdf')}", statement_facturx.pdf(paper))
 
 
 def month(session: Session, label: str, kind: str, desk: Desk, member: str | None = None) -> File:
@@ -66,7 +83,7 @@ def month(session: Session, label: str, kind: str, desk: Desk, member: str | Non
 
 def written(session: Session, label: str, kind: str, desk: Desk, member: str | None = None) -> list[File]:
     """A month's statements as one file; as one of each, where a paper is asked for or a single member's workbook."""
-    if kind != "pdf" and not (kind == "xlsx" and member):
+    if kind not in ("pdf", *INVOICE) and not (kind == "xlsx" and member):
         return [month(session, label, kind, desk, member)]
     period = periods.find(session, label)
     found = statements.listed(session, label, member)

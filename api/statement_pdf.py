@@ -56,12 +56,18 @@ class Reader:
         return formats.day(at, self.language, self.zone)
 
 
-def paper(document: dict[str, Any], year: Year, settings: Settings, read_in: str) -> bytes:
-    """The PDF; of a closed statement always the same, as long as the installation looks the same."""
+def paper(
+    document: dict[str, Any], year: Year, settings: Settings, read_in: str, *, carried: bytes | None = None
+) -> bytes:
+    """The PDF; of a closed statement always the same, as long as the installation looks the same.
+
+    carried: the same as an invoice in XML, which makes it a Factur-X (PDF/A-3).
+    """
     reader = Reader(read_in, ZoneInfo(settings.timezone))
     shown = {**_frame(settings, reader), **_head(document, reader), **_lines(document, reader)}
-    shown |= {"year": _year(year, reader), "seal": _seal(document, reader)}
-    return typesetting.pdf("statement", shown, datetime.fromisoformat(document["metered_until"] or document["from"]))
+    shown |= {"year": _year(year, reader), "seal": _seal(document, reader), "vat": _vat(document, reader)}
+    made = datetime.fromisoformat(document["metered_until"] or document["from"])
+    return typesetting.pdf("statement", shown, made, carried=carried)
 
 
 def _frame(settings: Settings, reader: Reader) -> dict[str, Any]:
@@ -213,6 +219,29 @@ def _year(year: Year, reader: Reader) -> dict[str, Any]:
     note = _("Les mois clos avant ce relevé, et lui-même.")
     heads = (_("Mois"), _("Évolution"), _("Total"))
     return {"title": _("Les douze derniers mois"), "heads": heads, "months": months, "note": note}
+
+
+def _vat(document: dict[str, Any], reader: Reader) -> dict[str, Any] | None:
+    """VAT, what is to be paid and the words of the law; None where VAT was not looked at."""
+    _, vat = reader.gettext, document.get("vat")
+    if not vat:
+        return None
+    lines = [(_("Total hors taxe"), reader.amount(document["total"]))]
+    if vat["rate"]:
+        lines.append((_("TVA %(rate)s %%", rate=formats.number(Decimal(vat["rate"]), reader.language)),
+                      reader.amount(vat["amount"])))  # fmt: skip
+    lines.append((_("Net à payer"), reader.amount(document["payable"])))
+    said = [vat["mention"]] + [text for text in document.get("terms", {}).values() if vat["rate"]]
+    mentions = [text.get(reader.language) or text.get(SOURCE, "") for text in said]
+    return {"title": _("TVA et net à payer"), "heads": (_("Poste"), _("Montant")), "lines": lines, "mentions": mentions,
+            "references": _references(document, reader)}  # fmt: skip
+
+
+def _references(document: dict[str, Any], reader: Reader) -> list[tuple[str, str]]:
+    """What the payer asked to find again: its contract, and how its invoices are routed."""
+    _, known = reader.gettext, document.get("contract", {})
+    names = ((_("Contrat"), "reference"), (_("Code service"), "service_code"), (_("Engagement"), "engagement"))
+    return [(label, known[name]) for label, name in names if known.get(name)]
 
 
 def _seal(document: dict[str, Any], reader: Reader) -> dict[str, Any]:

@@ -24,12 +24,12 @@ KNOWN = (
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
-def pdf(paper: str, shown: dict[str, Any], made: datetime) -> bytes:
-    """The paper of that name. made: the date that it bears."""
-    made_of = {"data": json.dumps(printable(shown), ensure_ascii=False)}
+def pdf(paper: str, shown: dict[str, Any], made: datetime, *, carried: bytes | None = None) -> bytes:
+    """The paper of that name. made: the date that it bears; carried: the invoice that it carries, as XML (PDF/A-3)."""
+    made_of = {"data": json.dumps(printable(shown), ensure_ascii=False), "carried": (carried or b"").decode()}
     return typst.compile(
         PAPERS / f"{paper}.typ", root=PAPERS, sys_inputs=made_of, font_paths=_fonts(), ignore_system_fonts=True,
-        pdf_standards=["ua-1"], timestamp=int(made.timestamp()),
+        pdf_standards=["a-3a", "ua-1"] if carried else ["ua-1"], timestamp=int(made.timestamp()),
     )  # fmt: skip
 
 

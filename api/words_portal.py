@@ -225,7 +225,13 @@ BILLING = {
     "deduction": N_("retenu sur l’attribution de compensation"),
     "information": N_("pour information"),
 }
+VAT_REGIMES = {
+    "out_of_scope": N_("Hors champ de la TVA (256 B)"),
+    "exempt": N_("Exonéré de TVA (261 B)"),
+    "normal": N_("TVA au taux normal"),
+}
 TABLES = {
+    "vat_regime": VAT_REGIMES,
     "order_kind": ORDER_KINDS,
     "billing": BILLING,
     "data_class": DATA_CLASSES,

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants import adjustments, billing, checks_adjustments, disputes, metering, rating
+from tenants import adjustments, billing, checks_adjustments, disputes, metering, rating, vat
 from tenants.prices_book import HOURLY, ROUNDED, book
 from tenants.tables import Period
 
@@ -210,6 +210,7 @@ CHECKS = {
     "every_member_has_a_statement": """
         SELECT m.slug, 1, 0 FROM members m WHERE m.state = 'active'
         AND NOT EXISTS (SELECT FROM statements t WHERE t.period_id = :period AND t.member_id = m.id)""",
+    **vat.CHECKS,
 }
 # Facts that came after the draft: what events say now and what is stored must be the same set.
 STALE = f"""

@@ -40,7 +40,7 @@ Cell = str | Decimal | int | None
 
 
 def csv_file(documents: Iterable[Document], timezone: str) -> bytes:
-    """One row for each line, then one with each member's total; a member without lines has its total of zero."""
+    """One row for each line, then each member's total, VAT and sum to pay; without lines they are zero."""
     text = io.StringIO()
     write(text, COLUMNS)
     for document in documents:
@@ -74,13 +74,28 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
         middle = MIDDLES[line["kind"]](line)
         corrects: list[Cell] = [line.get("corrects"), line.get("corrects_position")]
         yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail, *corrects, None]
-    empty: list[Cell] = [None] * 10
-    yield [*head, None, "total", *empty, Decimal(document["total"]), *tail, None, None, billing(document)]
+    paid = billing(document)
+    for nature, label, amount in _sums(document):
+        yield [*head, None, nature, None, label, *[None] * 8, amount, *tail, None, None, paid]
 
 
 def billing(document: Document) -> str | None:
     """How it is paid, in French; None where it was closed before that was told."""
     return BILLING[document["billing"]["mode"]] if "billing" in document else None
+
+
+def _sums(document: Document) -> Iterator[tuple[str, str | None, Decimal]]:
+    """The total; where VAT was looked at, VAT with the words of the law, and what is to be paid."""
+    yield "total", None, Decimal(document["total"])
+    if vat := document.get("vat"):
+        yield "TVA", vat_label(vat), Decimal(vat["amount"])
+        yield "net à payer", None, Decimal(document["payable"])
+
+
+def vat_label(vat: Document) -> str:
+    """`TVA 20 % : ` and the words of the law, or these alone."""
+    rate = f"{Decimal(vat['rate']).normalize():f}".replace(".", ",") if vat["rate"] else ""
+    return (f"TVA {rate} % : " if rate else "") + str(vat["mention"].get("fr", ""))
 
 
 def _usage(line: Document) -> list[Cell]:

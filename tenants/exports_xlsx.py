@@ -23,6 +23,10 @@ MEMBERS = (
     Column("Part des coûts communs (EUR)", "amount", 18, total=True), Column("Total (EUR)", "amount", 18, total=True),
     Column("Paiement", width=24),
 )  # fmt: skip
+VAT = (
+    Column("Taux de TVA", "percent", 11), Column("TVA (EUR)", "amount", 14, total=True),
+    Column("Net à payer (EUR)", "amount", 18, total=True), Column("Mention légale", width=60),
+)  # fmt: skip
 USAGE = (
     Column("Membre", width=30), Column("SIRET", width=17), Column("Ligne", "whole", 7), Column("Service", width=24),
     Column("Libellé", width=34), Column("Unité", width=9), Column("Quantité (unité × heure)", "quantity", 19),
@@ -67,7 +71,9 @@ def xlsx_file(
     heads = [
         *MEMBERS[:-2],
         *(Column("Rectifications (EUR)", "amount", 18, total=True) for _ in adjustments),
-        *MEMBERS[-2:],
+        MEMBERS[-2],
+        *VAT,
+        MEMBERS[-1],
     ]
     made = [Sheet("Synthèse", title, heads, rows, note), usage, shares, *adjustments]
     if intervals is not None:
@@ -100,8 +106,20 @@ def _member(document: Document, number: int, summed: Sequence[tuple[str, Sheet]]
     member, row = document["member"], sheets.FIRST + number + 1
     sums = [_sum_of(sheet, row, document.get(name, "0.00")) for name, sheet in summed]
     total = Formula("=" + "+".join(f"{letter}{row}" for letter in "FGH"[: len(sums)]), Decimal(document["total"]))
-    return [member["name"], member["siren"], member["siret"], *_days(document, zone), *sums, total,
-            exports.billing(document)]  # fmt: skip
+    who = [member["name"], member["siren"], member["siret"], *_days(document, zone)]
+    return [*who, *sums, total, *_vat(document, row, len(who) + len(sums)), exports.billing(document)]
+
+
+def _vat(document: Document, row: int, total: int) -> list[Cell]:
+    """Rate, VAT on the total, sum to pay, words of the law; before VAT was looked at there was none."""
+    letters = [chr(ord("A") + total + more) for more in range(3)]
+    vat = document.get("vat")
+    if not vat:
+        return [None, Decimal("0.00"), Formula(f"={letters[0]}{row}", Decimal(document["total"])), None]
+    rate = Decimal(vat["rate"]) / 100 if vat["rate"] else None
+    amount = Formula(f"=ROUND({letters[0]}{row}*{letters[1]}{row},2)", Decimal(vat["amount"]))
+    payable = Formula(f"={letters[0]}{row}+{letters[2]}{row}", Decimal(document["payable"]))
+    return [rate, amount, payable, exports.vat_label(vat)]
 
 
 def _seal(document: Document) -> list[Cell]:

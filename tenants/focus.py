@@ -55,6 +55,8 @@ def rows(session: Session, period: Period, documents: Iterable[Document], who: I
         whole = _statement(document, who)
         for line in document["lines"]:
             yield {**whole, **_place(whole, line), **CHARGES[line["kind"]](document, line, facts)}
+        if Decimal(document.get("vat", {}).get("amount", 0)):
+            yield {**whole, **_tax(document, whole)}
 
 
 def invoice_id(document: Document, month: str | None = None) -> str:
@@ -137,6 +139,25 @@ def _place(whole: Row, line: Document) -> Row:
         "EffectiveCost": amount,
         "InvoiceDetailId": f"{whole['InvoiceId']}/{line['position']}",
         "x_StatementLine": line["position"],
+    }
+
+
+def _tax(document: Document, whole: Row) -> Row:
+    """VAT on the whole statement: what makes an invoice's rows sum to what is to be paid."""
+    amount = Decimal(document["vat"]["amount"])
+    return {
+        **_offered(focus_words.VAT),
+        "BilledCost": amount,
+        "ChargeCategory": "Tax",
+        "ChargeDescription": exports.vat_label(document["vat"]),
+        "ChargeFrequency": "Recurring",
+        "ChargePeriodStart": _instant(document["from"]),
+        "ChargePeriodEnd": _instant(document["until"]),
+        "ContractedCost": amount,
+        "EffectiveCost": amount,
+        "InvoiceDetailId": f"{whole['InvoiceId']}/TVA",
+        "ListCost": amount,
+        "Tags": _json({"clocher/member": document["member"]["slug"]}),
     }
 
 

@@ -71,6 +71,7 @@ class Measure:
 
 MACHINES = offering("Machines virtuelles", "Compute", "Virtual Machines")
 COMMON = offering("Coûts communs", OTHER)
+VAT = offering("TVA", OTHER)
 _CORE = Measure(MACHINES, {"CoreCount": 1})
 _MEMORY = Measure(MACHINES, {"MemorySize": 1})
 MEASURES = {

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
-from tenants import adjustments, billing, checks, disputes, metering, pools, rating, sharing, statements
+from tenants import adjustments, billing, checks, disputes, metering, pools, rating, sharing, statements, vat
 from tenants.finance import Sharing
 from tenants.prices import midnight
 from tenants.tables import Period, Statement
@@ -72,7 +72,8 @@ def draft(
 
     What came to be known of closed months is in it as adjustment lines, where no earlier month is open.
 
-    Raises Conflict period_closed, not_started, missing_price, missing_key, unknown_pool or nothing_to_share_by.
+    Raises Conflict period_closed, not_started, missing_price, missing_key, unknown_pool or nothing_to_share_by; and as
+    `vat.state`.
     """
     period = _open(session, label, timezone, sample)
     _refuse_closed(period)
@@ -87,6 +88,7 @@ def draft(
     billing.write(session, period)
     sharing.share_pools(session, period)
     rating.total(session, period)
+    vat.state(session, period)
     period.state = "draft"
     audit.record(session, "period.draft", f"period {label}", detail={"intervals": intervals, "sample": period.sample})
     session.flush()

@@ -23,6 +23,7 @@ from orchestrator import audit
 from orchestrator.errors import NotFound, Text
 from orchestrator.tables import Member, Resource, Service
 from orchestrator.tables_usage import MeterSample
+from tenants import vat
 from tenants.tables import (
     AllocationKey,
     CostPool,
@@ -55,10 +56,11 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
     if not found and member is not None:
         raise unknown(period, member)
     lines = {} if period.state == "closed" else _lines(session, period, member)
+    known = vat.facts(session, period)
     return [
         json.loads(statement.document)
         if statement.document
-        else _document(period, statement, member_row, lines.get(statement.id, []))
+        else _document(period, statement, member_row, lines.get(statement.id, []), known)
         for statement, member_row in found
     ]
 
@@ -78,10 +80,12 @@ def document(session: Session, statement: Statement, period: Period, member: Mem
         closed: Document = json.loads(statement.document)
         return closed
     lines = {} if period.state == "closed" else _lines(session, period, member.slug)
-    return _document(period, statement, member, lines.get(statement.id, []))
+    return _document(period, statement, member, lines.get(statement.id, []), vat.facts(session, period))
 
 
-def _document(period: Period, statement: Statement, member: Member, lines: list[Document]) -> Document:
+def _document(
+    period: Period, statement: Statement, member: Member, lines: list[Document], known: vat.Facts
+) -> Document:
     return {
         "period": period.label,
         "from": _instant(period.during.lower),
@@ -96,6 +100,7 @@ def _document(period: Period, statement: Statement, member: Member, lines: list[
         "shares": str(_sum(lines, "share")),
         **_adjusted(lines),
         "total": str(statement.total),
+        **vat.told(statement, known),
         "previous_hash": statement.previous_hash,
         **_billed(statement),
     }
@@ -243,10 +248,11 @@ def seal(session: Session, period: Period) -> str:
         .where(Statement.period_id == period.id)
         .order_by(Member.siret.collate("C"))
     ).all()
-    lines = _lines(session, period, None)
+    lines, known = _lines(session, period, None), vat.facts(session, period)
+    added = {"state": "closed", **vat.sealed(session, known)}
     for statement, member in rows:
         statement.previous_hash = before.get(member.id, first_link(member.siret))
-        document = _document(period, statement, member, lines.get(statement.id, [])) | {"state": "closed"}
+        document = _document(period, statement, member, lines.get(statement.id, []), known) | added
         statement.document = canonical(document)
         statement.hash = digest(statement.document)
         detail = {"period": period.label, "total": str(statement.total), "hash": statement.hash}

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from tenants import periods
 from tenants.tables import Period, Statement
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A closed statement and when it was closed."""
+
+    document: dict[str, Any]
+    closed_at: datetime
+
+
+def before(session: Session, statement_id: int) -> Closed | None:
+    """The member's statement that a closed one follows in its chain; None for the first."""
+    previous = sa.select(Statement.previous_hash).where(Statement.id == statement_id).scalar_subquery()
+    found = session.execute(
+        sa.select(Statement.document, Period.closed_at)
+        .join(Period, Period.id == Statement.period_id)
+        .where(Statement.hash == previous)
+    ).first()
+    return Closed(json.loads(found.document), found.closed_at) if found else None
 
 
 def year(session: Session, statement_id: int) -> list[tuple[str, Decimal | None]]:

@@ -17,6 +17,7 @@ from orchestrator.tables import MEMBER_KINDS, key, now, one_of
 ORDER_KINDS = ("create", "resize", "volume", "address", "parameters")
 BILLING = ("title", "deduction", "information")
 ORDER_STATES = ("waiting", "approved", "rejected", "cancelled", "expired")
+REGIMES = ("out_of_scope", "exempt", "normal")
 
 
 def same(column: str) -> sa.TextClause:
@@ -298,8 +299,8 @@ class CostPool(Base):
 class Statement(Base):
     """A member's account for a period. Closed, its document is kept as text and its hash follows the one before.
 
-    population: the inhabitants that its shares were worked out from; billing, withheld: as of `BillingMode`, None where
-    it was closed before modes were told.
+    population: the inhabitants that its shares were worked out from; vat: euros, at vat_rate percent of the total;
+    billing, withheld: as of `BillingMode`, None where it was closed before modes were told.
     """
 
     __tablename__ = "statements"
@@ -308,6 +309,9 @@ class Statement(Base):
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
     total: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
     population: Mapped[int | None]
+    vat_regime: Mapped[str | None]
+    vat_rate: Mapped[Decimal | None] = mapped_column(sa.Numeric(5, 2))
+    vat: Mapped[Decimal | None] = mapped_column(sa.Numeric(14, 2))
     document: Mapped[str | None]
     previous_hash: Mapped[str | None]
     hash: Mapped[str | None]
@@ -321,6 +325,12 @@ class Statement(Base):
         UniqueConstraint("id", "period_id", "member_id", name="uq_statements_id_period_id_member_id"),
         CheckConstraint("num_nonnulls(document, previous_hash, hash) IN (0, 3)", "sealed"),
         CheckConstraint("population >= 0", "population"),
+        CheckConstraint(one_of("vat_regime", REGIMES), "vat_regime"),
+        CheckConstraint(
+            "CASE vat_regime WHEN 'normal' THEN num_nonnulls(vat_rate, vat) = 2"
+            " ELSE vat_rate IS NULL AND coalesce(vat, 0) = 0 END",
+            "vat",
+        ),
     )
 
 

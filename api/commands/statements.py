@@ -73,6 +73,9 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
         empty="Aucune consommation ni quote-part ce mois-ci.",
     )  # fmt: skip
     click.echo(f"Total : {euros(Decimal(document['total']))}")
+    if vat := document.get("vat"):
+        click.echo(f"{exports.vat_label(vat)} {euros(Decimal(vat['amount']))}")
+        click.echo(f"Net à payer : {euros(Decimal(document['payable']))}")
     if paid := exports.billing(document):
         click.echo(f"Paiement : {paid}")
 
@@ -94,10 +97,10 @@ def _shared(line: dict[str, Any]) -> dict[str, str]:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(statement_files.ONE),
+    type=click.Choice((*statement_files.ONE, *statement_files.INVOICE)),
     default="csv",
     show_default=True,
-    help="Of the file. A PDF is for one member: without --member there is one for each.",
+    help="Of the file. A PDF or an invoice (Factur-X) is for one member: without --member there is one for each.",
 )
 @click.option("--language", type=click.Choice(LANGUAGES), default=SOURCE, show_default=True, help="Of a PDF.")
 @click.option(

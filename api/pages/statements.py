@@ -63,3 +63,10 @@ def download(statement_id: int, kind: str) -> Response:
     """One account to take away: for a spreadsheet, for a program, on paper."""
     with auth.scope() as session:
         return exporting.statement(session, statement_id, kind)
+
+
+@blueprint.get("/<int:statement_id>/factur-x.pdf")
+def invoice(statement_id: int) -> Response:
+    """One closed account as an electronic invoice."""
+    with auth.scope() as session:
+        return exporting.statement(session, statement_id, "factur-x")

@@ -11,6 +11,7 @@ from api.v1.schemas import Amount, Given, Id, Line, Month, PageQuery, Taken, one
 from orchestrator.tables import MEMBER_KINDS
 from tenants import focus_columns
 from tenants.finance import WEIGHT
+from tenants.tables import REGIMES
 
 PERIOD_STATES = ("open", "draft", "checked", "closed")
 PeriodState = Annotated[str, words(PERIOD_STATES, "checked")]
@@ -40,6 +41,15 @@ class Payer(Given):
     siret: str
 
 
+class VatOut(Given):
+    """VAT on the whole account, rounded once. rate: percent, null outside the normal regime."""
+
+    regime: Annotated[str, words(REGIMES, "normal")]
+    rate: str | None
+    amount: str
+    mention: dict[str, str]
+
+
 class StatementDetail(Given):
     """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it.
 
@@ -61,6 +71,11 @@ class StatementDetail(Given):
     adjustments: str | None = None
     total: str
     billing: dict[str, str] | None = Field(None, examples=[{"mode": "title"}])
+    vat: VatOut | None = None
+    payable: str | None = Field(None, description="The total and its VAT; null before VAT was looked at")
+    contract: dict[str, str] | None = None
+    issuer: dict[str, str] | None = None
+    terms: dict[str, dict[str, str]] | None = None
     previous_hash: str | None
     hash: str | None
 

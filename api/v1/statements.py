@@ -61,6 +61,25 @@ def paper(statement_id: int) -> Response:
         return exporting.statement(session, statement_id, "pdf")
 
 
+NO_INVOICE = "It is not closed, or was closed before VAT was looked at"
+
+
+@blueprint.get(f"{ONE}/factur-x.pdf")
+@blueprint.doc(responses={200: "An application/pdf file", 409: NO_INVOICE})
+def invoice(statement_id: int) -> Response:
+    """One closed account as a Factur-X: the paper (PDF/A-3), which carries the invoice in XML (EN 16931)."""
+    with auth.scope() as session:
+        return exporting.statement(session, statement_id, "factur-x")
+
+
+@blueprint.get(f"{ONE}/factur-x.xml")
+@blueprint.doc(responses={200: "An application/xml file", 409: NO_INVOICE})
+def invoice_xml(statement_id: int) -> Response:
+    """The invoice alone (EN 16931, in UN/CEFACT's CII)."""
+    with auth.scope() as session:
+        return exporting.statement(session, statement_id, "factur-x-xml")
+
+
 @blueprint.get(f"{ONE}/lines/<int:position>/usage")
 @blueprint.output(ListOf[IntervalOut])
 def list_usage(statement_id: int, position: int) -> dict[str, Any]:

@@ -307,4 +307,4 @@ SENT: dict[str, dict[str, Any]] = {
 
 def word(rule: Rule) -> str:
     """What stands in an address for a name that is none of a row: any word, but one that the rule takes."""
-    return "csv" if "<any(csv" in rule.rule else "x"
+    return next((one for one in ("csv", "rates") if f"<any({one}" in rule.rule), "x")

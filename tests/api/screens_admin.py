@@ -351,6 +351,10 @@ SCREENS = (
     Screen("finance-billing-form", "/finance/billing/brevaux", TERRITORY, act=typed(month="x", reference="")),
     Screen("finance-billing-year", "/finance/billing", TERRITORY, act=typed(year="2026")),
     Screen("finance-settings", "/finance/settings", TERRITORY),
+    Screen("finance-vat", "/finance/vat", TERRITORY),
+    Screen("finance-vat-text", "/finance/vat/texts/new", TERRITORY),
+    Screen("finance-vat-cost", "/finance/vat/costs/new", TERRITORY, act=typed(hourly="x", since="2026-01")),
+    Screen("finance-contract", "/finance/vat/contracts/brevaux", TERRITORY, act=typed(since="2026-01", city="x" * 101)),
     Screen("finance-statements", "/finance/statements", TERRITORY),
     Screen("finance-statements-sought", "/finance/statements?member=zzz", TERRITORY),
     *(

@@ -25,6 +25,7 @@ import tenants.tables_identity as i
 import tenants.tables_notices as w
 import tenants.tables_requests as r
 import tenants.tables_schedules as h
+import tenants.tables_vat as v
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 OWN, OTHER = 1, 2  # ids of the two members
@@ -89,6 +90,7 @@ def fill(session: Session) -> None:
                 h.SnapshotSchedule(member_id=number, service_id=service.id, hour=2, weekdays=[1], daily=1, weekly=0,
                                    monthly=0, handled_until=START, changed_by="t"),
                 h.ScheduledSnapshot(member_id=number, service_id=service.id, due_at=START, snapshot_id=number),
+                v.Contract(member_id=number, since=START.date(), regime="exempt", made_by="t"),
                 c.CostDay(member_id=number, day=START.date(), meter_id=meter, amount=1, until=END),
                 c.CostService(service_id=service.id, member_id=number, amount=1, ahead=0, until=END),
                 f.BillingMode(member_id=number, during=Range(START.date(), None), mode="title", reference="D",

@@ -23,6 +23,7 @@ from api.pages.admin import (
     prices,
     settings,
     statements,
+    vat,
     words,
 )
 from api.pages.admin.choices import choices
@@ -31,7 +32,7 @@ BLUEPRINTS = (costs.unit, *(
     module.blueprint
     for module in (
         members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
-        statements, disputes, focus, costs, billing, settings,
+        statements, disputes, focus, costs, billing, vat, settings,
     )
 ))  # fmt: skip
 

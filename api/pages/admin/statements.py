@@ -43,6 +43,13 @@ def download(statement_id: int, kind: str) -> Response:
         return exporting.statement(session, statement_id, kind)
 
 
+@blueprint.get("/<int:statement_id>/factur-x.pdf")
+def invoice(statement_id: int) -> Response:
+    """One closed account as an electronic invoice."""
+    with auth.scope() as session:
+        return exporting.statement(session, statement_id, "factur-x")
+
+
 @blueprint.get("/<int:statement_id>")
 def one(statement_id: int) -> str:
     """One account: its lines by service, then the shared costs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api import words
+from api.words_portal import VAT_REGIMES
 from orchestrator.errors import N_
 
 MEMBER_KINDS = {
@@ -89,6 +90,8 @@ CHECKS = {
     "interval_is_inside_period": N_("Un intervalle est dans sa période"),
     "every_member_has_a_statement": N_("Chaque membre a un relevé"),
     "intervals_are_events": N_("Les intervalles suivent des événements"),
+    "vat_follows_the_regime": N_("La TVA suit le régime du contrat et le taux en vigueur"),
+    "exempt_is_billed_at_cost": N_("Un membre exonéré est facturé au coût exact"),
     "settlements_are_decided": N_("Les contestations réglées sont des lignes, et elles seules"),
     "corrections_are_events": N_("Les rectifications suivent les faits connus depuis la clôture"),
     "adjusted_usage_is_billed": N_("Un mois clos et ses rectifications comptent tout son usage"),
@@ -126,12 +129,23 @@ RATES = {
     "fctva_iaas": N_("FCTVA, nuage en IaaS"),
     "fctva_investment": N_("FCTVA, investissement"),
 }
+LEGAL_TEXTS = {
+    **VAT_REGIMES,
+    "terms": N_("Conditions de paiement"),
+    "late": N_("Pénalités de retard"),
+    "recovery": N_("Frais de recouvrement"),
+    "discount": N_("Escompte"),
+}
 HOSTS = {"up": N_("en marche"), "down": N_("arrêté"), "enabled": N_("ouvert"), "disabled": N_("fermé")}
 WORKERS = {"alive": N_("vivant"), "silent": N_("muet")}
 # What the audit trail calls what the DSI and workers did, and to what; they join those of `api.words`.
 ACTIONS = {
     "announcement.withdraw": N_("Annonce retirée"),
     "announcement.write": N_("Annonce écrite"),
+    "contract.make": N_("Contrat convenu"),
+    "vat.rate": N_("Taux de TVA ajouté"),
+    "vat.text": N_("Mention légale ajoutée"),
+    "vat.cost": N_("Coût unitaire ajouté"),
     "audit.retention": N_("Durée du journal changée"),
     "billing.change": N_("Mode de paiement changé"),
     "cost_entry.add": N_("Coût enregistré"),
@@ -162,6 +176,10 @@ NOUNS = {
     "announcement": N_("annonce"),
     "audit": N_("journal"),
     "price draft": N_("tarif en préparation"),
+    "contract": N_("contrat"),
+    "vat rate": N_("taux de TVA"),
+    "legal text": N_("mention légale"),
+    "unit cost": N_("coût unitaire"),
 }
 TABLES = {
     "member_kind": MEMBER_KINDS,
@@ -183,6 +201,7 @@ TABLES = {
     "cost_field": COST_FIELDS,
     "service_model": MODELS,
     "rate": RATES,
+    "legal_text": LEGAL_TEXTS,
     "host": HOSTS,
     "worker": WORKERS,
 }
