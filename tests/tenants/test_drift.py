@@ -79,7 +79,7 @@ def test_what_could_not_be_compared_keeps_what_was_known(owner: sa.Engine, servi
 
 
 def test_the_dsi_is_mailed_when_it_is_new(owner: sa.Engine, service: Service) -> None:
-    person(owner, "dsi", None, "operator")
+    person(owner, "dsi", None, "dsi_admin")
     person(owner, "camille", service.member_id, "requester")
     keep(owner, service, NOW, SSH)
     notices.tell(owner, "worker tests", "https://portal", NOW)
