@@ -104,6 +104,7 @@ RULES: dict[str, str] = {
     "keys.export": "period.read",
     "periods.list_periods": "period.read",
     "periods.show": "period.read",
+    "periods.show_usage_check": "period.read",
     "periods.export": "period.read",
     "focus.period_csv": "period.read",
     "focus.period_parquet": "period.read",

@@ -25,6 +25,7 @@ COMMANDS = {
     "flows": "The runs of operations: list, watch, cancel.",
     "costs": "What a month costs so far and by its end: show, budget.",
     "periods": "Billing months: draft, check, close.",
+    "usage": "What was counted, beside the cloud's own figures: verify.",
     "statements": "Members' accounts: list, show, export, verify.",
     "accounts": "People: list, invite, give roles, close.",
     "tokens": "Keys to the API: make, list, revoke.",

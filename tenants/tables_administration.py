@@ -1,4 +1,4 @@
-"""What the DSI administers: changes of members, what the cloud uses and has left, our hours beside its own, prices being
+"""What the DSI administers: changes of members, what the cloud uses and has left, hours beside its own, prices being
 prepared, announcements, and how long the audit trail is kept.
 """
 

@@ -75,7 +75,7 @@ HAVING bool_or(m.code = 'server')
 """  # noqa: S608  (no input in it)
 # Servers that we know and don't count here: whether we noted that they were launched.
 UNCOUNTED = """
-SELECT r.cloud_id, EXISTS (SELECT FROM resource_events e WHERE e.resource_id = r.id AND e.kind = 'launched')
+SELECT r.cloud_id, EXISTS (SELECT FROM resource_events e WHERE e.resource_id = r.id AND e.kind = 'launched') AS launched
 FROM resources r WHERE r.kind = 'server' AND r.cloud_id = ANY(:servers)
 """
 
@@ -97,7 +97,7 @@ def ask(session: Session, label: str, now: datetime) -> Asked:
     if until <= start:
         raise Conflict("not_started", Text("La période {month} n’a pas commencé.", month=label), "Attendez son début.")
     found = session.execute(sa.select(Place.member_id, Place.project_id))
-    return Asked(label, start, until, {member_id: project_id for member_id, project_id in found})
+    return Asked(label, start, until, {row.member_id: row.project_id for row in found})
 
 
 def read(asked: Asked, tell: Tell) -> Told:
@@ -142,9 +142,9 @@ def last(session: Session, label: str) -> UsageCheck:
 
 
 def servers(session: Session, check: UsageCheck, *, odd: bool = False) -> list[dict[str, Any]]:
-    """Each server of a comparison, the odd ones first; of these only, if asked. In seconds; difference: running - cloud.
+    """Each server of a comparison, the odd ones first; of these only, if asked. All in seconds.
 
-    reasons: those that weigh more than nothing, as (code, seconds), the biggest first.
+    difference: running - cloud; reasons: those that weigh more than nothing, as (code, seconds), the biggest first.
     """
     query = (
         sa.select(UsageCheckServer, Member.slug)
@@ -171,7 +171,7 @@ def _compare(session: Session, period: Period, asked: Asked, told: Told) -> list
     ours = {row.cloud_id: Ours(*row[1:]) for row in found}
     theirs = {usage.server_id: (member_id, usage) for member_id, usage in told if usage.hours}
     alone = sorted(theirs.keys() - ours.keys())
-    known = {server: launched for server, launched in session.execute(sa.text(UNCOUNTED), {"servers": alone})}
+    known = {row.cloud_id: row.launched for row in session.execute(sa.text(UNCOUNTED), {"servers": alone})}
     rows = [_row(period, asked, server, mine, theirs.get(server, (0, None))[1]) for server, mine in ours.items()]
     for server in alone:
         member_id, usage = theirs[server]
@@ -213,7 +213,7 @@ def _kept(
     return {
         "period_id": period.id, "server": server, "member_id": member_id, "name": name, "running": running,
         "existing": existing, "cloud": cloud,
-        "reasons": {code: f"{seconds:f}" for code, seconds in reasons.items() if seconds},
+        "reasons": {code: f"{seconds.normalize():f}" for code, seconds in reasons.items() if seconds},
         "odd": any(abs(seconds) > TOLERANCE for code, seconds in reasons.items() if code in ODD),
     }  # fmt: skip
 
