@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -33,6 +34,7 @@ from tenants.tables import (
 )  # fmt: skip
 
 Document = dict[str, Any]
+AT_ONCE = 30  # statements whose lines are in memory while a period is sealed
 
 
 def documents(session: Session, period: Period, member: str | None = None) -> list[Document]:
@@ -97,7 +99,9 @@ def _sum(lines: list[Document], kind: str) -> Decimal:
     return sum((Decimal(line["amount"]) for line in lines if line["kind"] == kind), Decimal("0.00"))
 
 
-def _lines(session: Session, period: Period, member: str | None) -> dict[int, list[Document]]:
+def _lines(
+    session: Session, period: Period, member: str | None, statement_ids: Sequence[int] | None = None
+) -> dict[int, list[Document]]:
     """By statement, each line with what it follows from: price and its book, or pool, key and its version."""
     query = (
         sa.select(
@@ -114,6 +118,8 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         .where(StatementLine.period_id == period.id)
         .order_by(StatementLine.statement_id, StatementLine.position)
     )  # fmt: skip
+    if statement_ids is not None:
+        query = query.where(StatementLine.statement_id.in_(statement_ids))
     if member is not None:
         query = query.join(Member, Member.id == StatementLine.member_id).where(Member.slug == member)
     found: dict[int, list[Document]] = defaultdict(list)
@@ -172,16 +178,30 @@ def seal(session: Session, period: Period) -> str:
         .where(Statement.period_id == period.id)
         .order_by(Member.siret.collate("C"))
     ).all()
-    lines = _lines(session, period, None)
-    for statement, member in rows:
-        statement.previous_hash = before.get(member.id, first_link(member.siret))
-        document = _document(period, statement, member, lines.get(statement.id, [])) | {"state": "closed"}
+    links: list[str] = []
+    for start in range(0, len(rows), AT_ONCE):
+        chosen = rows[start : start + AT_ONCE]
+        lines = _lines(session, period, None, [statement.id for statement, _ in chosen])
+        for statement, member in chosen:
+            previous = before.get(member.id, first_link(member.siret))
+            links.append(_seal(session, period, statement, member, lines.pop(statement.id, []), previous))
+        session.flush()
+        for statement, _ in chosen:
+            session.expire(statement, ["document"])
+    return digest("".join(links))
+
+
+def _seal(
+    session: Session, period: Period, statement: Statement, member: Member, lines: list[Document], previous: str
+) -> str:
+    with session.no_autoflush:  # what seals it is written at once
+        statement.previous_hash = previous
+        document = _document(period, statement, member, lines) | {"state": "closed"}
         statement.document = canonical(document)
         statement.hash = digest(statement.document)
-        detail = {"period": period.label, "total": str(statement.total), "hash": statement.hash}
-        audit.record(session, "statement.close", f"statement {statement.id}", member_id=member.id, detail=detail)
-    session.flush()
-    return digest("".join(statement.hash or "" for statement, _ in rows))
+    detail = {"period": period.label, "total": str(statement.total), "hash": statement.hash}
+    audit.record(session, "statement.close", f"statement {statement.id}", member_id=member.id, detail=detail)
+    return statement.hash
 
 
 def _last_hashes(session: Session, sample: bool) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""Our hours beside Nova's, kept for those who read them: see 0027_usage_checks.sql."""
+"""Hours beside Nova’s, and what lets a big month be planned well: see 0027_usage.sql."""
 
 from pathlib import Path
 

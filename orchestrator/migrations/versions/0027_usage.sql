@@ -28,3 +28,16 @@ ALTER TABLE usage_check_servers ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_rows ON usage_check_servers USING ((SELECT clocher_territory())
     OR member_id = (SELECT clocher_member()));
 GRANT SELECT, INSERT, DELETE ON usage_checks, usage_check_servers TO clocher_staff;
+
+-- What a month writes is a hundred times what was there: the planner has to know before the same transaction reads it.
+CREATE FUNCTION clocher_learn_month() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    ANALYZE usage_intervals, statements, statement_lines;
+END $$;
+REVOKE ALL ON FUNCTION clocher_learn_month() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION clocher_learn_month() TO clocher_staff;
+
+-- The policies read settings only: a query over a whole month may use all processors.
+ALTER FUNCTION clocher_member() PARALLEL SAFE;
+ALTER FUNCTION clocher_territory() PARALLEL SAFE;
