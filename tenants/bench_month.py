@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
+from os import sysconf
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,10 +104,11 @@ def run(settings: Settings, servers: int, members: int = MEMBERS, part: Decimal 
     """Draft, check and close a whole past month of `servers` servers of `members` members.
 
     part: of the month that they exist, with as many changes. draft, check, close: seconds, whose sum is seconds, and
-    ratio how many times that is `plain`: as many rows written without any promise. peak_mib: this process;
+    ratio how many times that is `plain`: as many rows written without any promise. cpu: of this process and the one of
+    PostgreSQL that it speaks to, in seconds, which a busy machine does not change. peak_mib: this process;
     backend_peak_mib: PostgreSQL's own processes (Linux, same machine; else None); changes: events; rows: rows written.
     """
-    acts: dict[str, Callable[[Session, Settings], object]] = {
+    acts: dict[str, Callable[..., object]] = {
         "draft": lambda session, alone: periods.draft(session, LABEL, COSTS, AFTER, alone.timezone),
         "check": lambda session, alone: periods.check(session, LABEL),
         "close": lambda session, alone: periods.close(session, LABEL, AFTER),
@@ -113,9 +116,11 @@ def run(settings: Settings, servers: int, members: int = MEMBERS, part: Decimal 
     with scratch.database(settings) as alone:
         _fill(alone, servers, members, part)
         engine = connect(alone, "clocher_staff", pool_size=1)
-        took, backend = {}, None
+        took, backend = {}, 0
+        before = time.process_time()
         for name, act in acts.items():
-            took[name], backend = _time(engine, lambda session, act=act: act(session, alone))  # type: ignore[misc]
+            took[name], backend = _time(engine, partial(act, alone=alone))
+        ours, theirs = time.process_time() - before, _backend_cpu(backend)
         with territory_session(engine, "bench") as session:
             counted = _counts(session)
         plain, _ = _time(engine, lambda session: _plain(session, counted["intervals"] + counted["lines"]))
@@ -128,6 +133,7 @@ def run(settings: Settings, servers: int, members: int = MEMBERS, part: Decimal 
         "changes": changes,
         **{name: round(seconds, 3) for name, seconds in took.items()},
         "seconds": round(sum(took.values()), 3),
+        "cpu": round(ours + theirs, 3) if theirs else None,
         "plain": round(plain, 3),
         "ratio": round(sum(took.values()) / plain, 1),
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
@@ -185,6 +191,15 @@ def _counts(session: Session) -> dict[str, int]:
         name: int(session.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608
         for name, table in names.items()
     }
+
+
+def _backend_cpu(pid: int) -> float | None:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+            fields = stat.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / sysconf("SC_CLK_TCK")
 
 
 def _backend_mib(pid: int) -> float | None:

@@ -59,7 +59,7 @@ def month(servers: int, members: int, scale: bool, as_json: bool) -> None:
         as_json,
         f"{servers} serveurs, {members} membres, un mois : {_seconds(result['seconds'])}",
         f"établir {_seconds(result['draft'])}, contrôler {_seconds(result['check'])},"
-        f" clore {_seconds(result['close'])}",
+        f" clore {_seconds(result['close'])} ; processeur {_seconds(result['cpu'] or 0)}",
         f"{result['ratio']:.1f} fois l’écriture d’autant de lignes sans rien promettre".replace(".", ","),
         f"mémoire : {result['peak_mib']:.0f} Mio, PostgreSQL {result['backend_peak_mib'] or 0:.0f} Mio ;"
         f" lignes : {result['rows']}",
