@@ -120,6 +120,9 @@ RULES: dict[str, str] = {
     "statement_pages.line": "statement.read",
     "statement_pages.download": "statement.read",
     "focus_pages.statement": "statement.read",
+    "dispute_pages.of_statement": "statement.read",
+    "dispute_pages.open_": "statement.dispute",
+    "dispute_pages.withdraw": "statement.dispute",
     # costs, webhooks, register (pages)
     "cost_pages.show": "cost.read",
     "cost_pages.export": "cost.read",

@@ -96,4 +96,9 @@ RULES: dict[str, str] = {
     "finance_statements.one": "desk.read",
     "finance_statements.line": "desk.read",
     "finance_focus.export": "desk.read",
+    "finance_disputes.list_": "desk.read",
+    "finance_disputes.one": "desk.read",
+    "finance_disputes.answer": "dispute.decide",
+    "finance_disputes.settle": "dispute.decide",
+    "finance_disputes.reject": "dispute.decide",
 }

@@ -27,6 +27,7 @@ COMMANDS = {
     "periods": "Billing months: draft, check, close.",
     "usage": "What was counted, beside the cloud's own figures: verify.",
     "statements": "Members' accounts: list, show, export, verify.",
+    "disputes": "What members object to: list, show, answer, settle, reject.",
     "accounts": "People: list, invite, give roles, close.",
     "tokens": "Keys to the API: make, list, revoke.",
     "webhooks": "Who is told of events: list, add, test, replay.",

@@ -71,6 +71,7 @@ MENU = (
             Entry("/finance/periods", N_("Périodes"), "period.read", territory=True),
             Entry("/finance/keys", N_("Clés de répartition"), "period.read", territory=True),
             Entry("/finance/statements", N_("Relevés"), "statement.read", territory=True),
+            Entry("/finance/disputes", N_("Contestations"), "statement.read", territory=True),
         ),
     ),
 )

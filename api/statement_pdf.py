@@ -85,7 +85,10 @@ def _head(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
     facts = [(_("Période"), days)]
     if document["metered_until"] and document["metered_until"] != document["until"]:
         facts.append((_("Mesuré jusqu’au"), reader.day(document["metered_until"])))
-    figures = ((_("Consommations"), "usage"), (_("Part des coûts communs"), "shares"), (_("Total"), "total"))
+    figures = (
+        (_("Consommations"), "usage"), (_("Part des coûts communs"), "shares"), (_("Rectifications"), "adjustments"),
+        (_("Total"), "total"),
+    )  # fmt: skip
     title = _("Relevé de %(month)s", month=formats.month(document["period"], reader.language))
     return {
         "title": title,
@@ -93,7 +96,7 @@ def _head(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
         "mentions": _mentions(document, reader),
         "member": {"name": member["name"], "facts": [("SIRET", member["siret"]), ("SIREN", member["siren"])]},
         "facts": facts,
-        "figures": [(label, reader.amount(document[name])) for label, name in figures],
+        "figures": [(label, reader.amount(document[name])) for label, name in figures if name in document],
     }
 
 
@@ -116,7 +119,37 @@ def _lines(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
     shares = {"title": _("Part des coûts communs"), "none": _("Aucune quote-part ce mois-ci."), "heads": columns,
               "lines": [_share(line, reader) for line in shared], "total": reader.amount(document["shares"]),
               "note": told}  # fmt: skip
-    return {"usage": usage, "shares": shares}
+    return {"usage": usage, "shares": shares, "adjustments": _adjustments(document, reader)}
+
+
+def _adjustments(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    """What corrects closed months, the oldest first: only the sums by month where the lines are too many to read."""
+    _ = reader.gettext
+    lines = [line for line in document["lines"] if "corrects" in line]
+    months = [(month, list(held)) for month, held in groupby(lines, key=lambda line: line["corrects"])]
+    shown = lines if len(lines) <= MOST else []
+    groups = [
+        _group(formats.month(month, reader.language), held,
+               [_adjustment(line, reader) for line in held if shown], reader)
+        for month, held in months
+    ]  # fmt: skip
+    note = _(
+        "Ce qui a été connu après la clôture d’un mois : la différence, au prix d’alors."
+        " Les parts de coûts communs déjà closes ne changent pas."
+    )
+    heads = (_("Mois rectifié"), _("Tarif"), _("Unités × heures"), _("Prix par heure"), _("Montant"))
+    return {"title": _("Rectifications de mois clos"), "heads": heads, "groups": groups, "note": note,
+            "total": reader.amount(document.get("adjustments"))}  # fmt: skip
+
+
+def _adjustment(line: Line, reader: Reader) -> tuple[Any, ...]:
+    place = line["corrects_position"]
+    if line["kind"] == "settlement":
+        told = reader.gettext("contestation n° %(number)s, ligne %(place)s", number=line["dispute"], place=place)
+        return told, reader.typed(line["label"]), "", "", reader.amount(line["amount"])
+    named = reader.gettext("ligne %(place)s", place=place) if place else reader.gettext("ligne nouvelle")
+    what, *rest = _usage(line, reader)
+    return f"{line['service']} · {what} · {named}", *rest
 
 
 def _groups(lines: list[Line], reader: Reader) -> tuple[list[dict[str, Any]], str]:

@@ -186,6 +186,11 @@ ACTIONS = {
     "service.stop": N_("Arrêt demandé"),
     "statement.close": N_("Relevé clos"),
     "usage.verify": N_("Heures comparées à celles de Nova"),
+    "dispute.open": N_("Ligne contestée"),
+    "dispute.answer": N_("Contestation répondue"),
+    "dispute.settle": N_("Contestation réglée"),
+    "dispute.reject": N_("Contestation rejetée"),
+    "dispute.withdraw": N_("Contestation retirée"),
     "token.make": N_("Jeton créé"),
     "token.revoke": N_("Jeton révoqué"),
     "budget.reach": N_("Seuil de budget atteint"),
@@ -201,6 +206,13 @@ ACTIONS = {
     "webhook.replay": N_("Envois rejoués"),
     "webhook.rotate": N_("Secret de l’abonnement changé"),
     "webhook.test": N_("Abonnement essayé"),
+}
+DISPUTE_STATES = {
+    "open": N_("ouverte"),
+    "answered": N_("répondue"),
+    "settled": N_("réglée"),
+    "rejected": N_("rejetée"),
+    "withdrawn": N_("retirée"),
 }
 ACCOUNT_STATES = {
     "invited": N_("invité"),
@@ -223,6 +235,7 @@ NOUNS = {
     "backup": N_("sauvegarde"),
     "export": N_("export"),
     "statement": N_("relevé"),
+    "dispute": N_("contestation"),
     "token": N_("jeton"),
     "worker": N_("exécutant"),
     "budget": N_("budget"),
@@ -253,6 +266,7 @@ WORDS = {
     "conformity": CONFORMITY,
     "period": PERIOD_STATES,
     "usage_reason": USAGE_REASONS,
+    "dispute": DISPUTE_STATES,
     "outcome": OUTCOMES,
     "service": SERVICE_STATES,
     "flow": FLOW_STATES,

@@ -128,7 +128,12 @@ WEBHOOK_ERRORS = {
     "invalid_url": N_("adresse non valable"),
     "secret_unreadable": N_("secret illisible"),
 }
-LINES = {"usage": N_("Consommations"), "share": N_("Part des coûts communs")}
+LINES = {
+    "usage": N_("Consommations"),
+    "share": N_("Part des coûts communs"),
+    "adjustment": N_("Rectification d’un mois clos"),
+    "settlement": N_("Règlement d’une contestation"),
+}
 WEEKDAYS = {
     "1": N_("lundi"),
     "2": N_("mardi"),

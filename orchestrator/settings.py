@@ -55,6 +55,15 @@ class OpenIDProvider(BaseModel):
     timeout: float = Field(10.0, gt=0, description="seconds for one call")
 
 
+class Source(BaseModel):
+    """The archive (tar) of one version of an application that neither Debian nor PyPI nor npm has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str = Field(pattern=r"^(https://[^\s@]+|/\S+)$", description="https for guests, or a file on every worker")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="what is unpacked has this sum, or nothing is")
+
+
 class Settings(BaseSettings):
     """All that an installation can choose. Environment variables win over the TOML file."""
 
@@ -117,6 +126,9 @@ class Settings(BaseSettings):
     export_gib: int = Field(50, ge=1, description="how much data one may hold")
     backup_hour: int = Field(1, ge=0, le=23, description="local hour from which the night's backups are made")
     stacks_dirs: tuple[Path, ...] = Field((), description="folders of stacks beside playbooks/stacks, one folder each")
+    stacks_sources: dict[str, dict[str, Source]] = Field(
+        {}, description="for applications from elsewhere: name, version, its archive; what has none is not offered"
+    )
     entry_domain: str = Field(
         "", pattern=r"^(([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63})?$",
         description="domain of the applications' addresses, behind the territory's entry; empty: they have none",
@@ -193,6 +205,10 @@ class Settings(BaseSettings):
     def territory_dir(self) -> Path:
         """Where this installation's members are declared."""
         return self.territories_dir / self.territory
+
+    def sources_of(self, slug: str) -> dict[str, dict[str, str]]:
+        """What plays are given of an application's archives: by version its address and its sum."""
+        return {version: source.model_dump() for version, source in self.stacks_sources.get(slug, {}).items()}
 
     def key(self) -> bytes:
         """The installation's secret key; made on first use (mode 0600) when none is set."""

@@ -75,6 +75,7 @@ def variables(run: Run, renewed: str = "", name: str | None = None) -> dict[str,
             "answers": wanted["answers"],
             "secrets": secrets,
             "version": wanted["stack"]["version"],
+            "sources": settings.sources_of(wanted["stack"]["slug"]),
         } | entry.variables_of(session, run.owner.service_id)
 
 

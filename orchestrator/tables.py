@@ -250,6 +250,7 @@ class ResourceEvent(Base):
         CheckConstraint(one_of("kind", EVENT_KINDS), "kind"),
         CheckConstraint("vcpus > 0 AND ram_mib > 0 AND disk_gib > 0", "sizes"),
         Index("ix_resource_events_at", "at"),
+        Index("ix_resource_events_recorded_at", "recorded_at", postgresql_using="brin"),
         Index("ix_resource_events_member_id", "member_id"),
     )
 

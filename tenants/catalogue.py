@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import sqlalchemy as sa
@@ -15,11 +16,12 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
-from tenants import parameters, prices, stacks
+from tenants import parameters, prices, stacks, stacks_sources
 from tenants.declarations_yaml import BrokenYaml, load_yaml
 from tenants.parameters import Rule
 from tenants.parameters import Words as Both
 from tenants.stacks import Stack
+from tenants.stacks_sources import Sources
 from tenants.tables import Offer
 
 OFFERS = Path(__file__).parent / "offers"
@@ -103,14 +105,19 @@ def columns(family: Family) -> list[dict[str, Any]]:
     return [{"stack": None, **offer.model_dump(mode="json", exclude_none=True), **shared} for offer in family.offers]
 
 
-def load(session: Session, directory: Path = OFFERS, places: Iterable[Path] = ()) -> list[dict[str, Any]]:
+def load(
+    session: Session, directory: Path = OFFERS, places: Iterable[Path] = (), sources: Sources = MappingProxyType({})
+) -> list[dict[str, Any]]:
     """Publish what `directory` and the stacks of `places` declare; what changed gets a new version, what is gone is
     withdrawn: what runs lives on.
 
     An offer whose published version was made in the pages is left as it is.
-    Returns one row for each change: slug, version, change (published or withdrawn). Again: no row.
+    sources: what the installation's settings say of applications from elsewhere. Returns one row for each change: slug,
+    version, change (published, withdrawn, or awaiting: published, and not to be ordered before it has a source).
+    Again: no row.
     """
-    applications = [offer for stack in stacks.read_all(places) for offer in stacks.columns(stack)]
+    known = [stacks_sources.sourced(stack, sources) for stack in stacks.read_all(places)]
+    applications = [offer for stack in known for offer in stacks.columns(stack)]
     declared = {offer["slug"]: offer for offer in (*read(directory), *applications)}
     current = {offer.slug: offer for offer in published(session)}
     changes = []
@@ -141,7 +148,8 @@ def _publish(session: Session, present: Offer | None, wanted: dict[str, Any]) ->
     session.add(Offer(**wanted, version=latest + 1, state="published"))
     session.flush()
     audit.record(session, "offer.publish", f"offer {wanted['slug']} v{latest + 1}")
-    return {"slug": wanted["slug"], "version": latest + 1, "change": "published"}
+    change = "awaiting" if (wanted["stack"] or {}).get("awaits_source") else "published"
+    return {"slug": wanted["slug"], "version": latest + 1, "change": change}
 
 
 def published(session: Session) -> list[Offer]:

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants import metering
+from tenants import adjustments, checks_adjustments, disputes, metering
 from tenants.rating import ROUNDED
 from tenants.tables import Period
 
@@ -70,7 +70,7 @@ CHECKS = {
         WHERE t.period_id = :period GROUP BY t.id, m.slug HAVING coalesce(sum(l.amount), 0) <> t.total""",
     "line_is_usage_times_price": f"""
         SELECT 'ligne ' || l.id, {ROUNDED}, l.amount FROM statement_lines l JOIN prices p ON p.id = l.price_id
-        WHERE l.period_id = :period AND l.amount <> {ROUNDED}""",  # noqa: S608  (no input in it)
+        WHERE l.period_id = :period AND l.kind = 'usage' AND l.amount <> {ROUNDED}""",  # noqa: S608  (no input in it)
     "lines_are_intervals": f"""
         SELECT concat(coalesce(u.service_id, l.service_id), ' ', m.code), u.held, l.billed FROM
             (SELECT r.service_id, i.member_id, i.meter_id, p.id AS price_id, sum(i.quantity * {PRICED}) AS held
@@ -110,7 +110,7 @@ CHECKS = {
     "period_is_sum_of_statements": """
         SELECT p.label, p.usage + p.pools, p.stated FROM (SELECT label,
             (SELECT coalesce(sum(amount), 0) FROM statement_lines
-                WHERE period_id = :period AND kind = 'usage') AS usage,
+                WHERE period_id = :period AND kind IN ('usage', 'adjustment', 'settlement')) AS usage,
             (SELECT coalesce(sum(amount), 0) FROM cost_pools WHERE period_id = :period) AS pools,
             (SELECT coalesce(sum(total), 0) FROM statements WHERE period_id = :period) AS stated
             FROM periods WHERE id = :period) p
@@ -145,10 +145,16 @@ GROUP BY d.resource_id ORDER BY d.resource_id
 
 def differences(session: Session, period: Period, until: datetime) -> list[Difference]:
     """Everything that does not add up in the drafted period; `until`: how far events must have been read."""
+    # Proofs about closed months read those: only for a month that corrects any.
+    proofs = CHECKS | (checks_adjustments.CHECKS if adjustments.any_of(session, period) else {})
     found = [
         Difference(name, str(subject), str(expected), str(actual))
-        for name, query in CHECKS.items()
+        for name, query in proofs.items()
         for subject, expected, actual in session.execute(sa.text(query), {"period": period.id})
     ]
     stale = session.execute(sa.text(STALE), metering.parameters(period, until))
-    return found + [Difference("intervals_are_events", str(s), e or "—", k or "—") for s, e, k in stale]
+    found += [Difference("intervals_are_events", str(s), e or "—", k or "—") for s, e, k in stale]
+    for subject, due, kept in disputes.different(session, period):
+        found.append(Difference("settlements_are_decided", subject, str(due or "—"), str(kept or "—")))
+    late = adjustments.stale(session, period)
+    return found + [Difference("corrections_are_events", s, e or "—", k or "—") for s, e, k in late]

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
-from tenants import catalogue, orders, parameters, policy, prices, quotas
+from tenants import catalogue, orders, parameters, policy, prices, quotas, stacks_sources
 from tenants.changes import Limit
 from tenants.prices import Estimate, InForce
 from tenants.tables import Offer
@@ -52,6 +52,7 @@ def _estimated(session: Session, member_id: int, offer: Offer, chosen: dict[str,
     estimate, refused = prices.monthly(session, whole.components, at), None
     try:
         orders.check_member(session, member_id)
+        stacks_sources.check(offer)
         if "name" in chosen:
             orders.check_name(session, member_id, chosen["name"])
         quotas.check(session, member_id, whole.sizes, estimate.monthly, at)

@@ -17,7 +17,7 @@ from tenants.tables import Period
 
 # Cut out where they are: a big member's statement is a megabyte.
 CLOSED = sa.text("""
-SELECT s.document::jsonb - '{lines,usage,shares,previous_hash}'::text[] AS head, s.hash, l.lines
+SELECT s.document::jsonb - '{lines,usage,shares,adjustments,previous_hash}'::text[] AS head, s.hash, l.lines
 FROM statements s JOIN periods p ON p.id = s.period_id CROSS JOIN LATERAL (
     SELECT jsonb_agg(line ORDER BY (line ->> 'position')::int) AS lines
     FROM jsonb_array_elements(s.document::jsonb -> 'lines') line WHERE line ->> 'service_ref' = :ref) l

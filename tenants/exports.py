@@ -21,7 +21,9 @@ COLUMNS = (
     "Période", "Mention", "Membre", "SIREN", "SIRET", "Ligne", "Nature", "Service", "Libellé", "Unité",
     "Quantité (unité × heure)", "Prix unitaire horaire (EUR)", "Tarif", "Coût réparti (EUR)", "Clé de répartition",
     "Section", "Quote-part exacte (EUR)", "Montant (EUR)", "Du", "Au",
+    "Mois rectifié", "Ligne rectifiée",
 )  # fmt: skip
+NATURES = {"usage": "consommation", "adjustment": "rectification"}
 UNITS = {"GiB": "Gio", "address": "adresse"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide signs run too
 Cell = str | Decimal | int | None
@@ -59,18 +61,20 @@ def _rows(document: Document, timezone: str) -> Iterator[list[Cell]]:
     head: list[Cell] = [document["period"], mention(document), member["name"], member["siren"], member["siret"]]
     tail: list[Cell] = [_day(document["from"], timezone), _day(document["until"], timezone, last=True)]
     for line in document["lines"]:
-        middle = _usage(line) if line["kind"] == "usage" else _share(line)
-        yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail]
+        middle = MIDDLES[line["kind"]](line)
+        corrects: list[Cell] = [line.get("corrects"), line.get("corrects_position")]
+        yield [*head, line["position"], *middle, Decimal(line["amount"]), *tail, *corrects]
     empty: list[Cell] = [None] * 10
-    yield [*head, None, "total", *empty, Decimal(document["total"]), *tail]
+    yield [*head, None, "total", *empty, Decimal(document["total"]), *tail, None, None]
 
 
 def _usage(line: Document) -> list[Cell]:
     # Six decimals for the reader; the JSON has the exact seconds, and the amount was rounded from them.
     hours = (Decimal(line["unit_seconds"]) / 3600).quantize(Decimal("0.000001"))
     unit = UNITS.get(line["unit"], line["unit"])
-    return ["consommation", line["service"], line["label"], unit, hours, Decimal(line["hourly"]), line["book"], None,
-            None, None, None]  # fmt: skip
+    nature = NATURES[line["kind"]]
+    return [nature, line["service"], line["label"], unit, hours, Decimal(line["hourly"]), line["book"], None, None,
+            None, None]  # fmt: skip
 
 
 def _share(line: Document) -> list[Cell]:
@@ -78,6 +82,13 @@ def _share(line: Document) -> list[Cell]:
     key = f"{line['key']} v{line['key_version']} ({line['deliberation']})"
     return ["quote-part", None, line["label"], None, None, None, None, Decimal(line["pool_amount"]), key,
             line["section"], exact]  # fmt: skip
+
+
+def _settlement(line: Document) -> list[Cell]:
+    return ["règlement de contestation", None, line["label"], *[None] * 8]
+
+
+MIDDLES = {"usage": _usage, "adjustment": _usage, "share": _share, "settlement": _settlement}
 
 
 def _day(instant: str, timezone: str, *, last: bool = False) -> str:

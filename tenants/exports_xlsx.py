@@ -1,4 +1,5 @@
-"""Statements as a workbook: members, what served, shares of the common costs, and of one member every interval.
+"""Statements as a workbook: members, what served, shares of the common costs, what corrects closed months (where there
+is any), and of one member every interval.
 
 Sums are formulas over the lines, by SIRET, so that they stay true when somebody sorts a sheet.
 """
@@ -34,6 +35,9 @@ SHARES = (
     Column("Quote-part exacte (EUR)", "quantity", 17), Column("Arrondi (EUR)", "quantity", 12),
     Column("Montant (EUR)", "amount", 16, total=True),
 )  # fmt: skip
+ADJUSTMENTS = (
+    *USAGE[:3], Column("Mois rectifié", width=13), Column("Ligne rectifiée", "whole", 9), *USAGE[3:],
+)  # fmt: skip
 SEALS = (
     Column("Membre", width=30), Column("SIRET", width=17), Column("Empreinte (SHA-256)", width=68),
     Column("Empreinte du relevé précédent", width=68),
@@ -54,8 +58,16 @@ def xlsx_file(
     title, note = _title(label, documents), exports.mention(documents[0]) if documents else ""
     usage = Sheet("Consommations", title, USAGE, [_usage(*pair, zone) for pair in _lines(documents, "usage")], note)
     shares = Sheet("Coûts communs", title, SHARES, [_share(*pair) for pair in _lines(documents, "share")], note)
-    rows = [_member(document, number, usage, shares, zone) for number, document in enumerate(documents)]
-    made = [Sheet("Synthèse", title, MEMBERS, rows, note), usage, shares]
+    corrected = [_adjustment(*pair, zone) for pair in _lines(documents, "adjustment", "settlement")]
+    adjustments = [Sheet("Rectifications", title, ADJUSTMENTS, corrected, note)] if corrected else []
+    summed = [("usage", usage), ("shares", shares), *(("adjustments", sheet) for sheet in adjustments)]
+    rows = [_member(document, number, summed, zone) for number, document in enumerate(documents)]
+    heads = [
+        *MEMBERS[:-1],
+        *(Column("Rectifications (EUR)", "amount", 18, total=True) for _ in adjustments),
+        MEMBERS[-1],
+    ]
+    made = [Sheet("Synthèse", title, heads, rows, note), usage, shares, *adjustments]
     if intervals is not None:
         lines = {line["position"]: line for line in documents[0]["lines"]}
         held = [_interval(lines[one["position"]], one, zone) for one in intervals]
@@ -78,14 +90,14 @@ def _made(label: str, documents: Sequence[Document], timezone: str) -> datetime:
     return prices.midnight(date.fromisoformat(f"{label}-01"), timezone)
 
 
-def _lines(documents: Sequence[Document], kind: str) -> list[tuple[Document, Document]]:
-    return [(document["member"], line) for document in documents for line in document["lines"] if line["kind"] == kind]
+def _lines(documents: Sequence[Document], *kinds: str) -> list[tuple[Document, Document]]:
+    return [(one["member"], line) for one in documents for line in one["lines"] if line["kind"] in kinds]
 
 
-def _member(document: Document, number: int, usage: Sheet, shares: Sheet, zone: ZoneInfo) -> list[Cell]:
+def _member(document: Document, number: int, summed: Sequence[tuple[str, Sheet]], zone: ZoneInfo) -> list[Cell]:
     member, row = document["member"], sheets.FIRST + number + 1
-    sums = [_sum_of(usage, row, document["usage"]), _sum_of(shares, row, document["shares"])]
-    total = Formula(f"=F{row}+G{row}", Decimal(document["total"]))
+    sums = [_sum_of(sheet, row, document.get(name, "0.00")) for name, sheet in summed]
+    total = Formula("=" + "+".join(f"{letter}{row}" for letter in "FGH"[: len(sums)]), Decimal(document["total"]))
     return [member["name"], member["siren"], member["siret"], *_days(document, zone), *sums, total]
 
 
@@ -108,6 +120,15 @@ def _usage(member: Document, line: Document, zone: ZoneInfo) -> list[Cell]:
             Decimal(line["amount"])]  # fmt: skip
 
 
+def _adjustment(member: Document, line: Document, zone: ZoneInfo) -> list[Cell]:
+    if line["kind"] == "settlement":
+        empty: list[Cell] = [None] * 5
+        return [member["name"], member["siret"], line["position"], line["corrects"], line["corrects_position"], None,
+                line["label"], *empty, Decimal(line["amount"])]  # fmt: skip
+    told = _usage(member, line, zone)
+    return [*told[:3], line["corrects"], line["corrects_position"], *told[3:]]
+
+
 def _share(member: Document, line: Document) -> list[Cell]:
     whole, share, amount = (Decimal(line[name]) for name in ("pool_amount", "share", "amount"))
     return [member["name"], member["siret"], line["position"], line["label"], line["section"], whole, line["key"],
@@ -116,12 +137,14 @@ def _share(member: Document, line: Document) -> list[Cell]:
 
 
 def _interval(line: Document, held: dict[str, Any], zone: ZoneInfo) -> list[Cell]:
+    """Of an adjustment, the quantity is what there was more (or less) than had been counted."""
     lasted = held["until"] - held["from"]
     hours = Decimal(lasted.days * 86400 + lasted.seconds) + Decimal(lasted.microseconds).scaleb(-6)
     hours /= 3600
     bounds = [held[name].astimezone(zone).replace(tzinfo=None) for name in ("from", "until")]
-    return [held["position"], line["service"], line["label"], held["resource"], held["quantity"], *bounds,
-            hours.quantize(MILLIONTH), (hours * held["quantity"]).quantize(MILLIONTH)]  # fmt: skip
+    quantity = held["quantity"] - held.get("counted", 0)
+    return [held["position"], line["service"], line["label"], held["resource"], quantity, *bounds,
+            hours.quantize(MILLIONTH), (hours * quantity).quantize(MILLIONTH)]  # fmt: skip
 
 
 def _days(document: Document, zone: ZoneInfo) -> tuple[date, date]:

@@ -6,13 +6,14 @@ the rows of a closed month are always the same.
 
 BilledCost and EffectiveCost are the line's amount, to the cent: they sum to the statement. ListCost and ContractedCost
 are quantity × price before that rounding, exactly. A share of a common cost is a purchase of a part of it: the
-quantity is the part, the price is the whole; a cost below zero (a subsidy) is a credit, which has no price.
+quantity is the part, the price is the whole; a cost below zero (a subsidy) is a credit, which has no price. What
+corrects a closed month is a charge of the class Correction, of the time when that month's line was charged.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -53,20 +54,21 @@ def rows(session: Session, period: Period, documents: Iterable[Document], who: I
     for document in documents:
         whole = _statement(document, who)
         for line in document["lines"]:
-            told = _usage(document, line, facts) if line["kind"] == "usage" else _share(document, line)
-            yield {**whole, **_place(whole, line), **told}
+            yield {**whole, **_place(whole, line), **CHARGES[line["kind"]](document, line, facts)}
 
 
-def invoice_id(document: Document) -> str:
-    """What a statement is called where invoices have a number: month and SIRET; a sample says so."""
-    return f"{'EXEMPLE-' if document['sample'] else ''}{document['period']}-{document['member']['siret']}"
+def invoice_id(document: Document, month: str | None = None) -> str:
+    """What a statement, or the same member's of another month, is called where invoices have a number: month and
+    SIRET; a sample says so.
+    """
+    return f"{'EXEMPLE-' if document['sample'] else ''}{month or document['period']}-{document['member']['siret']}"
 
 
 def _facts(session: Session, period: Period, who: Identity) -> Facts:
     priced = session.execute(
         sa.select(Meter.code, sa.func.lower(Price.during), sa.func.upper(Price.during))
         .join(Meter, Meter.id == Price.meter_id)
-        .where(Price.during.overlaps(period.during))
+        .where(sa.func.lower(Price.during) < period.during.upper)  # of closed months too, for what corrects them
     )
     skus = session.execute(sa.select(Meter.code, Meter.sku).where(Meter.sku.is_not(None)))
     return Facts(
@@ -176,7 +178,22 @@ def _during(document: Document, line: Document, facts: Facts) -> Row:
     }
 
 
-def _share(document: Document, line: Document) -> Row:
+def _adjustment(document: Document, line: Document, facts: Facts) -> Row:
+    """Quantity and cost are differences; prices are those of then, and the charge is of when they were in force."""
+    since = _instant(line["price_from"])
+    month, place = line["corrects"], line["corrects_position"]
+    bounds = (_instant(line["corrects_until"]), facts.ends.get((line["meter"], since)))
+    return {
+        **_usage(document, line, facts),
+        "ChargeClass": "Correction",
+        "ChargeDescription": f"Rectification de {month} : {line['service']} : {line['label']} ({line['book']})",
+        "ChargePeriodStart": max(since, _instant(line["corrects_from"])),
+        "ChargePeriodEnd": min(bound for bound in bounds if bound),
+        "x_CorrectedLine": place and f"{invoice_id(document, month)}/{place}",
+    }
+
+
+def _share(document: Document, line: Document, _facts: Facts) -> Row:
     whole = Decimal(line["pool_amount"])
     part = WIDE.divide(Decimal(line["share"]), whole).quantize(PARTS, context=WIDE) if whole else Decimal(0)
     key = f"{line['key']} v{line['key_version']}"
@@ -194,6 +211,30 @@ def _share(document: Document, line: Document) -> Row:
         "x_ExactShare": Decimal(line["share"]),
         **_allocated(document["member"], key, part if whole else None),
     }
+
+
+def _settlement(document: Document, line: Document, _facts: Facts) -> Row:
+    amount, month = Decimal(line["amount"]), line["corrects"]
+    return {
+        **_offered(focus_words.COMMON),
+        "ChargeCategory": "Adjustment",
+        "ChargeClass": "Correction",
+        "ChargeDescription": f"Contestation n° {line['dispute']} sur {month} : {line['label']}",
+        "ChargeFrequency": "One-Time",
+        "ChargePeriodStart": _instant(line["corrects_from"]),
+        "ChargePeriodEnd": _instant(line["corrects_until"]),
+        "ContractedCost": amount,
+        "ListCost": amount,
+        "x_CorrectedLine": f"{invoice_id(document, month)}/{line['corrects_position']}",
+    }
+
+
+CHARGES: Mapping[str, Callable[[Document, Document, Facts], Row]] = {
+    "usage": _usage,
+    "adjustment": _adjustment,
+    "settlement": _settlement,
+    "share": _share,
+}
 
 
 def _purchase(line: Document, part: Decimal, whole: Decimal) -> Row:

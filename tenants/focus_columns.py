@@ -81,6 +81,7 @@ COLUMNS = (
     # What FOCUS has no word for: where the line stands in the statement, and what it follows from.
     Column("x_AllocationKey"),
     Column("x_BudgetSection"),
+    Column("x_CorrectedLine"),
     Column("x_Deliberation"),
     Column("x_ExactShare", "decimal", EXACT),
     Column("x_Mention"),

@@ -21,7 +21,7 @@ from tenants.tables import Period
 KINDS = ("csv", "parquet")
 BATCH = 20_000  # rows that are in memory as Parquet wants them
 # Of the schema, which every file carries: FOCUS wants to know what made it. A change of columns is a new version.
-GENERATOR = {"DataGenerator": "Clocher", "DataGeneratorVersion": "1", "CreationDate": "2026-11-29T00:00:00Z"}
+GENERATOR = {"DataGenerator": "Clocher", "DataGeneratorVersion": "2", "CreationDate": "2026-11-29T00:00:00Z"}
 
 
 def make(
@@ -77,7 +77,7 @@ def as_parquet(rows: Iterable[Row], version: str) -> bytes:
         "number": pyarrow.int64(),
     }
     fields = [(c.name, pyarrow.decimal128(38, c.scale) if c.kind == "decimal" else types[c.kind]) for c in columns]
-    said = {"FocusVersion": version, "SchemaId": f"clocher-focus-{version}-1", **GENERATOR}
+    said = {"FocusVersion": version, "SchemaId": f"clocher-focus-{version}-2", **GENERATOR}
     schema = pyarrow.schema(fields, metadata=said)
     sink = BytesIO()
     with pyarrow.parquet.ParquetWriter(sink, schema, compression="snappy", write_statistics=True) as writer:

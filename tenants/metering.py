@@ -9,6 +9,7 @@ Every event carries the sizes that hold from then on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -42,7 +43,7 @@ WITH counted_by AS MATERIALIZED (
     FROM resource_events e JOIN resources r ON r.id = e.resource_id
     WHERE e.at < :known AND starts_with(r.cloud_id, :prefix) = :sample
         AND (CAST(:member AS bigint) IS NULL OR (r.member_id = :member AND e.member_id = :member))
-        AND (CAST(:resource AS bigint) IS NULL OR r.id = :resource)
+        AND (CAST(:resources AS bigint[]) IS NULL OR r.id = ANY(:resources))
         AND (CAST(:service AS bigint) IS NULL OR r.service_id = :service)
         AND NOT EXISTS (SELECT FROM resource_events gone
             WHERE gone.resource_id = e.resource_id AND gone.kind = 'deleted' AND gone.at <= :starts)
@@ -83,10 +84,10 @@ def parameters(
     until: datetime,
     *,
     member_id: int | None = None,
-    resource_id: int | None = None,
+    resource_ids: Sequence[int] | None = None,
     service_id: int | None = None,
 ) -> dict[str, object]:
-    """What DERIVED needs: the period's bounds, clipped to `until`, and whose usage.
+    """What DERIVED needs: the period's bounds, clipped to `until`, and whose usage, or of which resources.
 
     known: events before this instant are read; earlier than `until`, the last state is thought on.
     """
@@ -99,7 +100,7 @@ def parameters(
         "sample": period.sample,
         "prefix": SAMPLE_PREFIX,
         "member": member_id,
-        "resource": resource_id,
+        "resources": resource_ids,
         "service": service_id,
     }
 
@@ -124,6 +125,7 @@ def derive(
     session: Session, period: Period, until: datetime, *, member_id: int | None = None, resource_id: int | None = None
 ) -> list[sa.Row[tuple[object, ...]]]:
     """The intervals as events tell them now, without storing them, in a stable order."""
-    chosen = parameters(period, until, member_id=member_id, resource_id=resource_id)
+    resources = None if resource_id is None else [resource_id]
+    chosen = parameters(period, until, member_id=member_id, resource_ids=resources)
     query = f"SELECT * FROM ({DERIVED}) derived ORDER BY resource_id, meter_id, during"  # noqa: S608  (no input in it)
     return list(session.execute(sa.text(query), chosen))

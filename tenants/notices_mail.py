@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from orchestrator.tables import AuditEntry, Flow, Member, Service
 from tenants import approvals, mails
 from tenants.approvers import Directory, Person, account_of
-from tenants.tables import Offer, Order
+from tenants.tables import Offer, Order, Period
 from tenants.tables_approvals import STEP_ROLES
+from tenants.tables_disputes import Dispute
 from tenants.tables_identity import Account
 from tenants.tables_notices import NoticeChoice
 
@@ -143,6 +144,30 @@ def _webhook_off(session: Session, entry: AuditEntry, member: Member | None, at:
     _queue(session, entry, [Person(owner.id, owner.name, owner.email, owner.language)], "webhook_disabled", facts)
 
 
+def _dispute(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
+    """A line is contested: finance is told; what finance says or decides: the member's finances and who contested."""
+    found = session.get(Dispute, int(entry.subject.removeprefix("dispute ")))
+    if found is None:
+        return
+    step = entry.action.partition(".")[2]
+    facts = {
+        "path": f"/statements/{found.statement_id}/disputes",
+        "step": step,
+        "period": session.get_one(Period, found.period_id).label,
+        "position": found.position,
+        "reason": found.reason,
+        "words": {"answer": found.answer, "settle": found.decision, "reject": found.decision}.get(step),
+        "amount": str(found.amount) if step == "settle" else None,
+        "member": member.name if member else "",
+    }
+    if step in ("open", "withdraw"):
+        people = _holders(session, None, ("territory_finance",), at)
+        facts["path"] = f"/finance/disputes/{found.id}"
+        _queue(session, entry, _wanting(session, people), "dispute", facts)
+    else:
+        _concerned(session, entry, account_of(found.opened_by), "dispute", facts, at)
+
+
 Tell = Callable[[Session, AuditEntry, Member | None, datetime], None]
 ABOUT: dict[str, Tell] = {
     "order.place": _waits,
@@ -156,6 +181,7 @@ ABOUT: dict[str, Tell] = {
     "budget.reach": _budget,
     **dict.fromkeys(("backup.late", "backup.unproved"), _backup_trouble),
     "webhook.disable": _webhook_off,
+    **{f"dispute.{step}": _dispute for step in ("open", "answer", "settle", "reject", "withdraw")},
 }
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import Conflict, Forbidden, InvalidInput, Text
 from orchestrator.tables import Member, Service
-from tenants import approvals, catalogue, prices, quotas, starting
+from tenants import approvals, catalogue, prices, quotas, stacks_sources, starting
 from tenants.approvers import Caller, Desk
 from tenants.tables import Offer, Order
 
@@ -24,8 +24,8 @@ def place(
 
     The price is frozen, quota and budget are held, and what the policy lets through is queued: all or nothing.
     Raises InvalidInput (unknown_offer, for_territory, unknown_parameter, invalid_parameter, invalid_ssh_key,
-    invalid_request_key) or Conflict (request_key_reused, member_closed, name_taken, missing_price, quota_exceeded,
-    budget_exceeded).
+    invalid_request_key) or Conflict (request_key_reused, member_closed, source_missing, name_taken, missing_price,
+    quota_exceeded, budget_exceeded).
     """
     check_key(request_key)
     quotas.lock(session, member_id)
@@ -35,6 +35,7 @@ def place(
     check_member(session, member_id)
     offer = catalogue.find(session, offer_slug)
     _check_house(session, member_id, offer)
+    stacks_sources.check(offer)
     chosen = catalogue.validate(offer, parameters)
     check_name(session, member_id, chosen["name"])
     order = _draft(session, member_id, offer, chosen, at)

@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.database import read_whole_months
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
-from tenants import checks, metering, pools, rating, sharing, statements
+from tenants import adjustments, checks, disputes, metering, pools, rating, sharing, statements
 from tenants.finance import Sharing
 from tenants.prices import midnight
 from tenants.tables import Period, Statement
 
 MANY = 5_000  # intervals: from here on the planner has to count them
+CLOSE_LOCK = 0x434C0021  # advisory lock
 
 
 def bounds(label: str, timezone: str) -> Range[datetime]:
@@ -71,6 +72,8 @@ def draft(
 ) -> Period:
     """Meter, rate, share and state the month anew, up to `now` if it still runs; opens the period if need be.
 
+    What came to be known of closed months is in it as adjustment lines, where no earlier month is open.
+
     Raises Conflict period_closed, not_started, missing_price, missing_key or nothing_to_share_by.
     """
     read_whole_months(session)
@@ -81,7 +84,10 @@ def draft(
     pools.load(session, period, declared)
     intervals = metering.meter(session, period, now)
     _learn(session, intervals)
+    adjustments.correct(session, period)
     rating.rate(session, period)
+    adjustments.rate(session, period)
+    disputes.carry(session, period)
     _learn(session, intervals)
     sharing.share_pools(session, period)
     rating.total(session, period)
@@ -145,9 +151,12 @@ def close(session: Session, label: str, now: datetime) -> Period:
 
     Raises what `closable` does.
     """
+    # One at a time: what this one corrects must not be closed by another meanwhile, and the chains follow one order.
+    session.execute(sa.select(sa.func.pg_advisory_xact_lock(CLOSE_LOCK)))
     period = closable(session, label, now, lock=True)
     digest = statements.seal(session, period)
     period.state, period.closed_at, period.closed_by = "closed", now, str(session.info["actor"])
+    period.sealed_from = sa.func.now()
     audit.record(session, "period.close", f"period {label}", detail={"sample": period.sample, "digest": digest})
     session.flush()
     return period

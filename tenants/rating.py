@@ -13,27 +13,37 @@ WITH book AS (SELECT meter_id, range_agg(during) AS covered FROM prices GROUP BY
 SELECT m.code, lower(tstzmultirange(u.during) - coalesce(b.covered, '{}')) AS at
 FROM usage_intervals u JOIN meters m ON m.id = u.meter_id LEFT JOIN book b ON b.meter_id = u.meter_id
 WHERE u.period_id = :period AND m.sku IS NOT NULL AND (b.covered @> u.during) IS NOT TRUE
-ORDER BY at, m.id LIMIT 1
+UNION ALL
+SELECT m.code, lower(tstzmultirange(c.during) - coalesce(b.covered, '{}')) AS at
+FROM usage_corrections c JOIN meters m ON m.id = c.meter_id LEFT JOIN book b ON b.meter_id = c.meter_id
+WHERE c.period_id = :period AND (b.covered @> c.during) IS NOT TRUE
+ORDER BY at, code LIMIT 1
 """
-# Every active member has a statement, and whoever used something.
+# Every active member has a statement, and whoever used something or is corrected something.
 STATEMENTS = """
 INSERT INTO statements (period_id, member_id, total, population)
 SELECT :period, m.id, 0, m.population FROM members m
 WHERE m.state = 'active' OR EXISTS (SELECT FROM usage_intervals u WHERE u.period_id = :period AND u.member_id = m.id)
+    OR EXISTS (SELECT FROM usage_corrections c WHERE c.period_id = :period AND c.member_id = m.id)
+    OR EXISTS (SELECT FROM disputes d WHERE d.state = 'settled' AND d.member_id = m.id
+        AND NOT EXISTS (SELECT FROM statement_lines l JOIN periods q ON q.id = l.period_id
+            WHERE l.dispute_id = d.id AND q.state = 'closed'))
 ORDER BY m.siret COLLATE "C"
 """
 # Rounded once for each line, half up (EN 16931), by whole division: a quotient with an end could round twice.
 ROUNDED = "div(unit_seconds * hourly * 100 + 1800, 3600) * 0.01"
-LINES = f"""
-WITH used AS (
+# {source}: of which usage.
+USED = """
     SELECT r.service_id, u.member_id, u.meter_id, p.id AS price_id, p.hourly, lower(p.during) AS since,
         trim_scale(sum(u.quantity * extract(epoch FROM
             least(upper(u.during), upper(p.during)) - greatest(lower(u.during), lower(p.during))))) AS unit_seconds
-    FROM usage_intervals u JOIN resources r ON r.id = u.resource_id
+    FROM ({source}) u JOIN resources r ON r.id = u.resource_id
     JOIN prices p ON p.meter_id = u.meter_id AND p.during && u.during
-    WHERE u.period_id = :period
     GROUP BY r.service_id, u.member_id, u.meter_id, p.id
-)
+"""
+STORED = "SELECT * FROM usage_intervals WHERE period_id = :period"
+LINES = f"""
+WITH used AS ({USED.format(source=STORED)})
 INSERT INTO statement_lines
     (statement_id, period_id, member_id, position, kind, service_id, meter_id, price_id, unit_seconds, amount)
 SELECT t.id, :period, u.member_id, row_number() OVER

@@ -152,7 +152,8 @@ class Stack(_Part):
     """What is known of a stack beside what an offer says of itself; kept with each version of its offers.
 
     public_ports: let everybody in, beside the web's; provides: what it is to the services of all members, if anything:
-    such a one is the agglomeration's own; backup: None, when there is nothing to keep.
+    such a one is the agglomeration's own; backup: None, when there is nothing to keep; awaits_source: nobody can order
+    it yet (`stacks_sources`).
     """
 
     slug: Annotated[str, Field(max_length=27)]
@@ -175,6 +176,7 @@ class Stack(_Part):
     retention: Retention = Field(default_factory=Retention)
     card: Words | None = None
     backup: Backup | None = Field(default_factory=Backup)
+    awaits_source: Literal[True] | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
 

@@ -19,7 +19,7 @@ from orchestrator.ansible import Outcome
 from orchestrator.errors import ClocherError
 from orchestrator.settings import Settings
 from orchestrator.trial import Machine, Trial
-from tenants import stacks, stacks_checking, stacks_exports
+from tenants import stacks, stacks_checking, stacks_exports, stacks_sources
 from tenants.stacks import Declared
 
 ARCHIVE = "essai"
@@ -54,10 +54,13 @@ Visit = Callable[[str, dict[str, str]], None]
 def live(settings: Settings, folder: Path, tell: Callable[[Lived], None], visit: Visit | None = None) -> list[Lived]:
     """Live it; each part is told as it ends. After a failure nothing more is tried.
 
-    visit: called with the application's address and its secrets, once test/put has put something in.
+    visit: called with the application's address and its secrets, once test/put has put something in. Raises
+    `source_missing`.
     """
     folder = folder.resolve()
-    stack = stacks.read(folder)
+    stack = stacks_sources.sourced(stacks.read(folder), settings.stacks_sources)
+    if stack.awaits_source:
+        raise stacks_sources.missing(stack.title.model_dump())
     told: list[Lived] = []
     with trial.opened(settings.model_copy(update={"stacks_dirs": (folder.parent,)})) as place:
         life = _Life(place, folder, stack, visit)
@@ -165,7 +168,8 @@ class _Life:
             "admin": "essai", "ssh_keys": [], "volumes": list(self.machine.volumes),
             "member": {"slug": "essai", "name": "Commune d’essai", "siret": "73282932000074"},
             "service": {"name": "essai", "ref": str(self.machine.guest.ref), "host": "", "url": ""},
-            "answers": self.answers, "secrets": self.secrets, "version": self.version, **more,
+            "answers": self.answers, "secrets": self.secrets, "version": self.version,
+            "sources": self.place.settings.sources_of(self.stack.slug), **more,
         }  # fmt: skip
         outcome = ansible.configure(
             self.place.settings, f"{stacks.PLAY}/{self.stack.slug}", self.machine.guest, variables, self._note, act=act

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from orchestrator import audit
 from orchestrator.errors import NotFound, Text
@@ -30,11 +30,14 @@ from tenants.tables import (
     Price,
     Statement,
     StatementLine,
+    UsageCorrection,
     UsageInterval,
 )  # fmt: skip
+from tenants.tables_disputes import Dispute
 
 Document = dict[str, Any]
 AT_ONCE = 30  # statements whose lines are in memory while a period is sealed
+Corrected = aliased(Period)
 
 
 def documents(session: Session, period: Period, member: str | None = None) -> list[Document]:
@@ -90,9 +93,17 @@ def _document(period: Period, statement: Statement, member: Member, lines: list[
         "lines": lines,
         "usage": str(_sum(lines, "usage")),
         "shares": str(_sum(lines, "share")),
+        **_adjusted(lines),
         "total": str(statement.total),
         "previous_hash": statement.previous_hash,
     }
+
+
+def _adjusted(lines: list[Document]) -> Document:
+    """Their sum where there are any: documents that were sealed before there could be any have no such word."""
+    if not any("corrects" in line for line in lines):
+        return {}
+    return {"adjustments": str(_sum(lines, "adjustment") + _sum(lines, "settlement"))}
 
 
 def _sum(lines: list[Document], kind: str) -> Decimal:
@@ -102,19 +113,25 @@ def _sum(lines: list[Document], kind: str) -> Decimal:
 def _lines(
     session: Session, period: Period, member: str | None, statement_ids: Sequence[int] | None = None
 ) -> dict[int, list[Document]]:
-    """By statement, each line with what it follows from: price and its book, or pool, key and its version."""
+    """By statement, each line with what it follows from: price and its book, or pool, key and its version; of an
+    adjustment also the closed month, and the place of the line there (null: it had none); of a settlement that, the
+    dispute and why it was settled so.
+    """
     query = (
         sa.select(
             StatementLine.statement_id, StatementLine.position, StatementLine.kind, StatementLine.unit_seconds,
             StatementLine.share, StatementLine.amount, Service.name, Service.ref, Meter.code, Meter.label, Meter.unit,
             Price.hourly, Price.book, sa.func.lower(Price.during), CostPool.code, CostPool.label, CostPool.section,
             CostPool.amount, AllocationKey.code, AllocationKey.version, AllocationKey.deliberation,
+            Corrected.label, Corrected.during, StatementLine.corrects_position, Dispute.id, Dispute.decision,
         )
         .outerjoin(Service, Service.id == StatementLine.service_id)
         .outerjoin(Meter, Meter.id == StatementLine.meter_id)
         .outerjoin(Price, Price.id == StatementLine.price_id)
         .outerjoin(CostPool, CostPool.id == StatementLine.pool_id)
         .outerjoin(AllocationKey, AllocationKey.id == CostPool.key_id)
+        .outerjoin(Corrected, Corrected.id == StatementLine.corrects_id)
+        .outerjoin(Dispute, Dispute.id == StatementLine.dispute_id)
         .where(StatementLine.period_id == period.id)
         .order_by(StatementLine.statement_id, StatementLine.position)
     )  # fmt: skip
@@ -124,9 +141,16 @@ def _lines(
         query = query.join(Member, Member.id == StatementLine.member_id).where(Member.slug == member)
     found: dict[int, list[Document]] = defaultdict(list)
     for statement_id, position, kind, unit_seconds, share, amount, *rest in session.execute(query):
-        service, ref, meter, label, unit, hourly, book, since, *shared = rest
+        service, ref, meter, label, unit, hourly, book, since, *shared, month, during, place, dispute, decision = rest
         line = {"position": position, "kind": kind, "amount": str(amount)}
-        if kind == "usage":
+        if month is not None:
+            line |= {
+                "corrects": month, "corrects_from": _instant(during.lower), "corrects_until": _instant(during.upper),
+                "corrects_position": place,
+            }  # fmt: skip
+        if kind == "settlement":
+            line |= {"dispute": dispute, "label": decision}
+        elif kind != "share":
             line |= {
                 "service": service, "service_ref": str(ref), "meter": meter, "label": label["fr"], "unit": unit,
                 "unit_seconds": f"{unit_seconds:f}", "hourly": f"{hourly:f}", "book": book,
@@ -278,14 +302,14 @@ def _chosen(period: str | None, member: str | None) -> list[sa.ColumnElement[boo
 
 
 def line(session: Session, statement_id: int, position: int) -> StatementLine:
-    """A usage line of a statement by its place in it, from 1. Raises NotFound not_found."""
+    """A line of usage, or one that corrects it, by its place in a statement, from 1. Raises NotFound not_found."""
     found = session.scalar(
         sa.select(StatementLine)
         .join(Statement, Statement.id == StatementLine.statement_id)  # a member sees its own statements only
         .where(
             StatementLine.statement_id == min(statement_id, 2**63 - 1),
             StatementLine.position == min(position, 2**31 - 1),
-            StatementLine.kind == "usage",
+            StatementLine.kind.in_(("usage", "adjustment")),
         )
     )
     if found is None:
@@ -296,34 +320,43 @@ def line(session: Session, statement_id: int, position: int) -> StatementLine:
 def intervals(session: Session, line: StatementLine) -> list[dict[str, Any]]:
     """The usage that a usage line counts, in time order: position of the line, resource, quantity, from, until.
 
-    Only the part of it while the line's price was in force; the rest is on another line.
+    Of an adjustment, what changed in the closed month: quantity as known now, and what was `counted` before. Only the
+    part of it while the line's price was in force; the rest is on another line.
     """
     return _intervals(session, StatementLine.id == line.id)
 
 
 def all_intervals(session: Session, statement_id: int) -> list[dict[str, Any]]:
-    """Likewise of every usage line of a statement, line by line."""
+    """Likewise of every line of usage and adjustment of a statement, line by line."""
     return _intervals(session, StatementLine.statement_id == statement_id)
 
 
 def _intervals(session: Session, wanted: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
-    during = UsageInterval.during.intersection(Price.during)
+    held = _held(UsageInterval, [UsageInterval.quantity]).where(wanted, StatementLine.kind == "usage")
+    changed = (
+        _held(UsageCorrection, [UsageCorrection.quantity, UsageCorrection.counted])
+        .where(wanted, StatementLine.kind == "adjustment")
+        .where(UsageCorrection.corrects_id == StatementLine.corrects_id)
+    )
+    found = [dict(row) for query in (held, changed) for row in session.execute(query).mappings()]
+    return sorted(found, key=lambda one: one["position"])
+
+
+def _held(of: type[UsageInterval | UsageCorrection], figures: Sequence[Any]) -> sa.Select[Any]:
+    """What lines count of a table, in time order, while their price was in force."""
+    during = of.during.intersection(Price.during)
     begin, end = sa.func.lower(during), sa.func.upper(during)
-    query = (
-        sa.select(StatementLine.position, Resource.cloud_id, UsageInterval.quantity, begin, end)
+    return (
+        sa.select(StatementLine.position, Resource.cloud_id.label("resource"), *figures, begin.label("from"),
+                  end.label("until"))
         .join(Price, Price.id == StatementLine.price_id)
         .join(Resource, Resource.service_id == StatementLine.service_id)
-        .join(UsageInterval, UsageInterval.resource_id == Resource.id)
+        .join(of, of.resource_id == Resource.id)
         .where(
-            wanted,
-            UsageInterval.period_id == StatementLine.period_id,
-            UsageInterval.member_id == StatementLine.member_id,  # says the same again, to an index
-            UsageInterval.meter_id == StatementLine.meter_id,
-            UsageInterval.during.overlaps(Price.during),
+            of.period_id == StatementLine.period_id,
+            of.member_id == StatementLine.member_id,  # says the same again, to an index
+            of.meter_id == StatementLine.meter_id,
+            of.during.overlaps(Price.during),
         )
-        .order_by(StatementLine.position, begin, UsageInterval.id)
-    )
-    return [
-        {"position": position, "resource": cloud_id, "quantity": quantity, "from": since, "until": until}
-        for position, cloud_id, quantity, since, until in session.execute(query)
-    ]
+        .order_by(StatementLine.position, begin, of.id)
+    )  # fmt: skip

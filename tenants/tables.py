@@ -163,7 +163,10 @@ class Price(Base):
 
 
 class Period(Base):
-    """A billing month, [starts, ends) at local midnight. Closed, it is sealed."""
+    """A billing month, [starts, ends) at local midnight. Closed, it is sealed.
+
+    sealed_from: when closing began, by the database's clock; facts that were told later may be missing in it.
+    """
 
     __tablename__ = "periods"
     id: Mapped[int] = key()
@@ -174,8 +177,10 @@ class Period(Base):
     metered_until: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     closed_by: Mapped[str | None]
+    sealed_from: Mapped[datetime | None]
     __table_args__ = (
         ExcludeConstraint(("during", "&&"), name="periods_apart", using="gist"),
+        CheckConstraint("(state = 'closed') = (sealed_from IS NOT NULL)", "sealed_from"),
         CheckConstraint(one_of("state", ("open", "draft", "checked", "closed")), "state"),
         CheckConstraint("(state = 'closed') = (closed_at IS NOT NULL)", "closed"),
         CheckConstraint("label ~ '^[0-9]{4}-[0-9]{2}$'", "label"),
@@ -203,6 +208,33 @@ class UsageInterval(Base):
         ),
         CheckConstraint(
             "quantity > 0 AND meter_id < 100 AND lower_inc(during) AND NOT (upper_inc(during) OR upper_inf(during))",
+            "sound",
+        ),
+    )
+
+
+class UsageCorrection(Base):
+    """Of a resource and a meter in a closed month (`corrects_id`): what was `counted` from one instant to another, and
+    the `quantity` that is known now. Belongs to the later month (`period_id`) whose adjustment lines it makes.
+    """
+
+    __tablename__ = "usage_corrections"
+    id: Mapped[int] = key()
+    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"))
+    corrects_id: Mapped[int] = mapped_column(ForeignKey("periods.id"))
+    resource_id: Mapped[int]
+    member_id: Mapped[int]
+    meter_id: Mapped[int] = mapped_column(ForeignKey("meters.id"))
+    counted: Mapped[Decimal]
+    quantity: Mapped[Decimal]
+    during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
+    __table_args__ = (
+        UniqueConstraint("period_id", "resource_id", "meter_id", "during"),
+        Index("ix_usage_corrections_corrects_id_member_id", "corrects_id", "member_id"),
+        ForeignKeyConstraint(("resource_id", "member_id"), ("resources.id", "resources.member_id")),
+        CheckConstraint(
+            "counted >= 0 AND quantity >= 0 AND counted <> quantity AND period_id <> corrects_id"
+            " AND lower_inc(during) AND NOT (upper_inc(during) OR upper_inf(during))",
             "sound",
         ),
     )
@@ -262,9 +294,12 @@ class Statement(Base):
 
 
 class StatementLine(Base):
-    """One line: either usage of a meter by a service at one price, or a share of a cost pool.
+    """One line: usage of a meter by a service at one price, or what such a line of a closed month lacked, or a share
+    of a cost pool, or what settled a dispute.
 
     unit_seconds: exact quantity × seconds of the usage; share: exact euros before rounding; amount: euros and cents.
+    Of an adjustment they are differences. corrects_id: the closed month; corrects_position: the line's place in the
+    member's statement of that month, null when it had no such line.
     """
 
     __tablename__ = "statement_lines"
@@ -281,8 +316,12 @@ class StatementLine(Base):
     unit_seconds: Mapped[Decimal | None]
     share: Mapped[Decimal | None] = mapped_column(sa.Numeric())
     amount: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
+    corrects_id: Mapped[int | None] = mapped_column(ForeignKey("periods.id"))
+    corrects_position: Mapped[int | None]
+    dispute_id: Mapped[int | None] = mapped_column(ForeignKey("disputes.id"))
     __table_args__ = (
         UniqueConstraint("statement_id", "position"),
+        Index("ix_statement_lines_corrects_id", "corrects_id", postgresql_where=sa.text("corrects_id IS NOT NULL")),
         # A line is of its statement's period and member, at a price of its meter.
         ForeignKeyConstraint(
             ("statement_id", "period_id", "member_id"),
@@ -290,10 +329,15 @@ class StatementLine(Base):
             ondelete="CASCADE",
         ),
         ForeignKeyConstraint(("price_id", "meter_id"), ("prices.id", "prices.meter_id")),
-        CheckConstraint(one_of("kind", ("usage", "share")), "kind"),
+        Index("ix_statement_lines_dispute_id", "dispute_id", postgresql_where=sa.text("dispute_id IS NOT NULL")),
+        CheckConstraint(one_of("kind", ("usage", "share", "adjustment", "settlement")), "kind"),
         CheckConstraint(
-            "(kind = 'usage') = (meter_id IS NOT NULL AND price_id IS NOT NULL AND unit_seconds IS NOT NULL)"
-            " AND (kind = 'share') = (pool_id IS NOT NULL AND share IS NOT NULL)",
+            "(kind IN ('usage', 'adjustment'))"
+            " = (meter_id IS NOT NULL AND price_id IS NOT NULL AND unit_seconds IS NOT NULL)"
+            " AND (kind = 'share') = (pool_id IS NOT NULL AND share IS NOT NULL)"
+            " AND (kind IN ('adjustment', 'settlement')) = (corrects_id IS NOT NULL)"
+            " AND (kind = 'settlement') = (dispute_id IS NOT NULL)"
+            " AND (corrects_position IS NULL OR kind IN ('adjustment', 'settlement'))",
             "shape",
         ),
     )

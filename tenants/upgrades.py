@@ -35,7 +35,7 @@ def newer(session: Session, service: Service, at: datetime) -> Newer | None:
     """What the published offer of a service's application brings over what it runs; None when it is nothing."""
     own = service.specification.get("stack")
     offer = _published(session, service.specification["offer"]) if own else None
-    if not own or offer is None or not offer.stack:
+    if not own or offer is None or not offer.stack or offer.stack.get("awaits_source"):
         return None
     listed = offer.stack["versions"]
     known = [one["version"] for one in listed]

@@ -52,10 +52,12 @@ def print_offers(offers: list[dict[str, Any]], as_json: bool) -> None:
 def apply(directory: Path, as_json: bool) -> None:
     """Publish what is declared, stacks too. What changed gets a new version, what is gone is withdrawn.
 
-    Again changes nothing. Stacks are looked for in playbooks/stacks and in the folders of CLOCHER_STACKS_DIRS.
+    Again changes nothing. Stacks are looked for in playbooks/stacks and in the folders of CLOCHER_STACKS_DIRS. One that
+    is `awaiting` can't be ordered before CLOCHER_STACKS_SOURCES says where its archive is (docs/external.md).
     """
     with staff_session() as session:
-        changes = catalogue.load(session, directory, stacks.folders(settings.load()))
+        ours = settings.load()
+        changes = catalogue.load(session, directory, stacks.folders(ours), ours.stacks_sources)
     print_rows(
         changes,
         [("slug", "Offre"), ("version", "Version"), ("change", "Changement")],

@@ -14,7 +14,7 @@ from api.output import euros, json_option, keep, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
 from orchestrator.errors import Conflict, InvalidInput
-from tenants import finance, focus_columns, focus_files, periods, pools, statements
+from tenants import adjustments, finance, focus_columns, focus_files, periods, pools, statements
 
 STATES = {"open": "ouverte", "draft": "projet", "checked": "contrôlée", "closed": "close"}
 month = click.argument("month", metavar="MONTH")
@@ -41,6 +41,26 @@ def list_(as_json: bool) -> None:
          ("metered_until", "Mesurée jusqu’au"), ("closed_at", "Close le")],
         as_json=as_json,
         empty="Aucune période. « clocher periods draft 2026-10 » en établit une.",
+    )  # fmt: skip
+
+
+@command.command("adjustments")
+@month
+@json_option
+def adjustments_(month: str, as_json: bool) -> None:
+    """What a month corrects of closed ones. Facts that came after their month was closed, line by line."""
+    with staff_session() as session:
+        rows = adjustments.listed(session, periods.find(session, month).label)
+    if not as_json:
+        for row in rows:
+            row["hours"] = (row["unit_seconds"] / 3600).quantize(Decimal("0.01"))
+            row["amount"] = euros(row["amount"])
+    print_rows(
+        rows,
+        [("member", "Membre"), ("corrects", "Mois rectifié"), ("corrects_position", "Ligne"), ("service", "Service"),
+         ("meter", "Compteur"), ("hours", "Unités × heures"), ("amount", "Montant")],
+        as_json=as_json,
+        empty=f"{month} ne rectifie aucun mois clos.",
     )  # fmt: skip
 
 

@@ -56,8 +56,8 @@ def tell(document: dict[str, Any], as_json: bool) -> None:
     click.echo(f"{document['member']['name']} — {month}" + (f" — {mention}" if mention else ""))
     rows = [
         {
-            "service": line.get("service", "coût commun"),
-            "label": line["label"],
+            "service": line.get("service", "contestation" if line["kind"] == "settlement" else "coût commun"),
+            "label": f"rectifie {line['corrects']} : {line['label']}" if "corrects" in line else line["label"],
             "hours": Decimal(line["unit_seconds"]) / 3600 if "unit_seconds" in line else None,
             "price": exact(Decimal(line["hourly"])) if "hourly" in line else None,
             **_shared(line),

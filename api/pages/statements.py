@@ -9,7 +9,7 @@ from flask import render_template
 from werkzeug.wrappers import Response
 
 from api import auth, exporting, paging
-from tenants import reading, sharing, statements
+from tenants import adjustments, reading, sharing, statements
 
 blueprint = APIBlueprint("statement_pages", __name__, enable_openapi=False, url_prefix="/statements")
 SERVICES = 50  # of a statement, on a page
@@ -30,22 +30,27 @@ def one(statement_id: int) -> str:
     """One account: what each service used at which price, then the share of the common costs."""
     with auth.scope() as session:
         document = reading.statement(session, statement_id)
-    return render_template("statements/one.html", document=document, **by_service(document))
+        later = adjustments.listed(session, corrected=statement_id)
+    return render_template("statements/one.html", document=document, later=later, **by_service(document))
 
 
 def by_service(document: dict[str, Any]) -> dict[str, Any]:
-    """`services`: a statement's lines by service, a part of them; `shares`: those of common costs; `part`: which."""
+    """`services`: a statement's lines by service, a part of them, `part`: which; `corrected`: what corrects closed
+    months; `shares`: those of common costs.
+    """
     services: dict[str, list[dict[str, Any]]] = {}
     for line in document["lines"]:
-        services.setdefault(line.get("service") or "", []).append(line)
-    shares = [{**line, **sharing.explain(line)} for line in services.pop("", [])]
+        if line["kind"] == "usage":
+            services.setdefault(line["service"], []).append(line)
+    shares = [{**line, **sharing.explain(line)} for line in document["lines"] if line["kind"] == "share"]
+    corrected = [line for line in document["lines"] if "corrects" in line]
     part = paging.part(len(services), SERVICES)
-    return {"services": part.of(list(services.items())), "shares": shares, "part": part}
+    return {"services": part.of(list(services.items())), "shares": shares, "corrected": corrected, "part": part}
 
 
 @blueprint.get("/<int:statement_id>/lines/<int:position>")
 def line(statement_id: int, position: int) -> str:
-    """One line of usage: every interval that it counts."""
+    """One line of usage: every interval that it counts; of one that corrects a closed month, what changed there."""
     with auth.scope() as session:
         document = reading.statement(session, statement_id)
         intervals = statements.intervals(session, statements.line(session, statement_id, position))

@@ -11,6 +11,7 @@ from api.v1 import (
     consoles,
     costs,
     deputies,
+    disputes,
     exports,
     files,
     flows,
@@ -36,8 +37,8 @@ from api.v1 import (
 from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
-         exports, flows, costs, statements, people, tokens, deputies, webhooks, members, capacity, offers, policy,
-         prices, keys, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
+         exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity, offers,
+         policy, prices, keys, periods, announcements, audit, member_changes, files, focus)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own)
 
 __all__ = ["BLUEPRINTS", "install"]

@@ -12,6 +12,7 @@ from api import auth, exporting
 from api.v1 import frame
 from api.v1.schemas import ListOf
 from api.v1.schemas_money import (
+    AdjustmentOut,
     BeginIn,
     CloseIn,
     DifferenceOut,
@@ -22,7 +23,7 @@ from api.v1.schemas_money import (
     UsageCheckQuery,
 )
 from orchestrator.errors import InvalidInput
-from tenants import finance, periods, periods_closing, pools, usage_check
+from tenants import adjustments, finance, periods, periods_closing, pools, usage_check
 
 blueprint = APIBlueprint("periods", __name__, url_prefix="/api/v1/periods", tag="Periods")
 ONE = "/<month>"
@@ -83,6 +84,14 @@ def draft(month: str) -> dict[str, Any]:
 def begin(json_data: BeginIn) -> dict[str, Any]:
     """Draft a month that may not be there yet."""
     return _draft(json_data.month)
+
+
+@blueprint.get(f"{ONE}/adjustments")
+@blueprint.output(ListOf[AdjustmentOut])
+def list_adjustments(month: str) -> dict[str, Any]:
+    """What the month corrects of those that were closed before it, line by line. Always whole."""
+    with auth.scope() as session:
+        return {"items": adjustments.listed(session, periods.find(session, month).label)}
 
 
 def _draft(month: str) -> dict[str, Any]:

@@ -194,7 +194,8 @@ class OfferOut(Given):
 
     parameters: rules of type name, choice, integer, boolean, ssh_keys, text, email or date; one with a `default` may be
     left out. An email is an address, a date the text 2027-01-31, a text has from `minimum` to `maximum` characters and
-    matches `pattern`. stack: of an application its licence, class of data, register, versions, ports…; else null.
+    matches `pattern`. stack: of an application its licence, class of data, register, versions, ports…; else null. While
+    its `awaits_source` is true an order is refused (`source_missing`): the agglomeration has not said where it is from.
     """
 
     slug: str = Field(examples=["vm-small"])

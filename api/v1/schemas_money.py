@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from api.v1.schemas import Amount, Given, Id, Line, Month, PageQuery, PlainText, Taken, one_of, words
 from tenants import focus_columns
@@ -54,9 +54,39 @@ class StatementDetail(Given):
     lines: list[dict[str, Any]]
     usage: str
     shares: str
+    adjustments: str | None = None
     total: str
     previous_hash: str | None
     hash: str | None
+
+    @model_serializer(mode="wrap")
+    def _as_sealed(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `adjustments` where the sealed document has none, so that its hash can be found again."""
+        fields: dict[str, Any] = told(self)
+        return {name: value for name, value in fields.items() if name != "adjustments" or value is not None}
+
+
+class AdjustmentOut(Given):
+    """A line of a month that corrects one that was closed before; amount and unit_seconds: what was lacking there.
+
+    statement, position: where the line is; corrects_position: place of the line that it corrects in the member's
+    statement of `corrects`, null when it had none.
+    """
+
+    statement: Id
+    position: int
+    period: Month
+    member: str
+    name: str
+    corrects: Month
+    corrects_position: int | None
+    service: str
+    meter: str
+    unit: str
+    unit_seconds: Amount
+    hourly: Amount
+    book: str
+    amount: Amount
 
 
 class StatementQuery(PageQuery):
@@ -72,9 +102,13 @@ class FocusQuery(Taken):
 
 
 class IntervalOut(Given):
-    """What a resource held: quantity of the line's meter, from one instant to another."""
+    """What a resource held: quantity of the line's meter, from one instant to another.
+
+    counted: of a line that corrects a closed month, the quantity that had been counted there until then; else null.
+    """
 
     resource: str
+    counted: Amount | None = None
     quantity: Amount
     since: datetime = Field(alias="from")
     until: datetime

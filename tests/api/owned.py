@@ -27,6 +27,7 @@ from tenants import orders
 from tenants.tables import Offer, Period, Price, Statement, StatementLine
 from tenants.tables_administration import Announcement, MemberChange, PriceDraft, UsageCheck
 from tenants.tables_approvals import Deputy, PolicyVersion
+from tenants.tables_disputes import Dispute
 from tenants.tables_identity import Account, SignedIn, Token
 from tenants.tables_notices import Delivery, Endpoint
 from tests.api.people import Person, invite
@@ -212,6 +213,12 @@ def _delivery(session: Session, member_id: int) -> int:
                                   body="{}", due_at=NOW, queued_at=NOW))  # fmt: skip
 
 
+def _dispute(session: Session, member_id: int, statement_id: int) -> int:
+    period_id = session.get_one(Statement, statement_id).period_id
+    return _add(session, Dispute(member_id=member_id, statement_id=statement_id, period_id=period_id, position=1,
+                                 reason="r", opened_by="t", opened_at=NOW))  # fmt: skip
+
+
 def _deputy(world: World, slug: str, asking: Person | None) -> int:
     """Who stands in for the one who asks, in that person's house; or for a stranger in the other member."""
     own = asking if asking and slug == "brevaux" else None
@@ -237,6 +244,9 @@ IDS: dict[str, Find] = {
         "flow", slug, lambda session, member: _flow(session, member, world.once("service", slug, _service))
     ),
     "order_id": lambda world, slug, asking: world.once("order", slug, _order),
+    "dispute_id": lambda world, slug, asking: world.once(
+        "dispute", slug, lambda session, member: _dispute(session, member, world.once("statement", slug, _statement))
+    ),
     "statement_id": lambda world, slug, asking: world.once("statement", slug, _statement),
     "account_id": _account,
     "session_id": _session_id,

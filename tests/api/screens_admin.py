@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
+from orchestrator import events
 from orchestrator.cloud_servers import ServerUsage
 from orchestrator.tables import Flow, FlowStep, Member, Resource, Service
 from tenants import (
@@ -179,6 +181,30 @@ def compared(label: str) -> Callable[[Session, int], str]:
     return make
 
 
+def corrected(session: Session, member_id: int) -> str:
+    """April again, after it came to be known that the server of March, which is closed, had stopped."""
+    thing = session.scalars(
+        sa.select(Resource).join(Service, Service.id == Resource.service_id).where(Service.name == "cantine-2026-03")
+    ).one()
+    at = datetime(2026, 3, 20, tzinfo=UTC)
+    events.record_event(session, thing.id, "stopped", at, size=events.Size(vcpus=2, ram_mib=4096))
+    periods.draft(session, "2026-04", COSTS, datetime.now(UTC), PARIS)
+    return "/finance/periods/2026-04"
+
+
+def follow_april(page: Page) -> None:
+    """Open the account of April: only May's is newer."""
+    with page.expect_navigation():
+        page.locator("main th a").nth(1).click()
+
+
+def follow_correction(page: Page) -> None:
+    """Open the account of April, then its first line that corrects another month."""
+    follow_april(page)
+    with page.expect_navigation():
+        page.get_by_role("table", name=re.compile("Rectifications|Corrections")).locator("tbody th a").first.click()
+
+
 def follow(which: str) -> Callable[[Page], None]:
     """Follow the first or last link that names a row."""
 
@@ -270,6 +296,9 @@ SCREENS = (
     Screen("finance-period-checked", "", TERRITORY, inside(month("2026-04", checked=True))),
     Screen("finance-period-close", "/finance/periods/2026-04/close", TERRITORY, act=typed(confirm="2026")),
     Screen("finance-period-closed", "", TERRITORY, inside(month("2026-03", closed=True))),
+    Screen("finance-period-corrected", "", TERRITORY, inside(corrected)),
+    Screen("statement-corrected", "/statements", MEMBER, act=follow_april),
+    Screen("statement-correction", "/statements", MEMBER, act=follow_correction),
     Screen("finance-period-refused", "/finance/periods", TERRITORY, act=typed(month="2099-01")),
     Screen("finance-periods", "/finance/periods", TERRITORY),
     Screen("finance-keys", "/finance/keys", TERRITORY),

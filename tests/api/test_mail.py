@@ -57,6 +57,12 @@ FACTS: dict[str, list[dict[str, Any]]] = {
     "backup_unproved": [
         {"path": "/services/1", "name": "salut", "member": "Brevaux", "made": "2026-11-21T01:00:00+00:00"}
     ],
+    "dispute": [
+        {"path": "/finance/disputes/1", "member": "Brevaux", "step": step, "period": "2026-10", "position": 3,
+         "reason": "Trop.", "words": words, "amount": amount}
+        for step, words, amount in (("open", None, None), ("withdraw", None, None), ("answer", "Vu.", None),
+                                    ("settle", "Geste.", "-12.40"), ("reject", "Non.", None))
+    ],
     "webhook_disabled": [{"path": "/webhooks", "label": "CMDB", "url": "https://hook.example/"}],
     "invitation": [{"path": "/password/s3cret", "name": "Jo", "choose": True, "member": "Brevaux"},
                    {"path": "/sign-in", "name": "Jo", "choose": False, "member": None}],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy.dialects.postgresql import Range
@@ -17,6 +17,7 @@ import tenants.tables_administration as a
 import tenants.tables_approvals as p
 import tenants.tables_consoles as n
 import tenants.tables_costs as c
+import tenants.tables_disputes as d
 import tenants.tables_identity as i
 import tenants.tables_notices as w
 import tenants.tables_requests as r
@@ -29,6 +30,8 @@ OWN, OTHER = 1, 2  # ids of the two members
 def fill(session: Session) -> None:
     """Write them."""
     meter, price, period, offer = _shared(session)
+    earlier = t.Period(label="2025-12", during=Range(START - timedelta(days=31), START))
+    session.add(earlier)
     for number in (OWN, OTHER):
         member = o.Member(
             slug=f"m{number}", name="M", kind="commune", siren="210000113", siret=f"2100001130000{number}"
@@ -85,6 +88,10 @@ def fill(session: Session) -> None:
                 c.CostService(service_id=service.id, member_id=number, amount=1, ahead=0, until=END),
                 t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,
                                 quantity=1, during=Range(START, END)),
+                d.Dispute(member_id=number, statement_id=statement.id, period_id=period, position=1, reason="r",
+                          opened_by="t", opened_at=START),
+                t.UsageCorrection(period_id=period, corrects_id=earlier.id, resource_id=resource.id, member_id=number,
+                                  meter_id=meter, counted=1, quantity=0, during=Range(START, END)),
                 t.StatementLine(statement_id=statement.id, period_id=period, member_id=number, position=1,
                                 kind="usage", meter_id=meter, price_id=price, unit_seconds=1, amount=1),
             ]

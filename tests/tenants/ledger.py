@@ -44,6 +44,11 @@ class Ledger:
         self.session.flush()
         return service
 
+    def service_of(self, member: str, name: str) -> Service:
+        """Likewise of a member that another ledger wrote."""
+        self.members[member] = self.session.scalars(sa.select(Member).where(Member.slug == member)).one()
+        return self.service(member, name)
+
     def server(self, service: Service, *events: tuple[str, str, int, int], cloud_id: str = "") -> int:
         """Events: (kind, instant, vCPUs, MiB)."""
         return self._resource(

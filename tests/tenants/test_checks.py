@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
-from tenants import checks, periods
+from tenants import checks, checks_adjustments, periods
 from tenants.finance import CRITERIA
 from tenants.tables import Statement
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
+from tests.tenants.test_adjustments import adjusting
 from tests.tenants.test_month import write_month
 
 MONTH = "2026-03"
@@ -89,7 +90,9 @@ BROKEN = {
 
 
 def test_every_proof_can_fail() -> None:
-    assert BROKEN.keys() == {*checks.CHECKS, "intervals_are_events"}
+    assert BROKEN.keys() | adjusting.keys() == {
+        *checks.CHECKS, *checks_adjustments.CHECKS, "intervals_are_events", "corrections_are_events",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,9 @@ def test_closed_period_keeps_its_prices_but_a_new_meter_may_begin_before_it(staf
     known = {"vcpu": "0.0065", "ram": "0.0025"}
     with territory_session(staff, "test") as session:
         prices.apply(session, FIRST, PARIS)
-        session.add(Period(label="2026-03", during=march, state="closed", closed_at=AT, closed_by="test"))
+        session.add(
+            Period(label="2026-03", during=march, state="closed", closed_at=AT, closed_by="test", sealed_from=AT)
+        )
     with territory_session(staff, "test") as session:
         added = prices.apply(session, book(("2026-01-01", known | {"snapshot": "0.0001"})), PARIS)
     assert [new.meter for new in added] == ["snapshot"]

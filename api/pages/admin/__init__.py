@@ -9,6 +9,7 @@ from api.pages.admin import (
     audit,
     capacity,
     catalogue,
+    disputes,
     flows,
     focus,
     keys,
@@ -26,7 +27,7 @@ BLUEPRINTS = tuple(
     module.blueprint
     for module in (
         members, capacity, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys, statements,
-        focus,
+        disputes, focus,
     )
 )  # fmt: skip
 

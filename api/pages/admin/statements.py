@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from flask import Response, render_template, request
 
 from api import auth, exporting, paging, statement_files
 from api.forms import Form
 from api.pages.admin.guard import territory
 from api.pages.statements import ROWS, by_service
-from orchestrator.errors import InvalidInput, NotFound
-from tenants import periods, reading, statements
-from tenants.tables import StatementLine
+from orchestrator.errors import InvalidInput
+from tenants import adjustments, periods, reading, statements
 
 blueprint = territory("finance_statements", "/finance/statements")
 
@@ -50,20 +48,15 @@ def one(statement_id: int) -> str:
     """One account: its lines by service, then the shared costs."""
     with auth.scope() as session:
         document = reading.statement(session, statement_id)
-    return render_template("admin/finance/statement.html", document=document, **by_service(document))
+        later = adjustments.listed(session, corrected=statement_id)
+    return render_template("admin/finance/statement.html", document=document, later=later, **by_service(document))
 
 
 @blueprint.get("/<int:statement_id>/lines/<int:position>")
 def line(statement_id: int, position: int) -> str:
-    """One line of usage: every interval that it counts."""
+    """One line of usage: every interval that it counts; of one that corrects a closed month, what changed there."""
     with auth.scope() as session:
         document = reading.statement(session, statement_id)
-        query = sa.select(StatementLine).where(
-            StatementLine.statement_id == statement_id, StatementLine.position == position
-        )
-        found = session.scalar(query)
-        if found is None or found.kind != "usage":
-            raise NotFound("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Revenez à la liste.")
-        intervals = statements.intervals(session, found)
+        intervals = statements.intervals(session, statements.line(session, statement_id, position))
     told = next(one for one in document["lines"] if one["position"] == position)
     return render_template("admin/finance/line.html", document=document, line=told, intervals=intervals)

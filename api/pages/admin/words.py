@@ -84,6 +84,14 @@ CHECKS = {
     "interval_is_inside_period": N_("Un intervalle est dans sa période"),
     "every_member_has_a_statement": N_("Chaque membre a un relevé"),
     "intervals_are_events": N_("Les intervalles suivent des événements"),
+    "settlements_are_decided": N_("Les contestations réglées sont des lignes, et elles seules"),
+    "corrections_are_events": N_("Les rectifications suivent les faits connus depuis la clôture"),
+    "adjusted_usage_is_billed": N_("Un mois clos et ses rectifications comptent tout son usage"),
+    "adjusted_amount_is_usage_times_price": N_("Un mois clos et ses rectifications suivent ses prix"),
+    "one_adjustment_of_each_line": N_("Une ligne d’un mois clos est rectifiée une fois par mois"),
+    "adjustment_names_its_line": N_("Une rectification nomme la ligne qu’elle rectifie"),
+    "adjusted_month_is_closed": N_("Un mois rectifié est clos, et antérieur"),
+    "correction_is_inside_its_month": N_("Une rectification est dans le mois qu’elle rectifie"),
 }
 HOSTS = {"up": N_("en marche"), "down": N_("arrêté"), "enabled": N_("ouvert"), "disabled": N_("fermé")}
 WORKERS = {"alive": N_("vivant"), "silent": N_("muet")}

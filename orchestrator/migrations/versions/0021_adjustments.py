@@ -1,0 +1,13 @@
+"""Late facts as lines of a later month: see 0021_adjustments.sql."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+
+
+def upgrade() -> None:
+    # A whole script, without parameters: text with colons must reach the server as it is.
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text().replace("%", "%%"))

@@ -1,0 +1,13 @@
+"""Members dispute lines of closed statements: see 0026_disputes.sql."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0026"
+down_revision = "0021"
+
+
+def upgrade() -> None:
+    # A whole script, without parameters: text with colons must reach the server as it is.
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text().replace("%", "%%"))

@@ -1,0 +1,71 @@
+"""What corrects a closed month, by every door: the payer's pages, finance's pages, API, command, paper."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import sqlalchemy as sa
+from apiflask import APIFlask
+from pypdf import PdfReader
+
+from orchestrator.database import territory_session
+from tenants import statements
+from tests.api.conftest import Run, told
+from tests.api.people import invite
+from tests.tenants.test_adjustments import closed, deleted_earlier
+from tests.tenants.test_periods import close_month
+
+
+def corrected(owner: sa.Engine) -> tuple[int, int]:
+    """March and April of breval, closed; April corrects March. The statements."""
+    close_month(owner)
+    with territory_session(owner, "tests") as session:
+        deleted_earlier(session)
+        closed(session, "2026-04")
+        ids = {row["period"]: row["id"] for row in statements.listed(session, member="breval")}
+        return ids["2026-03"], ids["2026-04"]
+
+
+def plain(html: str) -> str:
+    """What is read on a page."""
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", html)).replace("−", "-")
+
+
+def test_every_door_shows_what_corrects_a_closed_month(app: APIFlask, owner: sa.Engine) -> None:
+    march, april = corrected(owner)
+    payer, finance = invite(app, "Odile", "breval", ["finance"]), invite(app, "Paul", None, ["territory_finance"])
+    for person, base in ((payer, "/statements"), (finance, "/finance/statements")):
+        client = person.client()
+        page = client.get(f"{base}/{april}").text
+        assert "Rectifications de mois clos" in plain(page)
+        [line] = re.findall(rf'href="({base}/{april}/lines/\d+)"', page)
+        assert f'href="{line}"' in client.get(f"{base}/{march}").text  # the closed month says that it was corrected
+        changed = plain(client.get(line).text)
+        assert all(word in changed for word in ("Compté d’abord", "mars 2026 · ligne", "-0,58"))
+        assert "Counted before" in plain(client.get(f"{line}?lang=en").text)
+    paper = PdfReader(io.BytesIO(payer.client().get(f"/statements/{april}.pdf?lang=fr").data))
+    written = " ".join(page.extract_text() for page in paper.pages)
+    assert "Rectifications de mois clos" in written and "ecole" in written
+    assert "Breval" in plain(finance.client().get("/finance/periods/2026-04").text).split("Rectifications de mois")[1]
+    api, mine = app.test_client(), {"Authorization": f"Bearer {payer.token()}"}
+    one = api.get(f"/api/v1/statements/{april}", headers=mine).json
+    assert one["adjustments"] == "-0.58"
+    assert "adjustments" not in (before := api.get(f"/api/v1/statements/{march}", headers=mine).json)
+    assert [statements.digest_of(found) for found in (one, before)] == [one["hash"], before["hash"]]
+    place = next(found["position"] for found in one["lines"] if found["kind"] == "adjustment")
+    [change] = api.get(f"/api/v1/statements/{april}/lines/{place}/usage", headers=mine).json["items"]
+    assert (change["counted"], change["quantity"]) == ("20", "0")
+    answer = api.get("/api/v1/periods/2026-04/adjustments", headers={"Authorization": f"Bearer {finance.token()}"})
+    [row] = answer.json["items"]
+    assert (row["member"], row["corrects"], row["amount"]) == ("breval", "2026-03", "-0.58")
+    assert api.get("/api/v1/periods/2026-04/adjustments", headers=mine).status_code == 403
+
+
+def test_the_command_lists_them(owner: sa.Engine, run: Run) -> None:
+    corrected(owner)
+    [row] = told(run("periods", "adjustments", "2026-04", "--json"))
+    assert (row["member"], row["corrects"], row["meter"], row["amount"]) == ("breval", "2026-03", "volume", "-0.58")
+    assert "breval" in run("periods", "adjustments", "2026-04").stdout
+    assert "ne rectifie aucun mois clos" in run("periods", "adjustments", "2026-03").stdout
+    assert "rectifie 2026-03" in run("statements", "show", "2026-04", "breval").stdout
