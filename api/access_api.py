@@ -134,6 +134,7 @@ RULES: dict[str, str] = {
     "pretitles.of_year": "period.read",
     "periods.list_periods": "period.read",
     "periods.show": "period.read",
+    "periods.show_usage_check": "period.read",
     "periods.list_adjustments": "period.read",
     "periods.export": "period.read",
     "focus.period_csv": "period.read",

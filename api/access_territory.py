@@ -87,6 +87,7 @@ RULES: dict[str, str] = {
     "finance_periods.check": "period.manage",
     "finance_periods.ask_close": "period.manage",
     "finance_periods.close": "period.manage",
+    "finance_periods.usage_check": "period.read",
     "finance_keys.list_": "period.read",
     "finance_keys.simulate": "period.read",
     "finance_keys.export": "period.read",

@@ -62,6 +62,13 @@ def decimals(value: Decimal, places: int, language: str = "fr", unit: str = "") 
     return str(format_decimal(rounded, pattern, locale=LOCALES[language]))
 
 
+def signed_hours(seconds: Decimal, language: str = "fr", *, sign: bool = True) -> str:
+    """Seconds as hours, of 0.36 s: +24,0000 h or −0.0167 h; without the plus if not `sign`."""
+    hours = round(seconds / 3600, 4) + 0
+    before = "−" if hours < 0 else "+" if hours and sign else ""
+    return f"{before}{decimals(abs(hours), 4, language)}\xa0h"
+
+
 def percent(share: Decimal | None, language: str = "fr") -> str:
     """0.256 → 26 % or 26%"""
     if share is None:

@@ -50,7 +50,7 @@ def install(app: Flask, settings: Settings) -> None:
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
         word=word, task=task, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
-        amount=amount, price=price, delta=delta, number=number, percent=percent, size=size, weight=weight,
+        amount=amount, price=price, delta=delta, hours=hours, number=number, percent=percent, size=size, weight=weight,
         instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, span=span,
         lasted=lasted, cell=cell, badge=badge, metered=metered,
     )  # fmt: skip
@@ -232,6 +232,11 @@ def price(value: Decimal | None) -> str:
 def delta(value: Decimal | None) -> str:
     """+12,00 €"""
     return formats.delta(value, current())
+
+
+def hours(seconds: Decimal, sign: bool = True) -> str:
+    """+24,0000 h, of seconds"""
+    return formats.signed_hours(seconds, current(), sign=sign)
 
 
 def number(value: Decimal | int | None) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from api import statement_facturx, statement_pdf
 from orchestrator.errors import Conflict, Text
 from orchestrator.settings import Settings
-from tenants import exports, exports_xlsx, periods, reading, statements, statements_year
+from tenants import exports, exports_xlsx, periods, reading, statements, statements_intervals, statements_year
 from tenants.statements import Document
 
 ONE = ("csv", "json", "xlsx", "pdf")
@@ -49,7 +49,7 @@ def one(session: Session, statement_id: int, kind: str, desk: Desk) -> File:
         year = statements_year.year(session, statement_id)
         return File(name, statement_pdf.paper(document, year, desk.settings, desk.language))
     if kind == "xlsx":
-        held = statements.all_intervals(session, statement_id)
+        held = statements_intervals.all_intervals(session, statement_id)
         _refuse_long(len(document["lines"]) + len(held), desk)
         label, zone = document["period"], desk.settings.timezone
         return File(name, exports_xlsx.xlsx_file(label, [document], zone, held))

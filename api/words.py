@@ -190,6 +190,7 @@ ACTIONS = {
     "service.start": N_("Démarrage demandé"),
     "service.stop": N_("Arrêt demandé"),
     "statement.close": N_("Relevé clos"),
+    "usage.verify": N_("Heures comparées à celles de Nova"),
     "dispute.open": N_("Ligne contestée"),
     "dispute.answer": N_("Contestation répondue"),
     "dispute.settle": N_("Contestation réglée"),
@@ -247,6 +248,21 @@ NOUNS = {
     "mail": N_("courriel"),
     "webhook": N_("abonnement"),
 }
+# Why what we bill in full of a server is not what Nova counts.
+USAGE_REASONS = {
+    "starting": N_("facturé dès sa mise en service, compté par Nova dès son lancement"),
+    "stopped": N_("arrêté : au tarif des serveurs arrêtés, et Nova compte l’existence"),
+    "failed": N_("création échouée : rien n’est facturé"),
+    "relaunched": N_("redimensionné ou refait : Nova recommence alors son compte"),
+    "built_before": N_("lancé, selon Nova, avant que nous ne comptions"),
+    "built_after": N_("lancé, selon Nova, après que nous avons compté"),
+    "deleted_before": N_("supprimé, selon Nova, pendant que nous comptions encore"),
+    "deleted_after": N_("compté par Nova après sa suppression notée chez nous"),
+    "unlaunched": N_("connu de nous, mais son lancement n’a pas été noté"),
+    "unknown": N_("inconnu de nous : fait à la main dans l’espace du membre"),
+    "missing": N_("inconnu de Nova : jamais lancé, ou effacé de ses archives"),
+    "unexplained": N_("les heures de Nova ne suivent pas de ses propres instants"),
+}
 CONFORMITY = {"none": N_("non conforme"), "partial": N_("partiellement conforme"), "full": N_("totalement conforme")}
 WORDS = {
     "account": ACCOUNT_STATES,
@@ -254,6 +270,7 @@ WORDS = {
     "noun": NOUNS,
     "conformity": CONFORMITY,
     "period": PERIOD_STATES,
+    "usage_reason": USAGE_REASONS,
     "dispute": DISPUTE_STATES,
     "outcome": OUTCOMES,
     "service": SERVICE_STATES,

@@ -100,6 +100,19 @@ NAME_SCOPE = sa.text(
 )
 
 
+WHOLE_MONTH = sa.text(
+    "SELECT set_config('plan_cache_mode', 'auto', true), set_config('work_mem', '64MB', true),"
+    " set_config('jit', 'off', true)"
+)
+
+
+def read_whole_months(session: Session) -> None:
+    """For the rest of its transaction, let the session sort a month's rows in memory, and plan once only what is done
+    for each row (the check of a reference); `OPTIONS` is for pages.
+    """
+    session.execute(WHOLE_MONTH)
+
+
 @event.listens_for(Session, "after_begin")
 def _name_the_scope(session: Session, _transaction: object, connection: sa.Connection) -> None:
     info = session.info

@@ -82,6 +82,9 @@ def _make_roles(connection: sa.Connection, settings: Settings) -> None:
                 " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
             )
         )
+    # ALTER ROLE takes no lock, and an advisory lock holds in one database only: a comment locks the role itself, on the
+    # whole server until we commit. Upgrades of two databases follow each other here.
+    connection.execute(sa.text("COMMENT ON ROLE clocher_territory IS 'Clocher: those who act for all members'"))
     for role in ROLES:
         # A utility statement takes no parameters; the password is hexadecimal.
         password = role_password(settings, role)

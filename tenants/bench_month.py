@@ -1,10 +1,14 @@
-"""How long a month takes: events → intervals → charges → shares → drafted statements, in a scratch database."""
+"""How long a month takes, in a scratch database: drafted from events, checked, and closed."""
 
 from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from os import sysconf
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,7 +46,8 @@ COSTS = finance.Sharing.model_validate(
 
 # A month as an agglomeration lives it, without chance: the number of a server decides what happens to it.
 # 1 in 10 is made in the month, 1 in 20 deleted, 1 in 10 stops every night of a week, 1 in 5 stops once,
-# 1 in 12 grows; half have a volume (1 in 10 of them grows), 1 in 4 a public address.
+# 1 in 12 grows; half have a volume (1 in 10 of them grows), 1 in 4 a public address. Of a `part` of the month, the same
+# happens that much sooner, and everything is deleted at its end.
 CONTENT = """
 INSERT INTO members (slug, name, kind, siren, siret, population)
 SELECT 'membre-' || n, 'Membre ' || n, 'commune', lpad((200000000 + n)::text, 9, '0'),
@@ -63,7 +68,7 @@ SELECT r.id, r.member_id, r.kind, s.id AS n,
 FROM resources r JOIN services s ON s.id = r.service_id;
 
 INSERT INTO resource_events (resource_id, member_id, kind, at, vcpus, ram_mib, disk_gib)
-SELECT r.id, r.member_id, e.kind, e.at,
+SELECT r.id, r.member_id, e.kind, CASE WHEN e.at > :begins THEN :begins + (e.at - :begins) * :part ELSE e.at END,
     CASE r.kind WHEN 'server' THEN r.vcpus * CASE WHEN e.grown THEN 2 ELSE 1 END END,
     CASE r.kind WHEN 'server' THEN r.ram_mib * CASE WHEN e.grown THEN 2 ELSE 1 END END,
     CASE r.kind WHEN 'volume' THEN r.disk_gib * CASE WHEN e.grown THEN 2 ELSE 1 END END
@@ -80,32 +85,57 @@ FROM started r CROSS JOIN LATERAL (
         WHERE r.kind = 'server' AND r.n % 5 = 2
     UNION ALL SELECT 'resized', '2026-09-29 06:00+02', true
         WHERE (r.kind = 'server' AND r.n % 12 = 5) OR (r.kind = 'volume' AND r.n % 20 = 2)
-    UNION ALL SELECT 'deleted', '2026-09-30 12:00+02', r.n % 12 = 5 WHERE r.n % 20 = 7) e;
+    UNION ALL SELECT 'deleted', '2026-09-30 12:00+02', r.n % 12 = 5 WHERE r.n % 20 = 7 OR :part < 1) e;
 DROP TABLE started;
 ANALYZE;
 """
 
 
-def run(settings: Settings, servers: int) -> dict[str, Any]:
-    """Draft a whole past month of `servers` servers. seconds: wall clock of the draft; peak_mib: this process;
-    backend_peak_mib: the memory of PostgreSQL's own process (Linux, same machine; else None); rows: rows written.
+# As many rows as the month has, written and summed without any promise: what the machine can do.
+PLAIN = """
+CREATE TEMPORARY TABLE plain ON COMMIT DROP AS
+SELECT n AS id, n % 300 AS member_id, n % 97 * 1.1 AS quantity, tstzrange(now(), now() + n * interval '1 s') AS during
+FROM generate_series(1, :rows) n;
+SELECT member_id, sum(quantity * extract(epoch FROM upper(during) - lower(during))) FROM plain GROUP BY member_id
+"""
+
+
+def run(settings: Settings, servers: int, members: int = MEMBERS, part: Decimal = Decimal(1)) -> dict[str, Any]:
+    """Draft, check and close a whole past month of `servers` servers of `members` members.
+
+    part: of the month that they exist, with as many changes. draft, check, close: seconds, whose sum is seconds, and
+    ratio how many times that is `plain`: as many rows written without any promise. cpu: of this process and the one of
+    PostgreSQL that it speaks to, in seconds, which a busy machine does not change. peak_mib: this process;
+    backend_peak_mib: PostgreSQL's own processes (Linux, same machine; else None); changes: events; rows: rows written.
     """
+    acts: dict[str, Callable[..., object]] = {
+        "draft": lambda session, alone: periods.draft(session, LABEL, COSTS, AFTER, alone.timezone),
+        "check": lambda session, alone: periods.check(session, LABEL),
+        "close": lambda session, alone: periods.close(session, LABEL, AFTER),
+    }
     with scratch.database(settings) as alone:
-        _fill(alone, servers)
-        engine = connect(alone, "clocher_staff")
+        _fill(alone, servers, members, part)
+        engine = connect(alone, "clocher_staff", pool_size=1)
+        took, backend = {}, 0
+        before = time.process_time()
+        for name, act in acts.items():
+            took[name], backend = _time(engine, partial(act, alone=alone))
+        ours, theirs = time.process_time() - before, _backend_cpu(backend)
         with territory_session(engine, "bench") as session:
-            backend = session.scalar(sa.text("SELECT pg_backend_pid()"))
-            began = time.perf_counter()
-            periods.draft(session, LABEL, COSTS, AFTER, alone.timezone)
-            session.flush()
             counted = _counts(session)
-            session.commit()
-            seconds = time.perf_counter() - began
-            memory = _backend_mib(backend)
+        plain, _ = _time(engine, lambda session: _plain(session, counted["intervals"] + counted["lines"]))
+        memory = _backend_mib(backend)
         engine.dispose()
+    changes = counted.pop("changes")
     return {
         "servers": servers,
-        "seconds": round(seconds, 3),
+        "members": members,
+        "changes": changes,
+        **{name: round(seconds, 3) for name, seconds in took.items()},
+        "seconds": round(sum(took.values()), 3),
+        "cpu": round(ours + theirs, 3) if theirs else None,
+        "plain": round(plain, 3),
+        "ratio": round(sum(took.values()) / plain, 1),
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "backend_peak_mib": memory,
         "rows": sum(counted.values()),
@@ -113,12 +143,37 @@ def run(settings: Settings, servers: int) -> dict[str, Any]:
     }
 
 
-def _fill(alone: Settings, servers: int) -> None:
+def scale(settings: Settings, servers: int, members: int = MEMBERS) -> dict[str, list[dict[str, Any]]]:
+    """Runs that show what time follows: ×1, ×4 and ×16 of the hours with the same changes, then of the changes."""
+    return {
+        "hours": [run(settings, servers, members, Decimal(times) / 16) | {"times": times} for times in (1, 4, 16)],
+        "changes": [run(settings, servers * times, members) | {"times": times} for times in (1, 4, 16)],
+    }
+
+
+def _time(engine: sa.Engine, act: Callable[[Session], object]) -> tuple[float, int]:
+    """How long one transaction takes, in seconds, and the process of the server that did it."""
+    with territory_session(engine, "bench") as session:
+        backend = int(session.scalar(sa.text("SELECT pg_backend_pid()")) or 0)
+        began = time.perf_counter()
+        act(session)
+        session.commit()
+        return time.perf_counter() - began, backend
+
+
+def _plain(session: Session, rows: int) -> None:
+    for statement in PLAIN.split(";\n"):
+        session.execute(sa.text(statement), {"rows": rows})
+
+
+def _fill(alone: Settings, servers: int, members: int, part: Decimal) -> None:
     engine = connect(alone, "owner")
+    begins = periods.bounds(LABEL, "Europe/Paris").lower
+    chosen = {"members": members, "servers": servers, "part": part, "begins": begins}
     with engine.begin() as connection:
         for statement in CONTENT.split(";\n"):
             if statement.strip():
-                connection.execute(sa.text(statement), {"members": MEMBERS, "servers": servers})
+                connection.execute(sa.text(statement), chosen)
     with territory_session(engine, "bench") as session:
         prices.apply(session, BOOK, alone.timezone)
         pools.apply_keys(session, COSTS)
@@ -126,11 +181,25 @@ def _fill(alone: Settings, servers: int) -> None:
 
 
 def _counts(session: Session) -> dict[str, int]:
-    names = {"intervals": "usage_intervals", "lines": "statement_lines", "statements": "statements"}
+    names = {
+        "intervals": "usage_intervals",
+        "lines": "statement_lines",
+        "statements": "statements",
+        "changes": "resource_events",
+    }
     return {
         name: int(session.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608
         for name, table in names.items()
     }
+
+
+def _backend_cpu(pid: int) -> float | None:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+            fields = stat.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / sysconf("SC_CLK_TCK")
 
 
 def _backend_mib(pid: int) -> float | None:

@@ -14,12 +14,14 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
+from orchestrator.database import read_whole_months
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
 from tenants import adjustments, billing, checks, disputes, metering, pools, rating, sharing, statements, vat
 from tenants.finance import Sharing
 from tenants.prices import midnight
 from tenants.tables import Period, Statement
 
+MANY = 5_000  # intervals: from here on the planner has to count them
 CLOSE_LOCK = 0x434C0021  # advisory lock
 
 
@@ -75,17 +77,20 @@ def draft(
     Raises Conflict period_closed, not_started, missing_price, missing_key, unknown_pool or nothing_to_share_by; and as
     `vat.state`.
     """
+    read_whole_months(session)
     period = _open(session, label, timezone, sample)
     _refuse_closed(period)
     # Lines point at pools: they go first.
     session.execute(sa.text("DELETE FROM statement_lines WHERE period_id = :period"), {"period": period.id})
     pools.load(session, period, declared)
     intervals = metering.meter(session, period, now)
+    _learn(session, intervals)
     adjustments.correct(session, period)
     rating.rate(session, period)
     adjustments.rate(session, period)
     disputes.carry(session, period)
     billing.write(session, period)
+    _learn(session, intervals)
     sharing.share_pools(session, period)
     rating.total(session, period)
     vat.state(session, period)
@@ -97,6 +102,7 @@ def draft(
 
 def check(session: Session, label: str) -> list[checks.Difference]:
     """Prove the draft: no difference makes it ready to close. Raises Conflict period_closed or not_drafted."""
+    read_whole_months(session)
     period = find(session, label, lock=True)
     _refuse_closed(period)
     if period.metered_until is None:
@@ -114,6 +120,7 @@ def check(session: Session, label: str) -> list[checks.Difference]:
 
 def closable(session: Session, label: str, now: datetime, *, lock: bool = False) -> Period:
     """The period, when it may be closed now; raises Conflict period_closed, not_checked or period_not_over."""
+    read_whole_months(session)
     period = find(session, label, lock=lock)
     _refuse_closed(period)
     if period.state != "checked":
@@ -188,6 +195,11 @@ def _open(session: Session, label: str, timezone: str, sample: bool) -> Period:
             "period_is_real", Text("La période {month} n’est pas un exemple.", month=label), "Choisissez un autre mois."
         )
     return period
+
+
+def _learn(session: Session, intervals: int) -> None:
+    if intervals >= MANY:
+        session.execute(sa.text("SELECT clocher_learn_month()"))
 
 
 def _refuse_closed(period: Period) -> None:

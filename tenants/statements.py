@@ -21,8 +21,7 @@ from sqlalchemy.orm import Session, aliased
 
 from orchestrator import audit
 from orchestrator.errors import NotFound, Text
-from orchestrator.tables import Member, Resource, Service
-from orchestrator.tables_usage import MeterSample
+from orchestrator.tables import Member, Service
 from tenants import vat
 from tenants.tables import (
     AllocationKey,
@@ -32,13 +31,12 @@ from tenants.tables import (
     Price,
     Statement,
     StatementLine,
-    UsageCorrection,
-    UsageInterval,
 )  # fmt: skip
 from tenants.tables_disputes import Dispute
 
 Document = dict[str, Any]
 ALL_SERVICES = "Ensemble des services"  # of a line that is no single one's; services have no such names
+AT_ONCE = 30  # statements whose lines are in memory while a period is sealed
 Corrected = aliased(Period)
 
 
@@ -125,7 +123,9 @@ def _sum(lines: list[Document], *kinds: str) -> Decimal:
     return sum((Decimal(line["amount"]) for line in lines if line["kind"] in kinds), Decimal("0.00"))
 
 
-def _lines(session: Session, period: Period, member: str | None) -> dict[int, list[Document]]:
+def _lines(
+    session: Session, period: Period, member: str | None, statement_ids: Sequence[int] | None = None
+) -> dict[int, list[Document]]:
     """By statement, each line with what it follows from: price and its book, or pool, key and its version; of an
     adjustment also the closed month, and the place of the line there (null: it had none); of a settlement that, the
     dispute and why it was settled so.
@@ -149,6 +149,8 @@ def _lines(session: Session, period: Period, member: str | None) -> dict[int, li
         .where(StatementLine.period_id == period.id)
         .order_by(StatementLine.statement_id, StatementLine.position)
     )  # fmt: skip
+    if statement_ids is not None:
+        query = query.where(StatementLine.statement_id.in_(statement_ids))
     if member is not None:
         query = query.join(Member, Member.id == StatementLine.member_id).where(Member.slug == member)
     found: dict[int, list[Document]] = defaultdict(list)
@@ -248,17 +250,30 @@ def seal(session: Session, period: Period) -> str:
         .where(Statement.period_id == period.id)
         .order_by(Member.siret.collate("C"))
     ).all()
-    lines, known = _lines(session, period, None), vat.facts(session, period)
+    links: list[str] = []
+    known = vat.facts(session, period)
     added = {"state": "closed", **vat.sealed(session, known)}
-    for statement, member in rows:
-        statement.previous_hash = before.get(member.id, first_link(member.siret))
-        document = _document(period, statement, member, lines.get(statement.id, []), known) | added
-        statement.document = canonical(document)
-        statement.hash = digest(statement.document)
-        detail = {"period": period.label, "total": str(statement.total), "hash": statement.hash}
-        audit.record(session, "statement.close", f"statement {statement.id}", member_id=member.id, detail=detail)
-    session.flush()
-    return digest("".join(statement.hash or "" for statement, _ in rows))
+    for start in range(0, len(rows), AT_ONCE):
+        chosen = rows[start : start + AT_ONCE]
+        lines = _lines(session, period, None, [statement.id for statement, _ in chosen])
+        for statement, member in chosen:
+            with session.no_autoflush:  # what seals it is written at once
+                statement.previous_hash = before.get(member.id, first_link(member.siret))
+                document = _document(period, statement, member, lines.pop(statement.id, []), known)
+                links.append(_seal(session, period, statement, document | added))
+        session.flush()
+        for statement, _ in chosen:
+            session.expire(statement, ["document"])
+    return digest("".join(links))
+
+
+def _seal(session: Session, period: Period, statement: Statement, document: Document) -> str:
+    statement.document = canonical(document)
+    statement.hash = digest(statement.document)
+    detail = {"period": period.label, "total": str(statement.total), "hash": statement.hash}
+    subject = f"statement {statement.id}"
+    audit.record(session, "statement.close", subject, member_id=statement.member_id, detail=detail)
+    return statement.hash
 
 
 def _last_hashes(session: Session, sample: bool) -> dict[int, str]:
@@ -332,79 +347,3 @@ def count(session: Session, period: str | None = None, member: str | None = None
 def _chosen(period: str | None, member: str | None) -> list[sa.ColumnElement[bool]]:
     wanted = ((Period.label, period), (Member.slug, member))
     return [column == value for column, value in wanted if value is not None]
-
-
-def line(session: Session, statement_id: int, position: int) -> StatementLine:
-    """A line of usage, or one that corrects it, by its place in a statement, from 1. Raises NotFound not_found."""
-    found = session.scalar(
-        sa.select(StatementLine)
-        .join(Statement, Statement.id == StatementLine.statement_id)  # a member sees its own statements only
-        .where(
-            StatementLine.statement_id == min(statement_id, 2**63 - 1),
-            StatementLine.position == min(position, 2**31 - 1),
-            StatementLine.kind.in_(("usage", "adjustment")),
-        )
-    )
-    if found is None:
-        raise NotFound("not_found", "Cette ligne n’existe pas, ou n’est pas à vous.", "Revenez au relevé.")
-    return found
-
-
-def intervals(session: Session, line: StatementLine) -> list[dict[str, Any]]:
-    """The usage that a usage line counts, in time order: position of the line, resource, quantity, from, until.
-
-    Of an adjustment, what changed in the closed month: quantity as known now, and what was `counted` before. Only the
-    part of it while the line's price was in force; the rest is on another line.
-    """
-    return _intervals(session, StatementLine.id == line.id)
-
-
-def all_intervals(session: Session, statement_id: int) -> list[dict[str, Any]]:
-    """Likewise of every line of usage and adjustment of a statement, line by line."""
-    return _intervals(session, StatementLine.statement_id == statement_id)
-
-
-def _intervals(session: Session, wanted: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
-    held = _held(UsageInterval, [UsageInterval.quantity]).where(wanted, StatementLine.kind == "usage")
-    changed = (
-        _held(UsageCorrection, [UsageCorrection.quantity, UsageCorrection.counted])
-        .where(wanted, StatementLine.kind == "adjustment")
-        .where(UsageCorrection.corrects_id == StatementLine.corrects_id)
-    )
-    found = [dict(row) for query in (held, changed) for row in session.execute(query).mappings()]
-    return sorted(found, key=lambda one: one["position"])
-
-
-def _sampled() -> sa.ScalarSelect[Any]:
-    """When an application counted what an interval holds: at its beginning, or before the month."""
-    return (
-        sa.select(sa.func.max(MeterSample.at))
-        .join(Meter, Meter.code == MeterSample.meter)
-        .where(
-            Meter.id == UsageInterval.meter_id,
-            MeterSample.service_id == Resource.service_id,
-            MeterSample.at <= sa.func.lower(UsageInterval.during),
-        )
-        .scalar_subquery()
-    )
-
-
-def _held(of: type[UsageInterval | UsageCorrection], figures: Sequence[Any]) -> sa.Select[Any]:
-    """What lines count of a table, in time order, while their price was in force."""
-    during = of.during.intersection(Price.during)
-    begin, end = sa.func.lower(during), sa.func.upper(during)
-    sampled = sa.null() if of is UsageCorrection else _sampled()
-    return (
-        sa.select(StatementLine.position, Resource.cloud_id.label("resource"), *figures, begin.label("from"),
-                  end.label("until"), sampled.label("sampled_at"))
-        .join(Price, Price.id == StatementLine.price_id)
-        .join(Resource, Resource.service_id == StatementLine.service_id)
-        .join(of, of.resource_id == Resource.id)
-        .where(
-            of.period_id == StatementLine.period_id,
-            of.member_id == StatementLine.member_id,  # says the same again, to an index
-            of.meter_id == StatementLine.meter_id,
-            of.during.overlaps(Price.during),
-        )
-        .order_by(StatementLine.position, begin, of.id)
-    )  # fmt: skip

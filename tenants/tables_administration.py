@@ -1,5 +1,5 @@
-"""What the DSI administers: changes of members, what the cloud uses and has left, prices being prepared, announcements,
-and how long the audit trail is kept.
+"""What the DSI administers: changes of members, what the cloud uses and has left, hours beside its own, prices being
+prepared, announcements, and how long the audit trail is kept.
 """
 
 from __future__ import annotations
@@ -101,6 +101,34 @@ class CapacitySample(Base):
         CheckConstraint("least(total, reserved, used) >= 0 AND ratio > 0", "sound"),
         Index("ix_capacity_samples_at", "at"),
     )
+
+
+class UsageCheck(Base):
+    """When a month's server hours were last compared with Nova's, up to `until`."""
+
+    __tablename__ = "usage_checks"
+    period_id: Mapped[int] = mapped_column(ForeignKey("periods.id"), primary_key=True)
+    until: Mapped[datetime]
+    read_at: Mapped[datetime]
+    read_by: Mapped[str]
+
+
+class UsageCheckServer(Base):
+    """One server of it, by Nova's id. running, existing, cloud: seconds that we bill in full, that we say it existed,
+    that Nova counts; reasons: seconds, as texts, whose sum is running - cloud; odd: something has to be looked into.
+    """
+
+    __tablename__ = "usage_check_servers"
+    period_id: Mapped[int] = mapped_column(ForeignKey("usage_checks.period_id", ondelete="CASCADE"), primary_key=True)
+    server: Mapped[str] = mapped_column(primary_key=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    name: Mapped[str]
+    running: Mapped[Decimal]
+    existing: Mapped[Decimal]
+    cloud: Mapped[Decimal]
+    reasons: Mapped[dict[str, Any]]
+    odd: Mapped[bool]
+    __table_args__ = (CheckConstraint("least(running, existing, cloud) >= 0", "seconds"),)
 
 
 class PriceDraft(Base):

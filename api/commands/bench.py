@@ -36,19 +36,33 @@ def order(rounds: int, as_json: bool) -> None:
 
 @command.command()
 @click.option("--servers", type=click.IntRange(1, 100_000), default=10_000, show_default=True, help="How many servers.")
+@click.option("--members", type=click.IntRange(1, 5_000), default=40, show_default=True, help="How many members.")
+@click.option("--scale", is_flag=True, help="×1, ×4, ×16 of hours, then of changes.")
 @json_option
-def month(servers: int, as_json: bool) -> None:
-    """A whole month of events → drafted statements."""
+def month(servers: int, members: int, scale: bool, as_json: bool) -> None:
+    """A whole month of events → statements. Drafted, checked, closed."""
     from tenants import bench_month
 
     chosen = settings.load()
     log.configure(chosen)
-    result = bench_month.run(chosen, servers)
+    if scale:
+        found = bench_month.scale(chosen, servers, members)
+        words = {"hours": "durée", "changes": "changements"}
+        _tell(found, as_json, *(
+            f"{words[what]} ×{run['times']:<2} : {run['changes']:>9} changements, {_seconds(run['seconds'])}"
+            for what, runs in found.items() for run in runs
+        ))  # fmt: skip
+        return
+    result = bench_month.run(chosen, servers, members)
     _tell(
         result,
         as_json,
-        f"{servers} serveurs, un mois : {_seconds(result['seconds'])}",
-        f"mémoire : {result['peak_mib']:.0f} Mio ; lignes : {result['rows']}",
+        f"{servers} serveurs, {members} membres, un mois : {_seconds(result['seconds'])}",
+        f"établir {_seconds(result['draft'])}, contrôler {_seconds(result['check'])},"
+        f" clore {_seconds(result['close'])} ; processeur {_seconds(result['cpu'] or 0)}",
+        f"{result['ratio']:.1f} fois l’écriture d’autant de lignes sans rien promettre".replace(".", ","),
+        f"mémoire : {result['peak_mib']:.0f} Mio, PostgreSQL {result['backend_peak_mib'] or 0:.0f} Mio ;"
+        f" lignes : {result['rows']}",
     )
 
 

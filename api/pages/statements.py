@@ -9,7 +9,7 @@ from flask import render_template
 from werkzeug.wrappers import Response
 
 from api import auth, exporting, paging
-from tenants import adjustments, reading, sharing, statements
+from tenants import adjustments, reading, sharing, statements, statements_intervals
 
 blueprint = APIBlueprint("statement_pages", __name__, enable_openapi=False, url_prefix="/statements")
 SERVICES = 50  # of a statement, on a page
@@ -53,7 +53,7 @@ def line(statement_id: int, position: int) -> str:
     """One line of usage: every interval that it counts; of one that corrects a closed month, what changed there."""
     with auth.scope() as session:
         document = reading.statement(session, statement_id)
-        intervals = statements.intervals(session, statements.line(session, statement_id, position))
+        intervals = statements_intervals.intervals(session, statements_intervals.line(session, statement_id, position))
     told = next(one for one in document["lines"] if one["position"] == position)
     return render_template("statements/line.html", document=document, line=told, intervals=intervals)
 

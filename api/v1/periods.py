@@ -11,9 +11,19 @@ from sqlalchemy.orm import Session
 from api import auth, exporting
 from api.v1 import frame
 from api.v1.schemas import ListOf
-from api.v1.schemas_money import AdjustmentOut, BeginIn, CloseIn, DifferenceOut, PeriodDetail, PeriodOut, PeriodQuery
+from api.v1.schemas_money import (
+    AdjustmentOut,
+    BeginIn,
+    CloseIn,
+    DifferenceOut,
+    PeriodDetail,
+    PeriodOut,
+    PeriodQuery,
+    UsageCheckOut,
+    UsageCheckQuery,
+)
 from orchestrator.errors import InvalidInput
-from tenants import adjustments, finance, periods, periods_closing, pools
+from tenants import adjustments, finance, periods, periods_closing, pools, usage_check
 
 blueprint = APIBlueprint("periods", __name__, url_prefix="/api/v1/periods", tag="Periods")
 ONE = "/<month>"
@@ -43,6 +53,20 @@ def _shown(session: Session, month: str) -> dict[str, Any]:
     fields = {name: getattr(period, name) for name in ("state", "sample", "metered_until", "closed_at")}
     return {**fields, "period": period.label, "statements": run.statements, "total": run.total,
             "obstacles": frame.tell_all(run.obstacles), "differences": run.differences}  # fmt: skip
+
+
+@blueprint.get(f"{ONE}/usage-check")
+@blueprint.input(UsageCheckQuery, location="query")
+@blueprint.output(UsageCheckOut)
+def show_usage_check(month: str, query_data: UsageCheckQuery) -> dict[str, Any]:
+    """Our hours of each server beside Nova's, with the reasons of each difference, as they were last compared."""
+    with auth.scope() as session:
+        check = usage_check.last(session, month)
+        rows = usage_check.servers(session, check)
+    shown = [{**row, "reasons": dict(row["reasons"])} for row in rows if row["odd"] or not query_data.odd]
+    page = frame.cut(shown, query_data, lambda row: row["server"], newest_first=False)
+    odd = sum(row["odd"] for row in rows)
+    return {"period": month, "until": check.until, "read_at": check.read_at, "servers": len(rows), "odd": odd, **page}
 
 
 @blueprint.post(f"{ONE}/draft")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from api.v1.schemas import Amount, Given, Id, Line, Month, PageQuery, Taken, one_of, words
+from api.v1.schemas import Amount, Given, Id, Line, Month, PageQuery, PlainText, Taken, one_of, words
 from orchestrator.tables import MEMBER_KINDS
 from tenants import focus_columns
 from tenants.finance import WEIGHT
@@ -190,6 +190,42 @@ class PeriodOut(Given):
     statements: int
     total: Amount
     closed_at: datetime | None
+
+
+class UsageCheckQuery(Taken):
+    """odd: only servers whose difference does not follow from the rules; after: the `next` of the page before."""
+
+    odd: bool = False
+    after: Annotated[PlainText, Field(max_length=64)] | None = None
+    limit: int = Field(50, ge=1, le=200)
+
+
+class UsageServerOut(Given):
+    """A server by Nova's id, in seconds: billed in full, in existence as we noted it, as Nova counts, and running less
+    cloud. reasons: seconds by code, whose sum is the difference; odd: one of them has to be looked into.
+    """
+
+    server: str
+    name: str
+    member: str
+    running: Amount
+    existing: Amount
+    cloud: Amount
+    difference: Amount
+    odd: bool
+    reasons: dict[str, Amount]
+
+
+class UsageCheckOut(Given):
+    """When the month's hours were last compared with Nova's (`clocher usage verify`), until when, and each server's."""
+
+    period: Month
+    until: datetime
+    read_at: datetime
+    servers: int
+    odd: int
+    items: list[UsageServerOut]
+    next: str | None
 
 
 class DifferenceOut(Given):

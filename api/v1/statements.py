@@ -11,7 +11,7 @@ from api import auth, exporting
 from api.v1 import frame
 from api.v1.schemas import ListOf
 from api.v1.schemas_money import IntervalOut, StatementDetail, StatementOut, StatementQuery
-from tenants import reading, statements
+from tenants import reading, statements, statements_intervals
 
 blueprint = APIBlueprint("statements", __name__, url_prefix="/api/v1/statements", tag="Statements")
 ONE = "/<int:statement_id>"
@@ -85,5 +85,5 @@ def invoice_xml(statement_id: int) -> Response:
 def list_usage(statement_id: int, position: int) -> dict[str, Any]:
     """The usage that one line counts, in time order: what proves it. Always whole."""
     with auth.scope() as session:
-        line = statements.line(session, statement_id, position)
-        return {"items": statements.intervals(session, line)}
+        line = statements_intervals.line(session, statement_id, position)
+        return {"items": statements_intervals.intervals(session, line)}

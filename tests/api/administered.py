@@ -147,6 +147,7 @@ def pages(made: Administered) -> list[str]:
         "/admin/audit", "/admin/audit?actor=nobody", "/admin/audit/retention",
         "/admin/announcements", "/admin/announcements/new", f"/admin/announcements/{made.announcement}",
         "/finance/periods", f"/finance/periods/{LABEL}", f"/finance/periods/{LABEL}/close",
+        f"/finance/periods/{LABEL}/usage-check", f"/finance/periods/{LABEL}/usage-check?odd=1",
         "/finance/keys", "/finance/keys/simulate", "/finance/vat", "/finance/vat/rates/new", "/finance/vat/texts/new",
         "/finance/vat/costs/new", "/finance/vat/contracts/brevaux",
         "/finance/statements", "/finance/statements?period=2020-01", f"/finance/statements/{made.statement}",

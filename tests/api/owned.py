@@ -25,7 +25,7 @@ from orchestrator.tables_backups import Backup
 from orchestrator.tables_exports import Export
 from tenants import orders
 from tenants.tables import Offer, Period, Price, Statement, StatementLine
-from tenants.tables_administration import Announcement, MemberChange, PriceDraft
+from tenants.tables_administration import Announcement, MemberChange, PriceDraft, UsageCheck
 from tenants.tables_approvals import Deputy, PolicyVersion
 from tenants.tables_disputes import Dispute
 from tenants.tables_finance import CostEntry
@@ -109,6 +109,7 @@ def _statement(session: Session, member_id: int) -> int:
     period = session.scalar(sa.select(Period)) or Period(label="2026-10", during=Range(NOW.replace(month=10), NOW))
     session.add(period)
     session.flush()
+    session.merge(UsageCheck(period_id=period.id, until=NOW, read_at=NOW, read_by="test"))
     return _add(session, Statement(period_id=period.id, member_id=member_id, total=Decimal(1)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
 from orchestrator import events
+from orchestrator.cloud_servers import ServerUsage
 from orchestrator.tables import Flow, FlowStep, Member, Resource, Service
 from tenants import (
     announcements,
@@ -25,6 +27,7 @@ from tenants import (
     pools,
     prices_drafts,
     statements,
+    usage_check,
 )
 from tenants.bench_pages import COSTS
 from tenants.tables_administration import MemberChange, PriceDraft
@@ -161,6 +164,23 @@ def month(label: str, *, checked: bool = False, closed: bool = False) -> Callabl
         if closed:
             periods.close(session, label, now)
         return f"/finance/periods/{label}"
+
+    return make
+
+
+def compared(label: str) -> Callable[[Session, int], str]:
+    """A month's hours beside Nova's: one server that it counts longer, and one that we don't know."""
+
+    def make(session: Session, member_id: int) -> str:
+        asked = usage_check.ask(session, label, datetime.now(UTC))
+        ours = session.scalar(sa.select(Service.id).where(Service.name == f"cantine-{label}"))
+        server = session.scalar(sa.select(Resource.cloud_id).where(Resource.service_id == ours))
+        told = [
+            (member_id, ServerUsage(name, name, "project", Decimal(hours), 1, 1024, asked.start, None))
+            for name, hours in ((str(server), "744"), ("fait-a-la-main", "12.5"))
+        ]
+        usage_check.write(session, asked, told, datetime.now(UTC))
+        return f"/finance/periods/{label}/usage-check"
 
     return make
 
@@ -321,6 +341,8 @@ SCREENS = (
     Screen("admin-members-sought", "/admin/members?q=zzz", TERRITORY),
     Screen("admin-member-closing", "/admin/members/brevaux/close", TERRITORY, act=typed(confirm="non")),
     Screen("finance-period-draft", "", TERRITORY, inside(month("2026-05"))),
+    Screen("finance-usage-check-none", "/finance/periods/2026-05/usage-check", TERRITORY),
+    Screen("finance-usage-check", "", TERRITORY, inside(compared("2026-05"))),
     Screen("finance-period-checked", "", TERRITORY, inside(month("2026-04", checked=True))),
     Screen("finance-period-close", "/finance/periods/2026-04/close", TERRITORY, act=typed(confirm="2026")),
     Screen("finance-period-closed", "", TERRITORY, inside(month("2026-03", closed=True))),

@@ -1,7 +1,9 @@
 """The models say what the migrations made."""
 
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -31,6 +33,21 @@ def test_upgrade_again_changes_nothing(settings: Settings, owner: sa.Engine) -> 
     schema.upgrade(settings)
     with owner.connect() as connection:
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
+
+
+def test_two_databases_of_one_server_are_upgraded_at_once(settings: Settings, owner: sa.Engine, server: sa.URL) -> None:
+    beside = sa.create_engine(server.set(drivername="postgresql+psycopg"))
+    together = Barrier(2)
+
+    def upgrade(engine: sa.Engine) -> None:
+        with engine.connect() as connection:
+            together.wait(10)
+            for _ in range(8):
+                schema._make_roles(connection, settings)
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(upgrade, (owner, beside))) == [None, None]
+    beside.dispose()
 
 
 def test_a_database_that_was_not_made_is_told(settings: Settings, owner: sa.Engine) -> None:

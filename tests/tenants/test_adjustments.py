@@ -23,7 +23,18 @@ from sqlalchemy.orm import Session
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict
 from orchestrator.tables import Member, Resource, Service
-from tenants import exports, exports_xlsx, focus, focus_files, metering, periods, prices_book, rating, statements
+from tenants import (
+    exports,
+    exports_xlsx,
+    focus,
+    focus_files,
+    metering,
+    periods,
+    prices_book,
+    rating,
+    statements,
+    statements_intervals,
+)
 from tenants.finance import Sharing
 from tenants.focus_identity import Identity
 from tenants.tables import Period, StatementLine
@@ -85,7 +96,7 @@ def test_a_deletion_told_late_is_a_line_of_the_next_month(staff: sa.Engine, web:
         breval = session.scalars(sa.select(Member.id).where(Member.slug == "breval")).one()
     with member_session(web, breval, "payer") as session:
         [row] = [one for one in statements.listed(session) if one["period"] == "2026-04"]
-        found = statements.intervals(session, statements.line(session, row["id"], line["position"]))
+        found = statements_intervals.intervals(session, statements_intervals.line(session, row["id"], line["position"]))
     assert [(one["counted"], one["quantity"], one["from"], one["until"]) for one in found] == [
         (20, 0, at("2026-03-20 10:00"), at("2026-03-30 12:05"))
     ]
@@ -207,7 +218,7 @@ def test_files_say_what_is_corrected(staff: sa.Engine) -> None:
         documents = statements.documents(session, april)
         [line] = adjusted(session, "2026-04")
         [row] = statements.listed(session, "2026-04", "breval")
-        held = statements.all_intervals(session, row["id"])
+        held = statements_intervals.all_intervals(session, row["id"])
         charges = list(focus.rows(session, april, documents, Identity(name="Vallombre", siret="24000001800012")))
         for version in ("1.2", "1.4"):
             content = focus_files.as_csv(charges, version)

@@ -30,6 +30,7 @@ from tenants import (
     prices_comparison,
     prices_drafts,
     statements,
+    statements_intervals,
 )
 from tests.tenants import focus_checker
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger, at
@@ -252,7 +253,7 @@ def test_every_file_names_step_fee_and_minimum(staff: sa.Engine, tmp_path: Path,
             assert focus_checker.faults(read, version, asked) == []
             assert [row["ChargeFrequency"] for row in read.rows].count("One-Time") == 1
         [document] = documents
-        held = statements.all_intervals(session, 1)
+        held = statements_intervals.all_intervals(session, 1)
     for named in ("franchise de 10)", "au-delà de 100)", "frais", "complément au minimum", statements.ALL_SERVICES):
         assert named.encode() in exports.csv_file(documents, PARIS)
     with zipfile.ZipFile(BytesIO(exports_xlsx.xlsx_file(MONTH, documents, PARIS, held))) as made:

@@ -15,7 +15,17 @@ from orchestrator.errors import Conflict
 from orchestrator.events import Owner
 from orchestrator.tables import Flow, Service
 from orchestrator.tables_usage import MeterSample
-from tenants import catalogue, finance, periods, prices, stacks, statements, trade_meters, usage_working
+from tenants import (
+    catalogue,
+    finance,
+    periods,
+    prices,
+    stacks,
+    statements,
+    statements_intervals,
+    trade_meters,
+    usage_working,
+)
 from tenants.tables import Meter, Offer
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger, at
 
@@ -68,7 +78,7 @@ def test_a_count_holds_until_the_next_one(staff: sa.Engine, web: sa.Engine) -> N
         assert last == [
             ("Caméras", 0, at("2026-03-25 04:00"), True), ("Minutes", 99, at("2026-03-11 04:00"), False),
         ]  # fmt: skip
-        seen = statements.intervals(session, statements.line(session, 1, line["position"]))
+        seen = statements_intervals.intervals(session, statements_intervals.line(session, 1, line["position"]))
         assert [(one["quantity"], one["sampled_at"]) for one in seen] == [
             (4, at("2026-03-11 04:00")), (6, at("2026-03-21 04:00")),
         ]  # fmt: skip

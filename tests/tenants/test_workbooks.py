@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
-from tenants import exports_xlsx, periods, reading, sheets, statements, statements_year
+from tenants import exports_xlsx, periods, reading, sheets, statements, statements_intervals, statements_year
 from tenants.finance import Sharing
 from tests.tenants.ledger import LATER, PARIS, Ledger
 from tests.tenants.test_month import TOTALS, write_month
@@ -101,11 +101,11 @@ def test_a_member_can_prove_each_line_by_its_intervals(staff: sa.Engine) -> None
         closed(session)
         [brief] = statements.listed(session, MONTH, "breval")
         document = reading.statement(session, brief["id"])
-        intervals = statements.all_intervals(session, brief["id"])
+        intervals = statements_intervals.all_intervals(session, brief["id"])
         book = opened(exports_xlsx.xlsx_file(MONTH, [document], PARIS, intervals))
         for line in (line for line in document["lines"] if line["kind"] == "usage"):
-            row = statements.line(session, brief["id"], line["position"])
-            alone = statements.intervals(session, row)
+            row = statements_intervals.line(session, brief["id"], line["position"])
+            alone = statements_intervals.intervals(session, row)
             assert alone == [one for one in intervals if one["position"] == line["position"]]
     held = rows(book, "Intervalles")
     assert len(held) == len(intervals)

@@ -11,6 +11,7 @@ from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator.errors import ClocherError, Conflict, InvalidInput
 from tenants import adjustments, finance, periods, periods_closing, pools, statements
+from tenants import usage_check as hours
 
 blueprint = territory("finance_periods", "/finance/periods")
 
@@ -56,7 +57,24 @@ def _page(month: str, form: Form) -> str:
         run = periods_closing.dry_run(session, month, auth.now())
         rows = statements.listed(session, month)
         corrected = adjustments.listed(session, month)
-    return render_template("admin/finance/period.html", run=run, rows=rows, corrected=corrected, form=form)
+        verified = hours.latest(session, month)
+    return render_template(
+        "admin/finance/period.html", run=run, rows=rows, corrected=corrected, form=form, verified=verified
+    )
+
+
+@blueprint.get("/<month>/usage-check")
+def usage_check(month: str) -> str:
+    """Our hours of each server beside Nova's, as they were last compared; `?odd=1`: only what has to be looked into."""
+    only = request.args.get("odd") == "1"
+    with auth.scope() as session:
+        period, check = periods.find(session, month), hours.latest(session, month)
+        rows = hours.servers(session, check) if check else []
+    odd = [row for row in rows if row["odd"]]
+    return render_template(
+        "admin/finance/usage_check.html", p=period, check=check, rows=odd if only else rows, all=len(rows),
+        odd=len(odd), only=only,
+    )  # fmt: skip
 
 
 @blueprint.post("/<month>/draft")

@@ -9,7 +9,7 @@ from api.forms import Form
 from api.pages.admin.guard import territory
 from api.pages.statements import ROWS, by_service
 from orchestrator.errors import InvalidInput
-from tenants import adjustments, periods, reading, statements
+from tenants import adjustments, periods, reading, statements, statements_intervals
 
 blueprint = territory("finance_statements", "/finance/statements")
 
@@ -64,6 +64,6 @@ def line(statement_id: int, position: int) -> str:
     """One line of usage: every interval that it counts; of one that corrects a closed month, what changed there."""
     with auth.scope() as session:
         document = reading.statement(session, statement_id)
-        intervals = statements.intervals(session, statements.line(session, statement_id, position))
+        intervals = statements_intervals.intervals(session, statements_intervals.line(session, statement_id, position))
     told = next(one for one in document["lines"] if one["position"] == position)
     return render_template("admin/finance/line.html", document=document, line=told, intervals=intervals)

@@ -92,7 +92,7 @@ ALTER TABLE statements
 -- Who agreed on what, and by which rate, is kept as long as the accounts.
 CREATE OR REPLACE FUNCTION clocher_keeps_entry(action text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT split_part(action, '.', 1) IN
-        ('period', 'statement', 'price', 'pool', 'key', 'audit', 'contract', 'vat')
+        ('period', 'statement', 'price', 'pool', 'key', 'audit', 'cost_entry', 'billing', 'dispute', 'contract', 'vat')
 $$;
 
 -- What a French installation begins with. No day of checking: it waits for finance to read it in its source.

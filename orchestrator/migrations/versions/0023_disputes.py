@@ -1,11 +1,11 @@
-"""VAT: see 0024_vat.sql."""
+"""Members dispute lines of closed statements: see 0023_disputes.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0024"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 
 
 def upgrade() -> None:

@@ -1,11 +1,11 @@
-"""Members dispute lines of closed statements: see 0026_disputes.sql."""
+"""Hours beside Nova’s, and what lets a big month be planned well: see 0027_usage.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0026"
-down_revision = "0023"
+revision = "0027"
+down_revision = "0026"
 
 
 def upgrade() -> None:

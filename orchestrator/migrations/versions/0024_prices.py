@@ -1,11 +1,11 @@
-"""What the platform really costs and how members pay: see 0023_costs.sql."""
+"""Prices by kind of member, in steps, by the month and once; what applications count: see 0024_prices.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0023"
-down_revision = "0021"
+revision = "0024"
+down_revision = "0023"
 
 
 def upgrade() -> None:

@@ -1,11 +1,11 @@
-"""Prices by kind of member, in steps, by the month and once; what applications count: see 0022_prices.sql."""
+"""VAT: see 0026_vat.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0026"
+revision = "0026"
+down_revision = "0025"
 
 
 def upgrade() -> None:

@@ -1,0 +1,71 @@
+"""`clocher usage`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import click
+
+from api.formats import signed_hours
+from api.output import json_option, print_json, print_rows
+from api.staff import staff_session
+from api.words import USAGE_REASONS
+from orchestrator import cloud, cloud_servers, settings
+from orchestrator.errors import Conflict, Text
+from tenants import usage_check
+from tenants.tables_administration import UsageCheck
+
+
+@click.group("usage", short_help="What was counted, beside the cloud's own figures.")
+def command() -> None:
+    """What the meter counted."""
+
+
+@command.command()
+@click.option("--period", "month", required=True, metavar="MONTH", help="The month, written as 2026-10.")
+@click.option("--odd", is_flag=True, help="Only where something has to be looked into.")
+@json_option
+def verify(month: str, odd: bool, as_json: bool) -> None:
+    """Compare each server's hours with Nova's own. Exit status 3 when a difference does not follow from the rules."""
+    chosen = settings.load()
+    with staff_session() as session:
+        asked = usage_check.ask(session, month, datetime.now(UTC))
+    click.echo(f"Lecture des heures que Nova compte pour {len(asked.projects)} membre(s)…", err=True)
+    told = usage_check.read(asked, partial(cloud_servers.list_usage, cloud.connect(chosen)))
+    with staff_session() as session:
+        check = usage_check.write(session, asked, told, datetime.now(UTC))
+        rows = usage_check.servers(session, check)
+    count = sum(row["odd"] for row in rows)
+    _tell(month, check, [row for row in rows if row["odd"] or not odd], len(rows), count, as_json)
+    if count:
+        raise Conflict(
+            "usage_differs",
+            Text(
+                "Serveurs dont l’écart ne suit pas des règles : {count} sur {servers}.", count=count, servers=len(rows)
+            ),
+            "Les raisons sont dites serveur par serveur.",
+        )
+
+
+def _tell(month: str, check: UsageCheck, rows: list[dict[str, Any]], servers: int, odd: int, as_json: bool) -> None:
+    if as_json:
+        head = {"period": month, "until": check.until, "read_at": check.read_at, "servers": servers, "odd": odd}
+        print_json(head | {"items": [{**row, "reasons": dict(row["reasons"])} for row in rows]})
+        return
+    for row in rows:
+        row |= {name: signed_hours(row[name], sign=name == "difference") for name in COLUMNS}
+        row["why"] = "\n".join(
+            f"{signed_hours(seconds)}, {USAGE_REASONS[code]}" for code, seconds in row["reasons"] if abs(seconds) >= 1
+        )
+    print_rows(
+        rows,
+        [("member", "Membre"), ("name", "Serveur"), *COLUMNS.items(), ("why", "Raisons de l’écart")],
+        as_json=False,
+        empty="Aucun serveur à comparer." if not servers else "Chaque écart suit des règles.",
+        title=f"Heures de {month}, facturées au plein tarif et selon Nova",
+    )
+
+
+COLUMNS = {"running": "En service", "existing": "Existence", "cloud": "Nova", "difference": "Écart"}
