@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Member
-from tenants.rating import ROUNDED
+from tenants.prices_book import ROUNDED
 from tenants.tables import Period, Statement
 from tenants.tables_vat import Contract, LegalText
 
