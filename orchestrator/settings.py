@@ -207,6 +207,10 @@ class Settings(BaseSettings):
         """Where this installation's members are declared."""
         return self.territories_dir / self.territory
 
+    def __hash__(self) -> int:
+        """What keeps something for settings finds it again by them; not all of their values can be hashed."""
+        return hash((self.state_dir, self.territory))
+
     def sources_of(self, slug: str) -> dict[str, dict[str, str]]:
         """What plays are given of an application's archives: by version its address and its sum."""
         return {version: source.model_dump() for version, source in self.stacks_sources.get(slug, {}).items()}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api import auth
 from api.v1 import frame
 from api.v1.schemas import Cut, ListOf
-from api.v1.schemas_money import AdoptIn, CompareQuery, DraftDetail, DraftIn, DraftOut, PriceFilter, PriceOut
+from api.v1.schemas_prices import AdoptIn, CompareQuery, DraftDetail, DraftIn, DraftOut, PriceFilter, PriceOut
 from tenants import prices, prices_comparison, prices_drafts
 from tenants.tables_administration import PriceDraft
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from api.v1.schemas import Amount, Given, Id, Line, Month, PageQuery, PlainText, Taken, one_of, words
-from orchestrator.tables import MEMBER_KINDS
+from api.v1.schemas import Amount, Given, Id, Month, PageQuery, PlainText, Taken, one_of, words
 from tenants import focus_columns
 from tenants.finance import WEIGHT
 from tenants.tables import REGIMES
@@ -50,10 +49,15 @@ class VatOut(Given):
     mention: dict[str, str]
 
 
+# What documents say that are not of the oldest release, or not of every month.
+SINCE = ("adjustments", "billing", "vat", "payable", "contract", "issuer", "terms")
+
+
 class StatementDetail(Given):
     """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it.
 
-    billing: how it is paid (mode: title, deduction with what is withheld, information); null in what was closed before.
+    billing: how it is paid (mode: title, deduction with what is withheld, information). What was closed
+    before that was told, or VAT looked at, has no such field.
     """
 
     id: int
@@ -81,9 +85,9 @@ class StatementDetail(Given):
 
     @model_serializer(mode="wrap")
     def _as_sealed(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `adjustments` where the sealed document has none, so that its hash can be found again."""
+        """Without what the sealed document has not, so that its hash can be found again."""
         fields: dict[str, Any] = told(self)
-        return {name: value for name, value in fields.items() if name != "adjustments" or value is not None}
+        return {name: value for name, value in fields.items() if name not in SINCE or value is not None}
 
 
 class AdjustmentOut(Given):
@@ -275,108 +279,6 @@ class CloseIn(Taken):
     """confirm: the month's label once more; what is closed never changes again."""
 
     confirm: Month
-
-
-class StepIn(Taken):
-    """From a quantity on (units of a member, all services together, held the whole month), its price."""
-
-    above: Annotated[str, Field(pattern=r"^[0-9]{1,12}([.,][0-9]{1,6})?$", examples=["100"])]
-    price: Price
-
-
-class TermsIn(Taken):
-    """A price with units that are free, and steps that ascend."""
-
-    price: Price
-    free: Annotated[str, Field(pattern=r"^[0-9]{1,12}([.,][0-9]{1,6})?$", examples=["10"])] = "0"
-    steps: list[StepIn] = Field([], max_length=20)
-
-
-class PriceOut(Given):
-    """Euros for one unit and hour (basis `hour`), a month (`month`: a minimum) or once (a fee), while it is in force.
-
-    for: the kind of members; null, all. steps: from which quantity of a member on which price holds, free ones at 0;
-    `hourly` is then the first that is not free. told_on: when members were told.
-    """
-
-    meter: str = Field(examples=["vcpu"])
-    label: str
-    unit: str
-    basis: Annotated[str, words(("hour", "month", "once"))]
-    kind: str | None = Field(alias="for")
-    hourly: Amount
-    steps: list[dict[str, str]] | None
-    told_on: date | None
-    book: str
-    since: datetime | None = Field(alias="from")
-    until: datetime | None
-    origin: str
-
-
-class DraftIn(Taken):
-    """A tariff: its name, its first day (local), and new prices by meter; what is left out stays. kind: of the members
-    that it is for; null, all.
-    """
-
-    book: Line = Field(examples=["Tarif 2027"])
-    starts: Day
-    kind: Annotated[str, one_of(*MEMBER_KINDS), words(MEMBER_KINDS, "company")] | None = None
-    hourly: dict[Annotated[str, Field(max_length=40)], Price | TermsIn] = Field(examples=[{"vcpu": "0.0125"}])
-
-
-class DraftOut(Given):
-    """A tariff being prepared."""
-
-    id: Id
-    book: str
-    starts: date
-    member_kind: str | None
-    hourly: dict[str, Any]
-    told_on: date | None
-    state: Annotated[str, words(("draft", "adopted", "discarded"))]
-    made_by: str
-    made_at: datetime
-    decided_by: str | None
-    decided_at: datetime | None
-
-
-class AdoptIn(Taken):
-    """told_on: the day when members were told of the tariff."""
-
-    told_on: Day
-
-
-class CompareQuery(Taken):
-    """month: one with statements; by default the newest."""
-
-    month: Month | None = None
-
-
-class ComparedOut(Given):
-    """What a stated month would have cost at these prices, in euros; cells: of each member by meter; periods: all
-    months that can be compared.
-    """
-
-    period: Month
-    before: Amount
-    after: Amount
-    meters: list[dict[str, Any]]
-    members: list[dict[str, Any]]
-    cells: list[dict[str, Any]]
-    periods: list[Month]
-
-
-class DraftDetail(DraftOut):
-    """A tariff being prepared, and what the last month would have cost."""
-
-    compared: ComparedOut | None
-
-
-class PriceFilter(Taken):
-    """meter: only this one; current: only what is in force now."""
-
-    meter: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")] | None = None
-    current: bool = False
 
 
 class KeyOut(Given):

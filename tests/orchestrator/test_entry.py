@@ -286,7 +286,7 @@ def own_run(town: Town) -> Run:
         entry.keep(session, town.entry_id, DOMAIN, None, [{"host": f"site.essai.{DOMAIN}"}])
         service = session.get_one(Service, town.entry_id)
         wanted = service.specification | {"admin": "admin"}
-        wanted["stack"] = wanted["stack"] | {"version": "1"}
+        wanted["stack"] = wanted["stack"] | {"slug": "entry", "version": "1"}
         facts = {"service_id": service.id, "member_id": service.member_id, "name": service.name,
                  "ref": str(service.ref), "specification": wanted, "parameters": {}}  # fmt: skip
     return Run(town.runtime, 1, 1, facts)

@@ -23,9 +23,9 @@ from tests.orchestrator.two_members import END, OTHER, OWN, START, fill
 
 DENIED = "42501"  # insufficient privilege; so is a row that the policy refuses
 # What the portal has no business to read, even of its own member.
-NOT_FOR_WEB = {"sessions", "member_changes", "cloud_usage", "budget_marks"}
+NOT_FOR_WEB = {"sessions", "member_changes", "cloud_usage", "budget_marks", "usage_check_servers"}
 NOT_FOR_STAFF = {"sessions", "budget_marks"}
-NOT_FOR_WORKER = {"billing_modes", "sessions", "tokens", "announcements"}
+NOT_FOR_WORKER = {"billing_modes", "sessions", "tokens", "announcements", "usage_check_servers"}
 
 
 def _secured() -> list[str]:

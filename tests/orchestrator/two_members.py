@@ -34,6 +34,7 @@ OWN, OTHER = 1, 2  # ids of the two members
 def fill(session: Session) -> None:
     """Write them."""
     meter, price, period, offer = _shared(session)
+    session.add(a.UsageCheck(period_id=period, until=END, read_at=END, read_by="t"))
     earlier = t.Period(label="2025-12", during=Range(START - timedelta(days=31), START))
     session.add(earlier)
     for number in (OWN, OTHER):
@@ -91,6 +92,8 @@ def fill(session: Session) -> None:
                                    monthly=0, handled_until=START, changed_by="t"),
                 h.ScheduledSnapshot(member_id=number, service_id=service.id, due_at=START, snapshot_id=number),
                 v.Contract(member_id=number, since=START.date(), regime="exempt", made_by="t"),
+                a.UsageCheckServer(period_id=period, server=f"c{number}", member_id=number, name="web", running=1,
+                                   existing=1, cloud=1, reasons={}, odd=False),
                 c.CostDay(member_id=number, day=START.date(), meter_id=meter, amount=1, until=END),
                 c.CostService(service_id=service.id, member_id=number, amount=1, ahead=0, until=END),
                 f.BillingMode(member_id=number, during=Range(START.date(), None), mode="title", reference="D",

@@ -222,12 +222,12 @@ def test_files_say_what_is_corrected(staff: sa.Engine) -> None:
         charges = list(focus.rows(session, april, documents, Identity(name="Vallombre", siret="24000001800012")))
         for version in ("1.2", "1.4"):
             content = focus_files.as_csv(charges, version)
-            owed = {focus.invoice_id(one): Decimal(one["total"]) for one in documents if one["lines"]}
+            owed = {focus.invoice_id(one): Decimal(one["payable"]) for one in documents if one["lines"]}
             assert focus_checker.faults(focus_checker.of_csv(content, version), version, owed) == []
     breval = next(one for one in documents if one["member"]["slug"] == "breval")
     assert json.loads(exports.json_file([breval]))[0]["lines"] == breval["lines"]
     told = exports.csv_file([breval], PARIS).decode("utf-8-sig").split("\r\n")
-    assert told[0].endswith(';"Mois rectifié";"Ligne rectifiée"')
+    assert told[0].endswith(';"Mois rectifié";"Ligne rectifiée";"Paiement"')
     assert [row for row in told if "rectification" in row] == [
         f'"2026-04";"";"Breval";"000000002";"00000000200015";{line["position"]};"rectification";"ecole";'
         f'"Volume de données";"Gio";-4841,666667;0,00012000;"Tarif 2026-01-01";;;;;-0,58;"01/04/2026";"30/04/2026";'

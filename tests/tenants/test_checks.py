@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
-from tenants import checks, checks_adjustments, periods
+from tenants import checks, checks_adjustments, periods, vat
 from tenants.finance import CRITERIA
 from tenants.tables import Statement
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
@@ -43,6 +43,15 @@ BROKEN = {
         "INSERT INTO statement_lines (statement_id, period_id, member_id, position, kind, meter_id, price_id, amount)"
         " SELECT statement_id, period_id, member_id, 60, 'fee', meter_id, price_id, 0 FROM statement_lines"
         " WHERE kind = 'usage' LIMIT 1",
+    ],
+    "vat_follows_the_regime": [
+        "UPDATE statements SET vat = vat + 0.01 WHERE vat_regime = 'normal'",
+        "UPDATE statements SET vat_regime = 'exempt' WHERE member_id = 1",
+        "INSERT INTO vat_rates (since, rate, source, made_by) VALUES ('2026-03-31', 19.60, 'CGI', 't')",
+    ],
+    "exempt_is_billed_at_cost": [
+        "UPDATE statements SET vat_regime = 'exempt', vat_rate = NULL, vat = 0"
+        " WHERE id IN (SELECT statement_id FROM statement_lines WHERE kind = 'usage')",
     ],
     "pool_is_sum_of_shares": [
         "UPDATE statement_lines SET amount = amount + 0.01 WHERE kind = 'share'",
@@ -107,7 +116,7 @@ BROKEN = {
 
 def test_every_proof_can_fail() -> None:
     assert BROKEN.keys() | adjusting.keys() == {
-        *checks.CHECKS, *checks_adjustments.CHECKS, "intervals_are_events", "corrections_are_events",
+        *checks.CHECKS, *checks_adjustments.CHECKS, *vat.CHECKS, "intervals_are_events", "corrections_are_events",
     }  # fmt: skip
 
 

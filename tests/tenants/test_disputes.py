@@ -56,7 +56,7 @@ def test_a_settlement_is_a_line_of_the_next_month(staff: sa.Engine, web: sa.Engi
         assert (breval["adjustments"], breval["total"]) == ("-0.40", "-0.40")
         assert disputes.one(session, number)["carried"] == "2026-04"
         charges = list(focus.rows(session, april, documents, Identity(name="V", siret="24000001800012")))
-        owed = {focus.invoice_id(one): Decimal(one["total"]) for one in documents if one["lines"]}
+        owed = {focus.invoice_id(one): Decimal(one["payable"]) for one in documents if one["lines"]}
         for version in ("1.2", "1.4"):
             content = focus_files.as_csv(charges, version)
             assert focus_checker.faults(focus_checker.of_csv(content, version), version, owed) == []
