@@ -51,9 +51,10 @@ def month(session: Session, period: Period, accounts: Accounting) -> list[Row]:
     for document in statements.documents(session, period):
         billing = document.get("billing") or {"mode": "title"}  # closed before modes were told: all paid by title
         flow = accounts.flow(kinds[document["member"]["siret"]], period.label)
-        total, withheld = Decimal(document["total"]), Decimal(billing.get("withheld", 0))
-        if billing["mode"] == "title" and total:
-            found.append(_row(document, flow, accounts, "titre", total))
+        # What is asked by a title is with VAT.
+        due, withheld = Decimal(document.get("payable", document["total"])), Decimal(billing.get("withheld", 0))
+        if billing["mode"] == "title" and due:
+            found.append(_row(document, flow, accounts, "titre", due))
         elif billing["mode"] == "deduction" and withheld:
             found.append(_row(document, flow, accounts, "retenue AC", withheld))
     return found

@@ -231,7 +231,7 @@ def test_files_say_what_is_corrected(staff: sa.Engine) -> None:
     assert [row for row in told if "rectification" in row] == [
         f'"2026-04";"";"Breval";"000000002";"00000000200015";{line["position"]};"rectification";"ecole";'
         f'"Volume de données";"Gio";-4841,666667;0,00012000;"Tarif 2026-01-01";;;;;-0,58;"01/04/2026";"30/04/2026";'
-        f'"2026-03";{line["corrects_position"]}'
+        f'"2026-03";{line["corrects_position"]};'
     ]
     book = opened(exports_xlsx.xlsx_file("2026-04", [breval], PARIS, held))
     [summed], [written] = rows(book, "Synthèse"), rows(book, "Rectifications")
