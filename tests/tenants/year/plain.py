@@ -36,7 +36,9 @@ def year(story: Data) -> dict[str, Data]:
                 adjustments[*used, earlier] = difference
         billed[label] = charges(story, known, label)
         who = {used[0] for used in (*billed[label], *adjustments)} | members_of(story, label)
-        shares = shared(story, label, billed[label], who)
+        # Who is no member any more, and used nothing, bears nothing in common.
+        bearing = {used[0] for used in billed[label]} | members_of(story, label)
+        shares = shared(story, label, billed[label], who, bearing)
         totals = dict.fromkeys(who, 0)
         for key, (_, cents, *_) in (*billed[label].items(), *adjustments.items(), *shares.items()):
             totals[key[0]] += cents
@@ -111,8 +113,10 @@ def priced(story: Data, meter: str) -> list[tuple[str, Fraction, int, int]]:
     return [(*one, *when) for one, when in zip(told, zip(begins, [*begins[1:], 10**18], strict=True), strict=True)]
 
 
-def shared(story: Data, label: str, usage: Charges, who: set[str]) -> dict[tuple[str, str], tuple[Fraction, int, int]]:
-    """Each cost of that month, divided."""
+def shared(
+    story: Data, label: str, usage: Charges, who: set[str], bearing: set[str]
+) -> dict[tuple[str, str], tuple[Fraction, int, int]]:
+    """Each cost of that month, divided between `bearing`; of the others of `who`, nothing."""
     found = {}
     for pool in story["pools"]:
         since = max((month for month in pool["monthly"] if month <= label), default=None)
@@ -120,7 +124,7 @@ def shared(story: Data, label: str, usage: Charges, who: set[str]) -> dict[tuple
         if amount is None:
             continue
         key = [one for one in story["keys"] if one["code"] == pool["key"] and one["from"] <= f"{label}-01"][-1]
-        weights = weighed(story, key["weights"], label, usage, who)
+        weights = {**dict.fromkeys(who, Fraction(0)), **weighed(story, key["weights"], label, usage, bearing)}
         for siret, (exact, cents) in divided(Decimal(amount), weights).items():
             found[siret, pool["code"]] = (exact, cents, key["version"])
     return found

@@ -26,12 +26,10 @@ MEMBERS += [
     {"slug": slug, "siret": f"{siren}00021", "kind": "company", "first": "2024-01", "last": None, "population": {}}
     for slug, siren in (("scierie", "812345678"), ("laiterie", "100000009"))
 ]
-# The one that c07 and c08 become; those have no inhabitants from then on.
+# The one that c07 and c08 become.
 MEMBERS.append({"slug": NEW, "siret": "20099999900017", "kind": "commune", "first": MERGER, "last": None,
                 "population": {MERGER: 180 + 49 * 37 + 180 + 64 * 37}})  # fmt: skip
 for _member in MEMBERS:
-    if _member["slug"] in OLD:
-        _member["population"][MERGER] = 0
     if _member["slug"] == "c12":  # a census
         _member["population"]["2024-04"] = 6001
 
