@@ -126,7 +126,7 @@ def files_say(label: str, month: Month, expected: Lines, totals: dict[str, Decim
 def of_csv(content: bytes) -> tuple[Lines, dict[str, Decimal]]:
     listed = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=";"))
     amounts = {row["SIRET"]: _number(row["Montant (EUR)"]) for row in listed if row["Nature"] == "total"}
-    return no_line_twice(_csv_line(row) for row in listed if row["Nature"] != "total"), amounts
+    return no_line_twice(_csv_line(row) for row in listed if row["Ligne"]), amounts
 
 
 def _csv_line(row: dict[str, str]) -> tuple[tuple[str, ...], Line]:
@@ -167,10 +167,11 @@ def of_focus(month: Month, label: str) -> tuple[Lines, dict[str, Decimal]]:
     file = focus_checker.of_csv(month.files["focus"], "1.2")
     assert focus_checker.faults(file, "1.2", {name: Decimal(asked) for name, asked in month.asked.items()}) == []
     summed: Counter[str] = Counter()
-    for row in file.rows:
+    charges = [row for row in file.rows if row["ChargeCategory"] != "Tax"]
+    for row in charges:
         summed[row["SubAccountId"].removeprefix("siret:")] += row["BilledCost"]
     assert {row["InvoiceId"][:7] for row in file.rows} == {label}
-    return no_line_twice(map(_focus_line, file.rows)), dict(summed)
+    return no_line_twice(map(_focus_line, charges)), dict(summed)
 
 
 def _focus_line(row: Data) -> tuple[tuple[str, ...], Line]:

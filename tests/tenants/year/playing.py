@@ -126,4 +126,4 @@ def taken_away(session: Session, label: str) -> Month:
         "xlsx": exports_xlsx.xlsx_file(label, documents, STORY["zone"]),
         "focus": focus_files.as_csv(focus.rows(session, period, documents, SELF), "1.2"),
     }
-    return Month(documents, files, {focus.invoice_id(one): one["total"] for one in documents})
+    return Month(documents, files, {focus.invoice_id(one): one.get("payable", one["total"]) for one in documents})
