@@ -36,8 +36,8 @@ WITH used AS (SELECT member_id, sum(amount) AS euros FROM statement_lines
         WHERE i.period_id = :period GROUP BY i.member_id),
     measured AS (SELECT t.id, t.member_id, c.criterion, coalesce(c.held, 0)::numeric(50, 20) AS held
         FROM statements t LEFT JOIN used u USING (member_id) LEFT JOIN served s USING (member_id),
-        LATERAL (VALUES ('population', t.population::numeric), ('usage', u.euros), ('vcpu', s.seconds), ('equal', 1))
-            c (criterion, held)
+        LATERAL (VALUES ('population', t.population::numeric), ('usage', u.euros), ('vcpu', s.seconds),
+            ('equal', t.weighs::int)) c (criterion, held)
         WHERE t.period_id = :period),
     parts AS (SELECT id, member_id, criterion,
         held / nullif(sum(held) OVER (PARTITION BY criterion), 0) AS part FROM measured),
@@ -180,6 +180,11 @@ CHECKS = {
         WHERE l.period_id = :period AND c.period_id <> :period""",
     "share_follows_the_key": SHARES,
     "cents_follow_remainders": CENTS,
+    "who_left_does_not_weigh": """
+        SELECT m.slug, w.due, t.weighs FROM statements t JOIN members m ON m.id = t.member_id,
+        LATERAL (SELECT m.state = 'active' OR m.id IN (SELECT member_id FROM usage_intervals
+            WHERE period_id = :period) AS due) w
+        WHERE t.period_id = :period AND (w.due <> t.weighs OR (t.population IS NOT NULL AND NOT w.due))""",
     "key_is_in_force": """
         SELECT c.code, coalesce((SELECT concat(k.code, ' v', f.version) FROM allocation_keys f
             WHERE f.code = k.code AND f.during @> to_date(p.label, 'YYYY-MM')), '—'), concat(k.code, ' v', k.version)

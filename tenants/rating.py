@@ -27,11 +27,14 @@ LEFT JOIN covering b ON b.meter_id = c.meter_id AND b.payer = y.kind
 WHERE c.period_id = :period AND (b.covered @> c.during) IS NOT TRUE
 ORDER BY at, code LIMIT 1
 """  # noqa: S608  (no input in it)
-# Every active member has a statement, and whoever used something or is corrected something.
+# Every active member has a statement, and whoever used something: these weigh in common costs. So has whoever left and
+# is corrected something.
 STATEMENTS = """
-INSERT INTO statements (period_id, member_id, total, population)
-SELECT :period, m.id, 0, m.population FROM members m
-WHERE m.state = 'active' OR EXISTS (SELECT FROM usage_intervals u WHERE u.period_id = :period AND u.member_id = m.id)
+INSERT INTO statements (period_id, member_id, total, population, weighs)
+SELECT :period, m.id, 0, CASE WHEN w.weighs THEN m.population END, w.weighs FROM members m
+CROSS JOIN LATERAL (SELECT m.state = 'active' OR EXISTS (SELECT FROM usage_intervals u
+    WHERE u.period_id = :period AND u.member_id = m.id) AS weighs) w
+WHERE w.weighs
     OR EXISTS (SELECT FROM usage_corrections c WHERE c.period_id = :period AND c.member_id = m.id)
     OR EXISTS (SELECT FROM disputes d WHERE d.state = 'settled' AND d.member_id = m.id
         AND NOT EXISTS (SELECT FROM statement_lines l JOIN periods q ON q.id = l.period_id

@@ -109,7 +109,8 @@ def share_pools(session: Session, period: Period) -> None:
 def measure(session: Session, period: Period, criteria: Collection[str] = CRITERIA) -> Measures:
     """What the period's statements weigh by each criterion, by SIRET.
 
-    population: inhabitants; usage: euros of usage lines; vcpu: vCPU-seconds served; equal: one each.
+    population: inhabitants; usage: euros of usage lines; vcpu: vCPU-seconds served; equal: one each. Whoever left, and
+    is only corrected something of a closed month, weighs nothing.
     """
     chosen = Statement.period_id == period.id
     amounts = (
@@ -130,7 +131,7 @@ def measure(session: Session, period: Period, criteria: Collection[str] = CRITER
         "population": sa.select(Member.siret, Statement.population).join(Statement).where(chosen),
         "usage": _held(amounts).where(chosen),
         "vcpu": _held(served).where(chosen),
-        "equal": sa.select(Member.siret, sa.literal(1)).join(Statement).where(chosen),
+        "equal": sa.select(Member.siret, Statement.weighs.cast(sa.Integer)).join(Statement).where(chosen),
     }
     return {
         criterion: {siret: Fraction(held or 0) for siret, held in session.execute(queries[criterion])}

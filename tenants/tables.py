@@ -299,8 +299,9 @@ class CostPool(Base):
 class Statement(Base):
     """A member's account for a period. Closed, its document is kept as text and its hash follows the one before.
 
-    population: the inhabitants that its shares were worked out from; vat: euros, at vat_rate percent of the total;
-    billing, withheld: as of `BillingMode`, None where it was closed before modes were told.
+    weighs: whether it bears common costs: not that of a member who left, and is only corrected something. population:
+    the inhabitants that its shares were worked out from; vat: euros, at vat_rate percent of the total; billing,
+    withheld: as of `BillingMode`, None where it was closed before modes were told.
     """
 
     __tablename__ = "statements"
@@ -309,6 +310,7 @@ class Statement(Base):
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
     total: Mapped[Decimal] = mapped_column(sa.Numeric(14, 2))
     population: Mapped[int | None]
+    weighs: Mapped[bool] = mapped_column(server_default=sa.true())
     vat_regime: Mapped[str | None]
     vat_rate: Mapped[Decimal | None] = mapped_column(sa.Numeric(5, 2))
     vat: Mapped[Decimal | None] = mapped_column(sa.Numeric(14, 2))

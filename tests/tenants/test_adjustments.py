@@ -166,6 +166,25 @@ def test_shares_of_the_closed_month_stay_and_keys_do_not_weigh_corrections(staff
         assert sum(amount for _, amount in shares) == 10
 
 
+def test_who_left_and_is_only_corrected_bears_no_common_cost(staff: sa.Engine) -> None:
+    close_month(staff)
+    with territory_session(staff, "test") as session:
+        deleted_earlier(session)
+        session.scalars(sa.select(Member).where(Member.slug == "breval")).one().state = "closed"
+        session.flush()
+        declared = Ledger(session).sharing(
+            {"moitie": {"population": "0.5", "equal": "0.5"}}, {"exploitation": ("moitie", "90.00")}
+        )
+        april = periods.draft(session, "2026-04", declared, END, PARIS)
+        assert periods.check(session, "2026-04") == []
+        told = {one["member"]["slug"]: one for one in statements.documents(session, april)}
+    # 45 by 1000 and 500 inhabitants, 45 in three parts: the company has none of the first.
+    assert {slug: one["shares"] for slug, one in told.items()} == {
+        "aubrac": "45.00", "breval": "0.00", "cidre": "15.00", "desert": "30.00",
+    }  # fmt: skip
+    assert told["breval"]["total"] == told["breval"]["adjustments"] == "-0.58"
+
+
 def test_a_creation_that_failed_after_the_close_is_given_back(staff: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:

@@ -89,6 +89,10 @@ BROKEN = {
         " UPDATE statements SET total = total + CASE member_id WHEN 3 THEN 0.01 ELSE -0.01 END"
         " WHERE member_id IN (1, 3)",
     ],
+    "who_left_does_not_weigh": [
+        "UPDATE statements SET weighs = false WHERE member_id = 4",
+        "UPDATE members SET state = 'closed' WHERE slug = 'desert'",
+    ],
     "key_is_in_force": [
         "UPDATE allocation_keys SET during = daterange(lower(during), '2026-03-01') WHERE code = 'mixte'",
     ],
