@@ -143,6 +143,14 @@ def month(label: str, language: str = "fr") -> str:
     return str(format_date(date(int(year), int(number_), 1), "MMMM yyyy", locale=LOCALES[language]))
 
 
+def of_month(label: str, language: str = "fr") -> str:
+    """2026-10 → d’octobre 2026, 2026-03 → de mars 2026; of October 2026"""
+    told = month(label, language)
+    if language == "en":
+        return f"of {told}"
+    return f"d’{told}" if told[0] in "ao" else f"de {told}"
+
+
 def span(lasted: timedelta | float | None, language: str = "fr") -> str:
     """How long: 42 s, 1 min 05 s, 2 h 10 min, 3 j 4 h (3 d 4 h)"""
     if lasted is None:

@@ -51,7 +51,7 @@ def install(app: Flask, settings: Settings) -> None:
     env.filters.update(
         word=word, task=task, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
         amount=amount, price=price, delta=delta, hours=hours, number=number, percent=percent, size=size, weight=weight,
-        instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, span=span,
+        instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, of_month=of_month, span=span,
         lasted=lasted, cell=cell, badge=badge, metered=metered,
     )  # fmt: skip
     env.filters.update(french=word, euros=amount)
@@ -287,6 +287,11 @@ def long_day(at: date | datetime) -> str:
 def month(label: str) -> str:
     """2026-10 → octobre 2026"""
     return formats.month(label, current())
+
+
+def of_month(label: str) -> str:
+    """2026-10 → d’octobre 2026"""
+    return formats.of_month(label, current())
 
 
 def span(lasted: Any) -> str:

@@ -98,7 +98,7 @@ def _head(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
         (_("Consommations"), "usage"), (_("Part des coûts communs"), "shares"), (_("Rectifications"), "adjustments"),
         (_("Total"), "total"),
     )  # fmt: skip
-    title = _("Relevé de %(month)s", month=formats.month(document["period"], reader.language))
+    title = _("Relevé %(of_month)s", of_month=formats.of_month(document["period"], reader.language))
     return {
         "title": title,
         "footer": f"{title} · {member['name']}",
