@@ -51,8 +51,8 @@ def install(app: Flask, settings: Settings) -> None:
     env.filters.update(
         word=word, task=task, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
         amount=amount, price=price, delta=delta, hours=hours, number=number, percent=percent, size=size, weight=weight,
-        instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month, of_month=of_month, span=span,
-        lasted=lasted, cell=cell, badge=badge, metered=metered,
+        instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month,
+        of_month=of_month, span=span, lasted=lasted, cell=cell, badge=badge, metered=metered,
     )  # fmt: skip
     env.filters.update(french=word, euros=amount)
     env.globals.update(language=current, languages=LANGUAGES, gettext=sentence, ngettext=sentences, _=sentence)
