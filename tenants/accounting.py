@@ -137,8 +137,14 @@ class Accounting:
         return None
 
     def chart(self, month: str) -> Chart:
-        """The chart of accounts of that month: of its exercise, else of the newest before it, else the oldest."""
-        variant = self._in_force("variants", month).variant
+        """The chart of accounts of that month: of its exercise, else of the newest before it, else the oldest.
+
+        Likewise its variant: the first that was declared stands for the months before it.
+        """
+        said = self._in_force("variants", month) or min(
+            (*self.own.variants, *self.ours.variants), key=lambda one: one.start
+        )
+        variant = said.variant
         charts = [one for one in (*self.own.charts, *self.ours.charts) if one.variant == variant]
         # max keeps the first of equals: the territory's.
         held = [one for one in charts if one.exercise <= int(month[:4])]

@@ -106,7 +106,8 @@ def _order(session: Session, member_id: int) -> int:
 
 
 def _statement(session: Session, member_id: int) -> int:
-    period = session.scalar(sa.select(Period)) or Period(label="2026-10", during=Range(NOW.replace(month=10), NOW))
+    found = session.scalar(sa.select(Period).where(Period.label == "2026-10"))
+    period = found or Period(label="2026-10", during=Range(NOW.replace(month=10), NOW))
     session.add(period)
     session.flush()
     session.merge(UsageCheck(period_id=period.id, until=NOW, read_at=NOW, read_by="test"))
@@ -184,7 +185,7 @@ def _announcement(session: Session, member_id: int) -> int:
 
 def _line(session: Session, member_id: int, statement_id: int) -> int:
     statement, price = session.get_one(Statement, statement_id), session.scalars(sa.select(Price)).first()
-    service = Service(member_id=member_id, name="compte", specification={}, state="active")
+    service = Service(member_id=member_id, name=f"compte-{statement_id}", specification={}, state="active")
     session.add(service)
     session.flush()
     assert price
@@ -220,8 +221,16 @@ def _delivery(session: Session, member_id: int) -> int:
                                   body="{}", due_at=NOW, queued_at=NOW))  # fmt: skip
 
 
-def _dispute(session: Session, member_id: int, statement_id: int) -> int:
-    period_id = session.get_one(Statement, statement_id).period_id
+def _dispute(session: Session, member_id: int) -> int:
+    """Of a month before the one that requests draft anew: what is disputed can't be."""
+    old = session.scalar(sa.select(Period).where(Period.label == "2026-09"))
+    if old is None:
+        old = Period(label="2026-09", during=Range(NOW.replace(month=9), NOW.replace(month=10)))
+        session.add(old)
+        session.flush()
+    period_id = old.id
+    statement_id = _add(session, Statement(period_id=period_id, member_id=member_id, total=Decimal(1)))
+    _line(session, member_id, statement_id)
     return _add(session, Dispute(member_id=member_id, statement_id=statement_id, period_id=period_id, position=1,
                                  reason="r", opened_by="t", opened_at=NOW))  # fmt: skip
 
@@ -282,14 +291,7 @@ IDS |= {
     "position": lambda world, slug, asking: world.once(
         "line", slug, lambda session, member: _line(session, member, world.once("statement", slug, _statement))
     ),
-    "dispute_id": lambda world, slug, asking: (
-        IDS["position"](world, slug, asking),
-        world.once(
-            "dispute",
-            slug,
-            lambda session, member: _dispute(session, member, world.once("statement", slug, _statement)),
-        ),
-    )[1],
+    "dispute_id": lambda world, slug, asking: world.once("dispute", slug, _dispute),
 }
 
 # Routes to what is one person's own: nobody else reaches it, not even the territory.

@@ -108,7 +108,7 @@ INSERT INTO legal_texts (code, since, text, source, made_by) VALUES
         "en": "VAT at the standard rate, article 278 of the French tax code (CGI)."}',
         'CGI, art. 278', 'clocher'),
     ('terms', '2000-01-01', '{"fr": "À payer à réception de l’avis des sommes à payer.",
-        "en": "To be paid on receipt of the demand (avis des sommes à payer)."}',
+        "en": "To be paid on receipt of the payment notice."}',
         'Usage des titres de recettes', 'clocher'),
     ('late', '2000-01-01', '{"fr": "Pénalités de retard : trois fois le taux d’intérêt légal.",
         "en": "Late payment: three times the legal interest rate."}',
