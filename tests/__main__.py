@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parent.parent
 UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")  # the cluster is removed: no power cut to survive
 FAST = "not cloud and not browser and not slow"
 LONGEST = "--durations=25"  # where the time of a whole run goes
-LONG_FILES = ("tests/api/test_stacks_whole.py", "tests/orchestrator/test_day2_kill.py", "tests/api/test_days.py")
 
 
 def run(title: str, *command: str, quietly: bool = False, **variables: str) -> bool:
@@ -78,10 +77,10 @@ def side_by_side(title: str, chosen: str, *more: str) -> bool:
 
 
 def with_clouds() -> bool:
-    """Tests with the cloud, in as many processes as there are dev clouds; files that take longest first."""
+    """Tests with the cloud, in as many processes as there are dev clouds, file by file."""
     spread = ("-n", str(len(dev_clouds.NUMBERS)), "--dist", "loadfile", "--no-loadscope-reorder")
     mine = dev_clouds.variables(dev_clouds.NUMBERS[0])
-    return pytest("tests with the cloud", "-m", "cloud", *spread, LONGEST, *LONG_FILES, "tests", **mine)
+    return pytest("tests with the cloud", "-m", "cloud", *spread, LONGEST, **mine)
 
 
 def whole() -> bool:

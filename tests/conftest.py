@@ -25,6 +25,7 @@ from tenants import catalogue, declarations_yaml, legal
 from tests import dev_clouds
 
 SECRET = "a secret for the tests only"
+LONG_FILES = ("test_stacks_whole.py", "test_day2_kill.py", "test_kill.py", "test_days.py")
 dev_clouds.take_mine()
 # A shell that runs us in the background has us ignore Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -155,6 +156,11 @@ def _engine(settings: Settings, role: database.Role) -> Iterator[sa.Engine]:
 
 def _administration(server: sa.URL) -> sa.Engine:
     return sa.create_engine(server.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first: at the end one process would wait for them alone."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
