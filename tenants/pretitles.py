@@ -52,7 +52,8 @@ def month(session: Session, period: Period, accounts: Accounting) -> list[Row]:
         billing = document.get("billing") or {"mode": "title"}  # closed before modes were told: all paid by title
         flow = accounts.flow(kinds[document["member"]["siret"]], period.label)
         # What is asked by a title is with VAT.
-        due, withheld = Decimal(document.get("payable", document["total"])), Decimal(billing.get("withheld", 0))
+        due = Decimal(str(document.get("payable", document["total"])))
+        withheld = Decimal(str(billing.get("withheld", 0)))
         if billing["mode"] == "title" and due:
             found.append(_row(document, flow, accounts, "titre", due))
         elif billing["mode"] == "deduction" and withheld:
