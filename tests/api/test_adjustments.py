@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 
+import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
 from pypdf import PdfReader
@@ -32,6 +33,7 @@ def plain(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", html)).replace("−", "-")
 
 
+@pytest.mark.slow
 def test_every_door_shows_what_corrects_a_closed_month(app: APIFlask, owner: sa.Engine) -> None:
     march, april = corrected(owner)
     payer, finance = invite(app, "Odile", "breval", ["finance"]), invite(app, "Paul", None, ["territory_finance"])
@@ -62,6 +64,7 @@ def test_every_door_shows_what_corrects_a_closed_month(app: APIFlask, owner: sa.
     assert api.get("/api/v1/periods/2026-04/adjustments", headers=mine).status_code == 403
 
 
+@pytest.mark.slow
 def test_the_command_lists_them(owner: sa.Engine, run: Run) -> None:
     corrected(owner)
     [row] = told(run("periods", "adjustments", "2026-04", "--json"))

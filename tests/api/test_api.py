@@ -243,6 +243,7 @@ def test_the_catalogue_has_prices(brevaux: Caller, owner: sa.Engine) -> None:
     assert [rule["name"] for rule in offers[0]["parameters"]][:2] == ["name", "image"]
 
 
+@pytest.mark.slow
 def test_openapi_comes_from_the_code(app: APIFlask) -> None:
     document = app.test_client().get("/api/v1/openapi.json").json
     assert document["openapi"].startswith("3.1")

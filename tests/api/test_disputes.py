@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
 
@@ -32,6 +33,7 @@ def mailed(owner: sa.Engine) -> list[tuple[str, str]]:
         return sorted((receiver.partition("@")[0], step) for receiver, step in rows)
 
 
+@pytest.mark.slow
 def test_pages_take_a_dispute_from_objection_to_decision(app: APIFlask, owner: sa.Engine) -> None:
     march = closed_march(owner)
     payer, finance = invite(app, "Odile", "breval", ["finance"]), invite(app, "Paul", None, ["territory_finance"])

@@ -49,6 +49,7 @@ def test_it_is_handed_over_then_goes_on(dsi_run: Run, held: str, owner: sa.Engin
         assert session.get_one(Flow, int(held)).keeper_note == "Port bloqué"
 
 
+@pytest.mark.slow
 def test_it_is_undone_after_a_yes(dsi_run: Run, held: str, owner: sa.Engine) -> None:
     refused = dsi_run("flows", "undo", held, input="non\n")
     assert (refused.exit_code, "défait tout ce qu’elle a créé" in refused.stderr) == (1, True)

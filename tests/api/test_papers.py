@@ -129,6 +129,7 @@ def test_every_letter_that_we_let_pass_can_be_printed(settings: Settings) -> Non
     assert statement_pdf.paper(written, YEAR, settings, "fr").startswith(b"%PDF-1.7")
 
 
+@pytest.mark.slow
 def test_a_long_statement_is_summed_and_stays_short(settings: Settings) -> None:
     for services, words in ((600, ("service-599", "1 200")), (1500, ("1 500 services", "3 000"))):
         lines = [usage(number * 2 + half, f"service-{number}", "1.00") for number in range(services) for half in (1, 2)]

@@ -76,6 +76,7 @@ def test_pages_hand_out_every_kind(people: People, ids: dict[str, int]) -> None:
     assert finance.get(f"/finance/statements/export.pdf?period={MONTH}").status_code == 422
 
 
+@pytest.mark.slow
 def test_the_api_hands_out_workbooks_and_papers(
     app: APIFlask, people: People, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

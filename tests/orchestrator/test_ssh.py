@@ -65,6 +65,7 @@ def test_an_unhealthy_guest_says_what_failed(local: Settings, monkeypatch: pytes
     assert caught.value.detail.startswith("guest_unreachable: ")
 
 
+@pytest.mark.slow
 def test_an_answer_that_comes_drop_by_drop_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each drop comes in time, the whole does not: whoever waits for it would wait as long as it pleases a guest."""
     monkeypatch.setattr(readiness, "ANSWER_SECONDS", 1.0)

@@ -102,6 +102,7 @@ def test_a_deletion_told_late_is_a_line_of_the_next_month(staff: sa.Engine, web:
     ]
 
 
+@pytest.mark.slow
 def test_each_correction_refers_to_what_is_left(staff: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -127,6 +128,7 @@ def test_each_correction_refers_to_what_is_left(staff: sa.Engine) -> None:
         assert true_now(session, "2026-03") == told(session, "2026-03")
 
 
+@pytest.mark.slow
 def test_only_the_first_open_month_takes_it(staff: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -148,6 +150,7 @@ def test_only_the_first_open_month_takes_it(staff: sa.Engine) -> None:
         periods.close(session, "2026-04", END)
 
 
+@pytest.mark.slow
 def test_shares_of_the_closed_month_stay_and_keys_do_not_weigh_corrections(staff: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -287,6 +290,7 @@ adjusting = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("proof", "change"), [(proof, one) for proof, changes in adjusting.items() for one in changes])
 def test_what_does_not_add_up_is_not_closed(staff: sa.Engine, owner: sa.Engine, proof: str, change: str) -> None:
     close_month(staff)

@@ -287,6 +287,7 @@ def test_each_reminder_day_reminds_once(house: House, worker: sa.Engine) -> None
     assert approvals.remind(worker, "worker w", NOW + 60 * DAY) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", ["approve", "reject", "cancel", "expire"])
 def test_of_two_acts_at_once_one_happens(house: House, worker: sa.Engine, second: str) -> None:
     adopt(house.owner, "approver", approver={"expires_days": 5})

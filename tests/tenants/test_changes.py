@@ -277,6 +277,7 @@ def sizes_of(order: Order) -> dict[str, Any]:
     return {name: getattr(order, name) for name in quotas.COLUMNS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed_number", [0, *(pytest.param(more, marks=pytest.mark.slow) for more in range(1, 6))])
 def test_what_is_held_follows_any_history(
     owner: sa.Engine, web: sa.Engine, staff: sa.Engine, strict: None, seed_number: int

@@ -124,6 +124,7 @@ def test_every_proof_can_fail() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("proof", "change"), [(proof, change) for proof, changes in BROKEN.items() for change in changes]
 )
@@ -158,6 +159,7 @@ def test_proofs_hold_where_little_is_shared(staff: sa.Engine) -> None:
         assert periods.check(session, MONTH) == []
 
 
+@pytest.mark.slow
 def test_proofs_hold_for_any_key_and_cost(staff: sa.Engine) -> None:
     """Sums that leave many cents, ties, thirds, members without use: what `sharing` gives is what the proofs expect."""
     chance = random.Random(10)  # has ties of hundreds of millions beside fourteen times as much

@@ -80,6 +80,7 @@ def test_a_settlement_by_quantity_is_at_the_price_of_the_line(
         assert (settled.amount, settled.quantity) == (Decimal("-0.58"), Decimal(-4841))
 
 
+@pytest.mark.slow
 def test_a_settlement_that_is_not_in_the_draft_stops_the_close(
     staff: sa.Engine, web: sa.Engine, march: tuple[int, int]
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_settlement_that_is_not_in_the_draft_stops_the_close(
         assert periods.check(session, "2026-04") == []
 
 
+@pytest.mark.slow
 def test_what_is_refused(staff: sa.Engine, web: sa.Engine, march: tuple[int, int]) -> None:
     number = opened(web, march)
     with refused("disputed"):

@@ -309,6 +309,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 def test_the_checker_sees_what_is_wrong(staff: sa.Engine, territory: Path) -> None:
     with territory_session(staff, "test") as session:
         period = draft(session, month(session))

@@ -69,6 +69,7 @@ def test_the_key_in_force_changes_nothing_though_inhabitants_changed(march: sa.E
             assert found.before == found.after == Decimal(AMOUNTS[pool])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "weights",
     [

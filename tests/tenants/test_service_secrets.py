@@ -30,6 +30,7 @@ def opened(worker: sa.Engine, settings: Settings, service: Service, renewed: str
     return {name: secret.get_secret_value() for name, secret in found.items()}
 
 
+@pytest.mark.slow
 def test_they_are_made_once_and_sealed(service: Service, worker: sa.Engine, settings: Settings) -> None:
     first = opened(worker, settings, service)
     assert {name: len(secret) for name, secret in first.items()} == {"admin_password": 24, "internal_token": 32}

@@ -62,6 +62,7 @@ def test_equal_weights_leave_the_cents_to_the_first_sirens(total: Decimal, who: 
     assert taken == [1] * left + [0] * (len(who) - left)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(cents, weights, sirens)
 def test_who_weighs_nothing_changes_nothing(total: Decimal, by: dict[str, Fraction], nobody: str) -> None:
@@ -77,6 +78,7 @@ MEASURES = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(MEASURES, st.permutations(["population", "usage", "vcpu"]), st.randoms(use_true_random=False))
 def test_a_key_weighs_the_same_in_any_order_or_refuses(

@@ -189,6 +189,7 @@ def test_any_split_gives_the_same_and_nothing_is_negative(staff: sa.Engine) -> N
         assert statements.documents(session, periods.find(session, MONTH)) == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("proof", "change"),
     [
@@ -233,6 +234,7 @@ def test_a_kind_without_a_price_stops_with_meter_and_day(staff: sa.Engine) -> No
         assert session.scalars(sa.select(Member.kind)).all() == ["commune"]
 
 
+@pytest.mark.slow
 def test_every_file_names_step_fee_and_minimum(staff: sa.Engine, tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "territory.yaml").write_text("name: Vallombre\nsiret: '24000001800012'\n")
     book = BOOK | {"activation": "12.50", "minimum_service": "30", "minimum_member": "500", "volume": STEPPED}

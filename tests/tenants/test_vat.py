@@ -105,6 +105,7 @@ def test_no_rate_in_force_stops_the_month(owner: sa.Engine, staff: sa.Engine) ->
         assert refused.value.code == "missing_vat_rate"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("slug", "change", "check"),
     [

@@ -44,6 +44,7 @@ def cents(value: Any) -> Decimal:
     return Decimal(str(value)).quantize(Decimal("0.01"))
 
 
+@pytest.mark.slow
 def test_every_figure_of_the_month_is_there(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         documents = closed(session)
@@ -181,6 +182,7 @@ def test_more_lines_than_a_sheet_has_are_refused(monkeypatch: pytest.MonkeyPatch
         sheets.workbook("a", [page], LATER)
 
 
+@pytest.mark.slow
 def test_a_year_is_what_was_closed_before(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = write_month(session)
