@@ -45,7 +45,7 @@ COMMANDS = {
 
 
 # What works against another installation too, by its API: `clocher --url https://… NOUN`.
-REMOTE = ("catalogue", "orders", "services", "flows", "statements")
+REMOTE = ("catalogue", "orders", "services", "flows", "statements", "disputes")
 
 # Programs of their own, which the launcher starts.
 BESIDE = {
@@ -102,8 +102,8 @@ def tell(error: ClocherError) -> None:
 def main(url: str | None) -> None:
     """Clocher, the shared cloud of an agglomeration's communes.
 
-    With --url (or CLOCHER_URL) catalogue, orders, services, flows and statements work from any machine, by the API of
-    the installation there. The token is read from CLOCHER_TOKEN, or from the file ~/.config/clocher/token
+    With --url (or CLOCHER_URL) catalogue, orders, services, flows, statements and disputes work from any machine, by
+    the API of the installation there. The token is read from CLOCHER_TOKEN, or from the file ~/.config/clocher/token
     (CLOCHER_TOKEN_FILE names another), which nobody else may read: mode 0600. It is never an argument, where ps
     would show it.
     """

@@ -16,6 +16,11 @@ from tenants.tables_disputes import STATES
 
 TOLD = dict(zip(STATES, ("ouverte", "répondue", "réglée", "rejetée", "retirée"), strict=True))
 number = click.argument("dispute_id", metavar="DISPUTE", type=click.IntRange(1))
+in_state = click.option("--state", type=click.Choice(STATES), help="In this state only.")
+of_member = click.option("--member", help="Of one member only, by its short name.")
+what_is_said = click.option("--words", required=True, help="What is answered; the member reads it.")
+in_euros = click.option("--amount", help="Euros, below zero in favour of the member: -12.40.")
+by_quantity = click.option("--quantity", help="Unit-hours at the price of the line instead.")
 because = click.option("--because", required=True, help="Why; the member reads it.")
 
 
@@ -25,13 +30,17 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", type=click.Choice(STATES), help="In this state only.")
-@click.option("--member", help="Of one member only, by its short name.")
+@in_state
+@of_member
 @json_option
 def list_(state: str | None, member: str | None, as_json: bool) -> None:
     """Disputes, the newest first."""
     with staff_session() as session:
-        rows = disputes.listed(session, state=state, member=member)
+        print_disputes(disputes.listed(session, state=state, member=member), as_json)
+
+
+def print_disputes(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """A line for each, or all of them as JSON."""
     if not as_json:
         rows = [row | {"state": TOLD[row["state"]], "amount": row["amount"] and euros(row["amount"])} for row in rows]
     print_rows(
@@ -49,33 +58,33 @@ def list_(state: str | None, member: str | None, as_json: bool) -> None:
 def show(dispute_id: int, as_json: bool) -> None:
     """One dispute, with the line that it is about."""
     with staff_session() as session:
-        _tell(disputes.one(session, dispute_id), as_json)
+        tell(disputes.one(session, dispute_id), as_json)
 
 
 @command.command()
 @number
-@click.option("--words", required=True, help="What is answered; the member reads it.")
+@what_is_said
 @json_option
 def answer(dispute_id: int, words: str, as_json: bool) -> None:
     """Answer one. It stays open."""
     with staff_session() as session:
         disputes.answer(session, dispute_id, words, datetime.now(UTC))
-        _tell(disputes.one(session, dispute_id), as_json)
+        tell(disputes.one(session, dispute_id), as_json)
 
 
 @command.command()
 @number
-@click.option("--amount", help="Euros, below zero in favour of the member: -12.40.")
-@click.option("--quantity", help="Unit-hours at the price of the line instead.")
+@in_euros
+@by_quantity
 @because
 @json_option
 def settle(dispute_id: int, amount: str | None, quantity: str | None, because: str, as_json: bool) -> None:
     """Settle one. By a line of the next month that is open."""
     with staff_session() as session:
         disputes.settle(
-            session, dispute_id, because, datetime.now(UTC), amount=_decimal(amount), quantity=_decimal(quantity)
+            session, dispute_id, because, datetime.now(UTC), amount=decimal(amount), quantity=decimal(quantity)
         )
-        _tell(disputes.one(session, dispute_id), as_json)
+        tell(disputes.one(session, dispute_id), as_json)
 
 
 @command.command()
@@ -86,17 +95,19 @@ def reject(dispute_id: int, because: str, as_json: bool) -> None:
     """Turn one down."""
     with staff_session() as session:
         disputes.reject(session, dispute_id, because, datetime.now(UTC))
-        _tell(disputes.one(session, dispute_id), as_json)
+        tell(disputes.one(session, dispute_id), as_json)
 
 
-def _decimal(text: str | None) -> Decimal | None:
+def decimal(text: str | None) -> Decimal | None:
+    """A number as people type it. Raises InvalidInput invalid_amount."""
     try:
         return None if text is None else Decimal(text.replace(",", "."))
     except InvalidOperation:
         raise InvalidInput("invalid_amount", "Ce n’est pas un nombre.", "Écrivez-le comme -12,40.") from None
 
 
-def _tell(found: dict[str, Any], as_json: bool) -> None:
+def tell(found: dict[str, Any], as_json: bool) -> None:
+    """One for a person, or as JSON."""
     if as_json:
         print_json(found)
         return

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
+from click.testing import Result
 
 from orchestrator.database import territory_session
 from tenants import notices, statements
 from tenants.tables_notices import Mail
 from tests.api.conftest import Run, told
+from tests.api.people import Person, invite
 from tests.api.people import csrf as csrf_of
-from tests.api.people import invite
 from tests.tenants.test_periods import close_month
 
 
@@ -80,3 +81,30 @@ def test_the_api_and_the_command_do_the_same(app: APIFlask, owner: sa.Engine, ru
     assert "Breval" in run("disputes", "list").stdout or "breval" in run("disputes", "list").stdout
     refused = run("disputes", "settle", str(again), "--amount", "-1", "--because", "x")
     assert (refused.exit_code, "[dispute_state]" in refused.stderr) == (3, True)
+
+
+@pytest.mark.slow
+def test_both_sides_work_from_afar(
+    app: APIFlask, owner: sa.Engine, run: Run, portal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    march = closed_march(owner)
+
+    def far(person: Person, *words: str) -> Result:
+        monkeypatch.setenv("CLOCHER_TOKEN", person.token())
+        return run("--url", portal, "disputes", *words)
+
+    odile = invite(app, "Odile", "breval", ["finance"])
+    paul = invite(app, "Paul", None, ["territory_finance"])
+    opened = told(far(odile, "open", str(march), "6", "--because", "Supprimé avant.", "--json"))
+    one = str(opened["id"])
+    assert (opened["state"], opened["line"]["meter"]) == ("open", "volume")
+    assert told(far(paul, "answer", one, "--words", "Nous regardons.", "--json"))["state"] == "answered"
+    refused = far(odile, "settle", one, "--amount", "-1,00", "--because", "x")
+    assert (refused.exit_code, "[role_missing]" in refused.stderr) == (77, True), refused.stderr
+    settled = far(paul, "settle", one, "--amount", "-1,00", "--because", "Geste")
+    assert (settled.exit_code, "réglée" in settled.stdout, "1,00" in settled.stdout) == (0, True, True)
+    again = str(told(far(odile, "open", str(march), "6", "--because", "Autre chose.", "--json"))["id"])
+    assert told(far(odile, "withdraw", again, "--json"))["state"] == "withdrawn"
+    assert [row["state"] for row in told(far(odile, "list", "--json"))] == ["withdrawn", "settled"]
+    assert "Odile" not in far(paul, "list", "--state", "settled").stdout
+    assert "Supprimé avant." in far(odile, "show", one).stdout
