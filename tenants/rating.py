@@ -106,15 +106,16 @@ WITH {book(entries)}, used AS ({USED.format(source=STORED)}
 )"""  # noqa: S608  (no input in it)
 
 
+# The statements were written just before, so the planner thinks that there is one: joined, all lines would be read once
+# for each member.
 LINES = f"""
 INSERT INTO statement_lines
     (statement_id, period_id, member_id, position, kind, service_id, meter_id, price_id, step, unit_seconds, amount)
 {rated()}
-SELECT t.id, :period, u.member_id, row_number() OVER
-    (PARTITION BY u.member_id ORDER BY v.name COLLATE "C", u.service_id, u.meter_id, u.since, u.step),
+SELECT (SELECT t.id FROM statements t WHERE t.period_id = :period AND t.member_id = u.member_id), :period, u.member_id,
+    row_number() OVER (PARTITION BY u.member_id ORDER BY v.name COLLATE "C", u.service_id, u.meter_id, u.since, u.step),
     u.kind, u.service_id, u.meter_id, u.price_id, u.step, u.unit_seconds, u.amount
 FROM rated u LEFT JOIN services v ON v.id = u.service_id
-JOIN statements t ON t.period_id = :period AND t.member_id = u.member_id
 """  # noqa: S608  (no input in it)
 TOTALS = """
 UPDATE statements t SET total = coalesce(
