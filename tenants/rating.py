@@ -85,7 +85,7 @@ USED = """
         min(lower(p.during)) AS since, trim_scale(sum(u.quantity * extract(epoch FROM
             least(upper(u.during), upper(p.during)) - greatest(lower(u.during), lower(p.during))))) AS unit_seconds
     FROM ({source}) u JOIN resources r ON r.id = u.resource_id JOIN members y ON y.id = u.member_id
-    JOIN book p ON p.meter_id = u.meter_id AND p.payer = y.kind AND p.during && u.during
+    JOIN book p ON p.meter_id = u.meter_id AND p.payer = y.kind AND NOT isempty(p.during * u.during)
     GROUP BY r.service_id, u.member_id, u.meter_id, p.price_id, p.payer, p.hourly, p.steps IS NOT NULL
 """
 STORED = "SELECT * FROM usage_intervals WHERE period_id = :period"
