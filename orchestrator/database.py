@@ -102,13 +102,14 @@ NAME_SCOPE = sa.text(
 
 WHOLE_MONTH = sa.text(
     "SELECT set_config('plan_cache_mode', 'auto', true), set_config('work_mem', '64MB', true),"
-    " set_config('jit', 'off', true)"
+    " set_config('jit', 'off', true), set_config('random_page_cost', '1.1', true)"
 )
 
 
 def read_whole_months(session: Session) -> None:
     """For the rest of its transaction, let the session sort a month's rows in memory, and plan once only what is done
-    for each row (the check of a reference); `OPTIONS` is for pages.
+    for each row (the check of a reference); `OPTIONS` is for pages. What is read a hundred thousand times is in memory:
+    finding a statement by its index then costs less than reading all of them.
     """
     session.execute(WHOLE_MONTH)
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from orchestrator import scratch
-from orchestrator.database import connect, territory_session
+from orchestrator.database import connect, read_whole_months, territory_session
 from orchestrator.settings import Settings
 from tenants import finance, prices, rating
 from tenants.tables import Period, Statement, StatementLine
@@ -51,6 +51,7 @@ def run(settings: Settings, servers: int, hours: int) -> dict[str, Any]:
         with territory_session(engine, "bench") as session:
             period = session.get_one(Period, period_id)
             began = time.perf_counter()
+            read_whole_months(session)
             rating.rate(session, period)
             rating.total(session, period)
             session.commit()

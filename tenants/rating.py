@@ -85,7 +85,7 @@ USED = """
         min(lower(p.during)) AS since, trim_scale(sum(u.quantity * extract(epoch FROM
             least(upper(u.during), upper(p.during)) - greatest(lower(u.during), lower(p.during))))) AS unit_seconds
     FROM ({source}) u JOIN resources r ON r.id = u.resource_id JOIN members y ON y.id = u.member_id
-    JOIN book p ON p.meter_id = u.meter_id AND p.payer = y.kind AND p.during && u.during
+    JOIN book p ON p.meter_id = u.meter_id AND p.payer = y.kind AND NOT isempty(p.during * u.during)
     GROUP BY r.service_id, u.member_id, u.meter_id, p.price_id, p.payer, p.hourly, p.steps IS NOT NULL
 """
 STORED = "SELECT * FROM usage_intervals WHERE period_id = :period"
@@ -106,15 +106,16 @@ WITH {book(entries)}, used AS ({USED.format(source=STORED)}
 )"""  # noqa: S608  (no input in it)
 
 
+# The statements were written just before, so the planner thinks that there is one: joined, all lines would be read once
+# for each member.
 LINES = f"""
 INSERT INTO statement_lines
     (statement_id, period_id, member_id, position, kind, service_id, meter_id, price_id, step, unit_seconds, amount)
 {rated()}
-SELECT t.id, :period, u.member_id, row_number() OVER
-    (PARTITION BY u.member_id ORDER BY v.name COLLATE "C", u.service_id, u.meter_id, u.since, u.step),
+SELECT (SELECT t.id FROM statements t WHERE t.period_id = :period AND t.member_id = u.member_id), :period, u.member_id,
+    row_number() OVER (PARTITION BY u.member_id ORDER BY v.name COLLATE "C", u.service_id, u.meter_id, u.since, u.step),
     u.kind, u.service_id, u.meter_id, u.price_id, u.step, u.unit_seconds, u.amount
 FROM rated u LEFT JOIN services v ON v.id = u.service_id
-JOIN statements t ON t.period_id = :period AND t.member_id = u.member_id
 """  # noqa: S608  (no input in it)
 TOTALS = """
 UPDATE statements t SET total = coalesce(

@@ -97,13 +97,15 @@ def share_pools(session: Session, period: Period) -> None:
         return
     statements = _statements(session, period)
     measures = measure(session, period)
+    weights: dict[int, dict[str, Fraction]] = {}  # by key: several pools have the same
+    lines = []
     for order, (pool, key) in enumerate(pools):
         criteria = {criterion: Decimal(weight) for criterion, weight in key.weights.items()}
-        shares = split(pool.amount, weigh(criteria, measures, pool.code), pool.code)
-        session.execute(
-            sa.insert(StatementLine),
-            [_line(period, pool, statements[siret], share, order) for siret, share in shares.items()],
-        )
+        if key.id not in weights:
+            weights[key.id] = weigh(criteria, measures, pool.code)
+        shares = split(pool.amount, weights[key.id], pool.code)
+        lines += [_line(period, pool, statements[siret], share, order) for siret, share in shares.items()]
+    session.execute(sa.insert(StatementLine), lines)
 
 
 def measure(session: Session, period: Period, criteria: Collection[str] = CRITERIA) -> Measures:

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -133,10 +134,10 @@ def _lines(
     query = (
         sa.select(
             StatementLine.statement_id, StatementLine.position, StatementLine.kind, StatementLine.unit_seconds,
-            StatementLine.share, StatementLine.amount, Service.name, Service.ref, Meter.code, Meter.label, Meter.unit,
-            Price.hourly, Price.book, sa.func.lower(Price.during), Price.steps, StatementLine.step,
-            CostPool.code, CostPool.label, CostPool.section, CostPool.amount, AllocationKey.code,
-            AllocationKey.version, AllocationKey.deliberation, Corrected.label, Corrected.during,
+            StatementLine.share, StatementLine.amount, Service.name, Service.ref.cast(sa.Text), Meter.code,
+            Meter.label["fr"].astext, Meter.unit, Price.hourly, Price.book, sa.func.lower(Price.during), Price.steps,
+            StatementLine.step, CostPool.code, CostPool.label["fr"].astext, CostPool.section, CostPool.amount,
+            AllocationKey.code, AllocationKey.version, AllocationKey.deliberation, Corrected.label, Corrected.during,
             StatementLine.corrects_position, Dispute.id, Dispute.decision,
         )
         .outerjoin(Service, Service.id == StatementLine.service_id)
@@ -154,7 +155,8 @@ def _lines(
     if member is not None:
         query = query.join(Member, Member.id == StatementLine.member_id).where(Member.slug == member)
     found: dict[int, list[Document]] = defaultdict(list)
-    for statement_id, position, kind, unit_seconds, share, amount, *rest in session.execute(query):
+    # Hundreds of thousands of rows: as they come, without the session's own reading of each.
+    for statement_id, position, kind, unit_seconds, share, amount, *rest in session.connection().execute(query):
         service, ref, meter, label, unit, hourly, book, since, steps, step, *more = rest
         *shared, month, during, place, dispute, decision = more
         line = {"position": position, "kind": kind, "amount": str(amount)}
@@ -167,14 +169,14 @@ def _lines(
             line |= {"dispute": dispute, "label": decision}
         elif kind != "share":
             line |= {
-                "service": service or ALL_SERVICES, "service_ref": ref and str(ref), "meter": meter,
-                "label": label["fr"], "unit": unit, "book": book, "price_from": _instant(since),
+                "service": service or ALL_SERVICES, "service_ref": ref, "meter": meter, "label": label,
+                "unit": unit, "book": book, "price_from": _instant(since),
             }  # fmt: skip
             line = with_price(line, unit_seconds, hourly, steps, step)
         else:
             pool, title, section, whole, key, version, deliberation = shared
             line |= {
-                "pool": pool, "label": title["fr"], "section": section, "pool_amount": str(whole), "key": key,
+                "pool": pool, "label": title, "section": section, "pool_amount": str(whole), "key": key,
                 "key_version": version, "deliberation": deliberation, "share": f"{share:f}",
             }  # fmt: skip
         found[statement_id].append(line)
@@ -214,6 +216,7 @@ def _comma(number: str) -> str:
     return number.replace(".", ",")
 
 
+@lru_cache(maxsize=256)
 def _instant(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
 
