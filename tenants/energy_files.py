@@ -16,7 +16,8 @@ COLUMNS = (
     "Émissions de fabrication (kgCO2e)", "Calcul", "À déclarer", "Énergie comptée (kWh)",
 )  # fmt: skip
 FIGURES = (
-    Column("Énergie (kWh)", "thousandth", 15, total=True), Column("Émissions d’usage (kgCO2e)", "thousandth", 17, total=True),
+    Column("Énergie (kWh)", "thousandth", 15, total=True),
+    Column("Émissions d’usage (kgCO2e)", "thousandth", 17, total=True),
     Column("Fabrication (kgCO2e)", "thousandth", 15, total=True),
 )  # fmt: skip
 MONTHS = (
@@ -32,8 +33,8 @@ EQUIPMENT = (
     Column("Âge fin d’année (ans)", "whole", 12), Column("Source", width=44),
 )  # fmt: skip
 FACTORS = (
-    Column("Facteur", width=40), Column("Valeur", "quantity", 14), Column("Unité", width=12), Column("Calcul", width=10),
-    Column("Dès", width=10), Column("Source", width=70), Column("Lu le", "date", 12),
+    Column("Facteur", width=40), Column("Valeur", "quantity", 14), Column("Unité", width=12),
+    Column("Calcul", width=10), Column("Dès", width=10), Column("Source", width=70), Column("Lu le", "date", 12),
 )  # fmt: skip
 STATES = {"closed": "clos", "checked": "contrôlé", "draft": "projet", "open": "ouvert"}
 

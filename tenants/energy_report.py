@@ -1,7 +1,8 @@
 """The year's energy and carbon, for the responsible-digital review of communes and EPCI (loi REEN, art. 35).
 
-By member, by offer and by month, from the months that are drafted or closed, each by the factors that it keeps; machines
-that stood still for a whole month; the age of the equipment. A month whose factors do not say is named, and in no sum.
+By member, by offer and by month, from the months that are drafted or closed, each by the factors that it keeps;
+machines that stood still for a whole month; the age of the equipment. A month whose factors do not say is named, and in
+no sum.
 """
 
 from __future__ import annotations

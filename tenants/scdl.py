@@ -1,9 +1,9 @@
 """The closed months of a year as analytic lines, in the columns of the SCDL schema « budget » 0.8.3.
 
-Not the official budget file, which the finance software makes: what the shared cloud really cost and brought, by account,
-function, section and cost, of closed months only. Comma, UTF-8, decimal point, CRLF, as the schema's checkers want it; the
-same bytes from the same closed months. Costs that are declared in `pools.yaml` without an entry have no account: they are
-in no line, and `unbooked` says how much that is.
+Not the official budget file, which the finance software makes: what the shared cloud really cost and brought, by
+account, function, section and cost, of closed months only. Comma, UTF-8, decimal point, CRLF, as the schema's checkers
+want it; the same bytes from the same closed months. Costs that are declared in `pools.yaml` without an entry have no
+account: they are in no line, and `unbooked` says how much that is.
 """
 
 from __future__ import annotations

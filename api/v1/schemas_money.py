@@ -81,9 +81,10 @@ class StatementDetail(Given):
     issuer: dict[str, str] | None = None
     terms: dict[str, dict[str, str]] | None = None
     energy: dict[str, Any] | None = Field(
-        None, description="kWh, grams (gCO2e of use), embodied (gCO2e of fabrication), basis (measured, estimated), what"
-        " is missing, factors with their sources, and each service's; null: not known. Absent where none was declared"
-    )  # fmt: skip
+        None,
+        description="kWh, gCO2e of use (`grams`) and of fabrication (`embodied`), whether measured or estimated, what is"
+        " missing, the factors with their sources, and each service's; null: not known. Absent where none was declared",
+    )
     previous_hash: str | None
     hash: str | None
 
