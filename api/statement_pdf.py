@@ -271,7 +271,7 @@ def _energy(document: dict[str, Any], reader: Reader) -> dict[str, Any] | None:
         lacking = ", ".join(reader.word(code, "factor") for code in taken["missing"])
         said.append(_("non connu tant que le territoire n’a pas déclaré : %(codes)s", codes=lacking))
     services = taken["services"] if len(taken["services"]) <= MOST else []
-    heads = (_("Service"), _("Énergie (kWh)"), _("Émissions d’usage (kgCO₂e)"), _("Fabrication (kgCO₂e)"))
+    heads = (_("Service"), _("Énergie (kWh)"), _("Émissions d’usage (kgCO2e)"), _("Fabrication (kgCO2e)"))
     factors = [_factor(code, taken["factors"][code], reader) for code in energy.LABELS if code in taken["factors"]]
     return {"title": _("Énergie et carbone"), "heads": heads, "said": " ; ".join(said), "factors": factors,
             "lines": [(one["service"], *_taken(one, reader)) for one in services], "sums": _taken(taken, reader),

@@ -178,7 +178,9 @@ def _members(session: Session, found: list[tuple[Use, Figures]]) -> list[Row]:
 
 def _offers(session: Session, found: list[tuple[Use, Figures]]) -> list[Row]:
     """name: the newest version's title in both languages; None: services that no offer made."""
-    titles = dict(session.execute(sa.select(Offer.slug, Offer.title).order_by(Offer.slug, Offer.version)).all())
+    titles: dict[str, Any] = dict(
+        session.execute(sa.select(Offer.slug, Offer.title).order_by(Offer.slug, Offer.version)).all()
+    )
     rows = [
         Row(offer, titles.get(offer), count, sums)
         for offer, (count, sums) in _grouped(found, lambda use: use.offer).items()

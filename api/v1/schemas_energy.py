@@ -1,4 +1,7 @@
-"""What the API gives about energy and carbon: kWh, gCO2e of use (grams) and of fabrication (embodied); null: unknown."""
+"""What the API gives about energy and carbon.
+
+kWh, gCO2e of use (`grams`) and of fabrication (`embodied`); null: not known.
+"""
 
 from __future__ import annotations
 

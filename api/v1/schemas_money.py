@@ -82,8 +82,8 @@ class StatementDetail(Given):
     terms: dict[str, dict[str, str]] | None = None
     energy: dict[str, Any] | None = Field(
         None,
-        description="kWh, gCO2e of use (`grams`) and of fabrication (`embodied`), whether measured or estimated, what is"
-        " missing, the factors with their sources, and each service's; null: not known. Absent where none was declared",
+        description="kWh, gCO2e of use (`grams`) and of fabrication (`embodied`), whether measured or estimated, what"
+        " is missing, the factors with their sources, each service's; null: not known. Absent where none was declared",
     )
     previous_hash: str | None
     hash: str | None
