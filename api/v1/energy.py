@@ -12,10 +12,10 @@ from api.v1 import frame
 from api.v1.schemas_energy import EnergyOut, EnergyQuery
 from tenants import energy_report, finance
 
-blueprint = APIBlueprint("energy", __name__, url_prefix="/api/v1/energy", tag="Accounting")
+blueprint = APIBlueprint("energy", __name__, url_prefix="/api/v1", tag="Accounting")
 
 
-@blueprint.get("")
+@blueprint.get("/energy")
 @blueprint.input(EnergyQuery, location="query")
 @blueprint.output(EnergyOut)
 def show(query_data: EnergyQuery) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def show(query_data: EnergyQuery) -> dict[str, Any]:
         return energy_report.document(energy_report.report(session, query_data.year, power))
 
 
-@blueprint.get(".csv")
+@blueprint.get("/energy.csv")
 @blueprint.input(EnergyQuery, location="query")
 @blueprint.doc(responses={200: "A text/csv file"})
 def as_csv(query_data: EnergyQuery) -> Response:
@@ -33,7 +33,7 @@ def as_csv(query_data: EnergyQuery) -> Response:
     return _file(query_data.year, "csv")
 
 
-@blueprint.get(".xlsx")
+@blueprint.get("/energy.xlsx")
 @blueprint.input(EnergyQuery, location="query")
 @blueprint.doc(responses={200: "An application/vnd.openxmlformats-officedocument.spreadsheetml.sheet file"})
 def as_xlsx(query_data: EnergyQuery) -> Response:
