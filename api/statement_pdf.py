@@ -14,6 +14,7 @@ from api import formats, language, typesetting
 from api.look import Look
 from api.translations import SOURCE, catalogue
 from orchestrator.settings import Settings
+from tenants import energy
 
 STATIC = Path(__file__).parent / "static"
 REGIONS = {"fr": "FR", "en": "GB"}
@@ -65,7 +66,12 @@ def paper(
     """
     reader = Reader(read_in, ZoneInfo(settings.timezone))
     shown = {**_frame(settings, reader), **_head(document, reader), **_lines(document, reader)}
-    shown |= {"year": _year(year, reader), "seal": _seal(document, reader), "vat": _vat(document, reader)}
+    shown |= {
+        "energy": _energy(document, reader),
+        "year": _year(year, reader),
+        "seal": _seal(document, reader),
+        "vat": _vat(document, reader),
+    }
     made = datetime.fromisoformat(document["metered_until"] or document["from"])
     return typesetting.pdf("statement", shown, made, carried=carried)
 
@@ -253,3 +259,32 @@ def _seal(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
         hashes = [(_("Empreinte de ce relevé (SHA-256)"), document["hash"]),
                   (_("Empreinte du relevé précédent"), document["previous_hash"])]  # fmt: skip
     return {"title": _("Scellement"), "said": said, "hashes": hashes}
+
+
+def _energy(document: dict[str, Any], reader: Reader) -> dict[str, Any] | None:
+    """What it took, of which services, and by which factors; None where none was declared."""
+    _, taken = reader.gettext, document.get("energy")
+    if not taken:
+        return None
+    said = [reader.word(taken["basis"], "basis")] if taken["basis"] else []
+    if taken["missing"]:
+        lacking = ", ".join(reader.word(code, "factor") for code in taken["missing"])
+        said.append(_("non connu tant que le territoire n’a pas déclaré : %(codes)s", codes=lacking))
+    services = taken["services"] if len(taken["services"]) <= MOST else []
+    heads = (_("Service"), _("Énergie (kWh)"), _("Émissions d’usage (kgCO2e)"), _("Fabrication (kgCO2e)"))
+    factors = [_factor(code, taken["factors"][code], reader) for code in energy.LABELS if code in taken["factors"]]
+    return {"title": _("Énergie et carbone"), "heads": heads, "said": " ; ".join(said), "factors": factors,
+            "lines": [(one["service"], *_taken(one, reader)) for one in services], "sums": _taken(taken, reader),
+            "note": _("D’après les facteurs en vigueur ce mois-là :")}  # fmt: skip
+
+
+def _taken(figures: dict[str, Any], reader: Reader) -> list[str]:
+    kwh, *grams = (figures[name] and Decimal(figures[name]) for name in ("kwh", "grams", "embodied"))
+    values = [kwh, *(one and one / 1000 for one in grams)]
+    return [formats.NOTHING if one is None else reader.exact(one, 3) for one in values]
+
+
+def _factor(code: str, one: dict[str, str], reader: Reader) -> tuple[str, Any]:
+    value = f"{formats.number(Decimal(one['value']), reader.language)} {energy.UNITS[code]}".strip()
+    label, basis = reader.word(code, "factor"), reader.word(one["basis"], "basis")
+    return f"{label} : {value} ({basis}) · ", reader.typed(one["source"])

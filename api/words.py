@@ -14,6 +14,7 @@ from api.words_portal import ACTIONS as PORTAL_ACTIONS
 from api.words_portal import TABLES as PORTAL
 from orchestrator.errors import N_
 from orchestrator.settings import ROOT
+from tenants import energy
 
 SERVICE_STATES = {
     "creating": N_("en création"),
@@ -269,6 +270,8 @@ WORDS = {
     "action": ACTIONS,
     "noun": NOUNS,
     "conformity": CONFORMITY,
+    "factor": energy.LABELS,
+    "basis": energy.BASES,
     "period": PERIOD_STATES,
     "usage_reason": USAGE_REASONS,
     "dispute": DISPUTE_STATES,

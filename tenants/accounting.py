@@ -1,4 +1,5 @@
-"""What finance books with, as data: M57 accounts, whose account is whose, FCTVA rates, the unit of cost, texts.
+"""What finance books with, as data: M57 accounts and chapters, whose account is whose, FCTVA rates, the unit of cost,
+texts.
 
 `accounting.yaml` beside this module, and the territory's own `finance/accounting.yaml` by the same form. Each entry
 holds from a month on and says its source and the day that it was read there; a territory's comes before ours.
@@ -14,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from orchestrator.errors import InvalidInput, Text
 from tenants import finance
@@ -88,6 +89,22 @@ class Unit(Dated):
     meters: Annotated[dict[str, Weight], Field(min_length=1)]
 
 
+class Chapter(Dated):
+    """The budget's chapter of the accounts that begin so; the longest beginning counts. order: without any payment."""
+
+    accounts: Annotated[str, Field(pattern=r"^[1-7][0-9]{0,7}$")]
+    code: Annotated[str, Field(pattern=r"^[0-9]{2,3}$")]
+    label: Words
+    order: Annotated[bool, BeforeValidator(lambda text: text in (True, "true"))] = False
+
+
+class Function(Dated):
+    """The function of the budget that the shared cloud serves."""
+
+    code: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+    label: Words
+
+
 class Said(Dated):
     """A text in both languages."""
 
@@ -104,6 +121,8 @@ class Declaration(Declared):
     flows: tuple[Flow, ...] = ()
     rates: tuple[Rate, ...] = ()
     units: tuple[Unit, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+    functions: tuple[Function, ...] = ()
     texts: tuple[Said, ...] = ()
 
 
@@ -170,6 +189,24 @@ class Accounting:
         """The unit of the unit cost. The first declared stands for the months before it."""
         found: Unit | None = self._in_force("units", month)
         return found or min((*self.own.units, *self.ours.units), key=lambda one: one.start)
+
+    def chapter(self, account: str, month: str) -> Chapter:
+        """The chapter of an account. Raises InvalidInput no_chapter."""
+        for declared in (self.own, self.ours):
+            fitting = [one for one in declared.chapters if account.startswith(one.accounts) and one.start <= month]
+            if fitting:
+                return max(fitting, key=lambda one: (len(one.accounts), one.start))
+        raise InvalidInput(
+            "no_chapter",
+            Text("Aucun chapitre n’est dit pour le compte {code} en {month}.", code=account[:20], month=month),
+            "Déclarez-le sous « chapters » dans finance/accounting.yaml.",
+            facts={"account": account},
+        )
+
+    def function(self, month: str) -> Function | None:
+        """The function of that month; None where none is declared."""
+        found: Function | None = self._in_force("functions", month)
+        return found
 
     def text(self, code: str, month: str) -> Said | None:
         """The text of that month."""

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tenants import exports, prices, sheets, statements
+from tenants import energy_files, exports, prices, sheets, statements
+from tenants.energy import BASES
 from tenants.sheets import Cell, Column, Formula, Sheet
 from tenants.statements import Document
 
@@ -42,6 +43,12 @@ SHARES = (
 )  # fmt: skip
 ADJUSTMENTS = (
     *USAGE[:3], Column("Mois rectifié", width=13), Column("Ligne rectifiée", "whole", 9), *USAGE[3:],
+)  # fmt: skip
+ENERGY = (
+    Column("Membre", width=30), Column("SIRET", width=17), Column("Service", width=24),
+    Column("vCPU × heure", "quantity", 17), Column("Gio × heure", "quantity", 17),
+    Column("Énergie (kWh)", "thousandth", 14, total=True), Column("Usage (gCO2e)", "whole", 13, total=True),
+    Column("Fabrication (gCO2e)", "whole", 13, total=True), Column("Calcul", width=12),
 )  # fmt: skip
 SEALS = (
     Column("Membre", width=30), Column("SIRET", width=17), Column("Empreinte (SHA-256)", width=68),
@@ -80,6 +87,9 @@ def xlsx_file(
         lines = {line["position"]: line for line in documents[0]["lines"]}
         held = [_interval(lines[one["position"]], one, zone) for one in intervals]
         made.append(Sheet("Intervalles", title, INTERVALS, held, note))
+    if taken := [(document["member"], document["energy"]) for document in documents if "energy" in document]:
+        made.append(Sheet("Énergie et carbone", title, ENERGY, [row for one in taken for row in _energy(*one)], note))
+        made.append(energy_files.factor_sheet(taken[0][1]["factors"], title, note))
     if seals := [_seal(document) for document in documents if document["state"] == "closed"]:
         made.append(Sheet("Empreintes", title, SEALS, seals, note))
     return sheets.workbook(title, made, _made(label, documents, timezone))
@@ -120,6 +130,21 @@ def _vat(document: Document, row: int, total: int) -> list[Cell]:
     amount = Formula(f"=ROUND({letters[0]}{row}*{letters[1]}{row},2)", Decimal(vat["amount"]))
     payable = Formula(f"={letters[0]}{row}+{letters[2]}{row}", Decimal(document["payable"]))
     return [rate, amount, payable, exports.vat_label(vat)]
+
+
+def _energy(member: Document, taken: Document) -> list[list[Cell]]:
+    """Each service's; what is not known stays empty, and `Calcul` says so."""
+    said = BASES[taken["basis"]] if taken["basis"] else "non connu"
+
+    def figure(text: str | None) -> Decimal | None:
+        return None if text is None else Decimal(text)
+
+    return [
+        [member["name"], member["siret"], one["service"], (Decimal(one["vcpu_seconds"]) / 3600).quantize(MILLIONTH),
+         (Decimal(one["gib_seconds"]) / 3600).quantize(MILLIONTH), figure(one["kwh"]), figure(one["grams"]),
+         figure(one["embodied"]), said]
+        for one in taken["services"]
+    ]  # fmt: skip
 
 
 def _seal(document: Document) -> list[Cell]:

@@ -1,4 +1,5 @@
-"""What finance declares in the territory's folder `finance/`: prices in `prices.yaml`, costs and keys in `pools.yaml`.
+"""What finance declares in the territory's folder `finance/`: prices in `prices.yaml`, costs and keys in `pools.yaml`,
+what turns use into energy and carbon in `energy.yaml`.
 
 Amounts are read as they are written, never through a float.
 """
@@ -143,6 +144,56 @@ class Pool(Declared):
         return self.months.get(month, self.monthly[since] if since else None)
 
 
+FactorCode = Literal["idle_watts", "full_watts", "load", "tib_watts", "pue", "carbon", "embodied"]
+
+
+class Factor(Declared):
+    """One figure of the power model from a month on, with its source and the day it was read there.
+
+    idle_watts, full_watts: of a vCPU at rest and fully busy; load: how busy it is, 0 to 1; tib_watts: of a TiB of disk;
+    pue: of the machine room, 1 or more; carbon: gCO2e for a kWh; embodied: gCO2e of fabrication for a vCPU and hour.
+    """
+
+    factor: FactorCode
+    start: Month = Field(alias="from")
+    value: Quantity
+    basis: Literal["measured", "estimated"]
+    source: Words
+    read_on: date
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.factor == "pue" and self.value < 1:
+            raise PydanticCustomError("invalid_factor", "un PUE est d’au moins 1")
+        if self.factor == "load" and self.value > 1:
+            raise PydanticCustomError("invalid_factor", "un taux d’emploi est entre 0 et 1")
+        return self
+
+
+class Equipment(Declared):
+    """Machines of the platform, of one age: since when they serve."""
+
+    label: Words
+    count: Annotated[int, BeforeValidator(int), Field(ge=1, le=100_000)]
+    since: date
+    source: Words
+
+
+class Power(Declared):
+    """`energy.yaml`."""
+
+    factors: tuple[Factor, ...] = ()
+    equipment: tuple[Equipment, ...] = ()
+
+    def in_force(self, month: str) -> dict[str, Factor]:
+        """The factors of that month, by code; one that is not declared for it is missing."""
+        found: dict[str, Factor] = {}
+        for one in sorted(self.factors, key=lambda one: one.start):
+            if one.start <= month:
+                found[one.factor] = one
+        return found
+
+
 class PriceBook(Declared):
     """`prices.yaml`."""
 
@@ -150,10 +201,11 @@ class PriceBook(Declared):
 
 
 class Sharing(Declared):
-    """`pools.yaml`."""
+    """`pools.yaml`; power: what `energy.yaml` says, since a month is drafted with both."""
 
     keys: tuple[Key, ...] = ()
     pools: tuple[Pool, ...] = ()
+    power: Power = Power()
 
 
 File = TypeVar("File", bound=Declared)
@@ -170,14 +222,24 @@ def sharing(territory: Path) -> Sharing:
     """The declared keys and pools; a territory without `pools.yaml` shares nothing."""
     path = territory / "finance" / "pools.yaml"
     if not path.exists():
-        return Sharing()
-    declared = read(path, Sharing)
+        return Sharing(power=power(territory))
+    declared = read(path, Sharing).model_copy(update={"power": power(territory)})
     _refuse_twice(((key.code, str(key.version)) for key in declared.keys), path.name)
     _refuse_twice(((key.code, key.start.isoformat()) for key in declared.keys), path.name)
     _refuse_twice(((pool.code,) for pool in declared.pools), path.name)
     for pool in declared.pools:
         if pool.key not in {key.code for key in declared.keys}:
             raise _refused(path.name, [f"{pool.code} : la clé « {pool.key} » n’est pas déclarée"])
+    return declared
+
+
+def power(territory: Path) -> Power:
+    """What is declared of energy; nothing in a territory without `energy.yaml`."""
+    path = territory / "finance" / "energy.yaml"
+    if not path.exists():
+        return Power()
+    declared = read(path, Power)
+    _refuse_twice(((one.factor, one.start) for one in declared.factors), path.name)
     return declared
 
 

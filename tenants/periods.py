@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.database import read_whole_months
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
-from tenants import adjustments, billing, checks, disputes, metering, pools, rating, sharing, statements, vat
+from tenants import adjustments, billing, checks, disputes, energy, metering, pools, rating, sharing, statements, vat
 from tenants.finance import Sharing
 from tenants.prices import midnight
 from tenants.tables import Period, Statement
@@ -83,6 +83,7 @@ def draft(
     # Lines point at pools: they go first.
     session.execute(sa.text("DELETE FROM statement_lines WHERE period_id = :period"), {"period": period.id})
     pools.load(session, period, declared)
+    period.energy = energy.freeze(declared.power, label)
     intervals = metering.meter(session, period, now)
     _learn(session, intervals)
     adjustments.correct(session, period)

@@ -25,6 +25,7 @@ KINDS = {
     "amount": r"[$-40C]#,##0.00\ €",
     "price": r"[$-40C]#,##0.00######\ €",
     "quantity": "[$-40C]#,##0.000000",
+    "thousandth": "[$-40C]#,##0.000",
     "percent": r"[$-40C]0.0000\ %",
     "date": "[$-40C]dd/mm/yyyy",
     "instant": "[$-40C]dd/mm/yyyy hh:mm:ss",
@@ -118,8 +119,10 @@ def _totals(sheet: Sheet) -> list[Cell]:
     for place, one in enumerate(sheet.columns):
         if one.total:
             cells = column(sheet, place).rpartition("!")[2]
-            whole = sum((_value(row[place]) for row in sheet.rows), Decimal(0))
-            found[place] = Formula(f"=SUM({cells})", whole)
+            known = [_value(row[place]) for row in sheet.rows if row[place] is not None]
+            # What is known of none of its lines has no sum either.
+            if known or not sheet.rows:
+                found[place] = Formula(f"=SUM({cells})", sum(known, Decimal(0)))
     return ["Total" if any(found) else "", *found[1:]]
 
 

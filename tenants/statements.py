@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, aliased
 from orchestrator import audit
 from orchestrator.errors import NotFound, Text
 from orchestrator.tables import Member, Service
-from tenants import vat
+from tenants import energy, vat
 from tenants.tables import (
     AllocationKey,
     CostPool,
@@ -54,14 +54,22 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
     found = session.execute(query).all()
     if not found and member is not None:
         raise unknown(period, member)
-    lines = {} if period.state == "closed" else _lines(session, period, member)
+    open_ = period.state != "closed"
+    lines = _lines(session, period, member) if open_ else {}
+    taken = energy.of_members(session, period, [row.id for _, row in found]) if open_ else {}
     known = vat.facts(session, period)
     return [
         json.loads(statement.document)
         if statement.document
         else _document(period, statement, member_row, lines.get(statement.id, []), known)
+        | _energy(taken.get(member_row.id))
         for statement, member_row in found
     ]
+
+
+def _energy(taken: Document | None) -> Document:
+    """What it took in energy; nothing of a member that used nothing, nor where no factor is declared."""
+    return {} if taken is None else {"energy": taken}
 
 
 def unknown(period: Period, member: str) -> NotFound:
@@ -78,8 +86,11 @@ def document(session: Session, statement: Statement, period: Period, member: Mem
     if statement.document:
         closed: Document = json.loads(statement.document)
         return closed
-    lines = {} if period.state == "closed" else _lines(session, period, member.slug)
-    return _document(period, statement, member, lines.get(statement.id, []), vat.facts(session, period))
+    open_ = period.state != "closed"
+    lines = _lines(session, period, member.slug) if open_ else {}
+    taken = energy.of_members(session, period, [member.id]) if open_ else {}
+    said = _document(period, statement, member, lines.get(statement.id, []), vat.facts(session, period))
+    return said | _energy(taken.get(member.id))
 
 
 def _document(
@@ -259,11 +270,13 @@ def seal(session: Session, period: Period) -> str:
     for start in range(0, len(rows), AT_ONCE):
         chosen = rows[start : start + AT_ONCE]
         lines = _lines(session, period, None, [statement.id for statement, _ in chosen])
+        taken = energy.of_members(session, period, [member.id for _, member in chosen])
         for statement, member in chosen:
             with session.no_autoflush:  # what seals it is written at once
                 statement.previous_hash = before.get(member.id, first_link(member.siret))
                 document = _document(period, statement, member, lines.pop(statement.id, []), known)
-                links.append(_seal(session, period, statement, document | added))
+                document |= added | _energy(taken.get(member.id))
+                links.append(_seal(session, period, statement, document))
         session.flush()
         for statement, _ in chosen:
             session.expire(statement, ["document"])

@@ -188,6 +188,7 @@ class Period(Base):
     """A billing month, [starts, ends) at local midnight. Closed, it is sealed.
 
     sealed_from: when closing began, by the database's clock; facts that were told later may be missing in it.
+    energy: the factors in force when it was drafted last, by code (`tenants.energy`); null when none was declared.
     """
 
     __tablename__ = "periods"
@@ -200,6 +201,7 @@ class Period(Base):
     closed_at: Mapped[datetime | None]
     closed_by: Mapped[str | None]
     sealed_from: Mapped[datetime | None]
+    energy: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     __table_args__ = (
         ExcludeConstraint(("during", "&&"), name="periods_apart", using="gist"),
         CheckConstraint("(state = 'closed') = (sealed_from IS NOT NULL)", "sealed_from"),

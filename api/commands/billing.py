@@ -11,11 +11,11 @@ import click
 from api.output import euros, json_option, keep, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
-from tenants import accounting, billing, periods, pretitles
+from tenants import accounting, billing, periods, pretitles, scdl
 from tenants.tables import BILLING
 
 
-@click.group("billing", short_help="How members pay: list, set, pretitles.")
+@click.group("billing", short_help="How members pay: list, set, pretitles, scdl.")
 def command() -> None:
     """How members pay, and the files for finance's software."""
 
@@ -78,3 +78,26 @@ def pretitles_(period: str, folder: Path, as_json: bool) -> None:
         print_json({"file": str(path), "rows": len(rows), "bytes": len(content)})
     else:
         click.echo(f"{len(rows)} ligne(s) dans {path}")
+
+
+@command.command("scdl")
+@click.argument("year")
+@click.option(
+    "--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True,
+    help="The folder that gets the file.",
+)  # fmt: skip
+@json_option
+def scdl_(year: str, folder: Path, as_json: bool) -> None:
+    """Write the closed months of a year as analytic lines, in the columns of SCDL budget; not the official file."""
+    accounts = accounting.load(settings.load().territory_dir)
+    with staff_session() as session:
+        found = scdl.extract(session, year, accounts)
+    content = scdl.as_csv(found)
+    path = keep(folder, found.name, content)
+    if as_json:
+        print_json({"file": str(path), "rows": len(found.rows), "months": found.months, "unbooked": found.unbooked,
+                    "bytes": len(content)})  # fmt: skip
+        return
+    click.echo(f"{len(found.rows)} ligne(s) de {len(found.months)} mois clos dans {path}")
+    if found.unbooked:
+        click.echo(f"Sans compte, hors du fichier : {euros(found.unbooked)} de coûts communs déclarés sans écriture.")

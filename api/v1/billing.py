@@ -11,7 +11,7 @@ from api import auth
 from api.v1 import frame
 from api.v1.schemas import ListOf
 from api.v1.schemas_costs import BillingIn, BillingOut, YearQuery
-from tenants import accounting, billing, periods, pretitles
+from tenants import accounting, billing, periods, pretitles, scdl
 
 blueprint = APIBlueprint("billing", __name__, url_prefix="/api/v1/billing", tag="Accounting")
 books = APIBlueprint("pretitles", __name__, url_prefix="/api/v1", tag="Accounting")
@@ -55,3 +55,14 @@ def of_year(query_data: YearQuery) -> Response:
     with auth.scope() as session:
         rows = pretitles.year(session, query_data.year, accounts)
     return frame.file(pretitles.as_csv(rows), f"regularisation-{query_data.year}.csv")
+
+
+@books.get("/scdl.csv")
+@books.input(YearQuery, location="query")
+@books.doc(responses={200: "A text/csv file", 409: "No month of the year is closed"})
+def scdl_of_year(query_data: YearQuery) -> Response:
+    """The closed months of a year as analytic lines, in the columns of SCDL budget 0.8.3: always the same bytes."""
+    accounts = accounting.load(auth.settings().territory_dir)
+    with auth.scope() as session:
+        found = scdl.extract(session, query_data.year, accounts)
+    return frame.file(scdl.as_csv(found), found.name)

@@ -50,7 +50,7 @@ class VatOut(Given):
 
 
 # What documents say that are not of the oldest release, or not of every month.
-SINCE = ("adjustments", "billing", "vat", "payable", "contract", "issuer", "terms")
+SINCE = ("adjustments", "billing", "vat", "payable", "contract", "issuer", "terms", "energy")
 
 
 class StatementDetail(Given):
@@ -80,6 +80,11 @@ class StatementDetail(Given):
     contract: dict[str, str] | None = None
     issuer: dict[str, str] | None = None
     terms: dict[str, dict[str, str]] | None = None
+    energy: dict[str, Any] | None = Field(
+        None,
+        description="kWh, gCO2e of use (`grams`) and of fabrication (`embodied`), whether measured or estimated, what"
+        " is missing, the factors with their sources, each service's; null: not known. Absent where none was declared",
+    )
     previous_hash: str | None
     hash: str | None
 

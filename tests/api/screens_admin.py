@@ -283,7 +283,7 @@ EMPTY = tuple(
     for path in (
         "/admin/orders", "/admin/flows", "/admin/capacity", "/admin/quotas", "/admin/workers", "/admin/announcements",
         "/admin/catalogue?state=draft", "/finance/periods", "/finance/keys", "/finance/keys/simulate",
-        "/finance/costs", "/finance/unit-cost",
+        "/finance/costs", "/finance/unit-cost", "/finance/energy",
         "/finance/statements", "/services", "/orders", "/approvals",
         "/statements", "/costs", "/webhooks", "/tokens", "/people/deputies",
     )
@@ -369,6 +369,8 @@ SCREENS = (
     Screen("finance-cost-import", "/finance/costs/import", TERRITORY, act=given("nature;compte\nx;6156\nstaff;6512\n")),
     Screen("finance-unit-cost", "/finance/unit-cost", TERRITORY),
     Screen("finance-unit-cost-wrong", "/finance/unit-cost?period=x", TERRITORY),
+    Screen("finance-energy", "/finance/energy", TERRITORY),
+    Screen("finance-energy-wrong", "/finance/energy?year=x", TERRITORY),
     Screen("finance-billing", "/finance/billing", TERRITORY),
     Screen("finance-billing-form", "/finance/billing/brevaux", TERRITORY, act=typed(month="x", reference="")),
     Screen("finance-billing-year", "/finance/billing", TERRITORY, act=typed(year="2026")),

@@ -54,6 +54,9 @@ def test_finance_in_the_pages(app: APIFlask) -> None:
     assert '"retenue AC"' in browser.get("/finance/billing/pretitles/2026-03.csv").text
     assert browser.get("/finance/billing/regularisation.csv?year=2026").status_code == 409
     assert "70875" in browser.get("/finance/settings").text
+    assert "/finance/billing/scdl.csv?year=2026" in browser.get("/finance/billing").text
+    assert browser.get("/finance/billing/scdl.csv?year=2026").text.startswith("BGT_NATDEC,BGT_ANNEE,BGT_SIRET")
+    assert browser.get("/finance/billing/scdl.csv?year=2025").status_code == 409
 
 
 @pytest.mark.usefixtures("march")
@@ -73,6 +76,7 @@ def test_programs_do_the_same(app: APIFlask) -> None:
     assert (changed.json["mode"], changed.json["next_mode"]) == ("title", "information")
     assert program("GET", "/periods/2026-03/pretitles.csv").text.count("titre") == 3
     assert program("GET", "/pretitles.csv?year=2026").status_code == 409
+    assert ",70875,Remboursement de frais" in program("GET", "/scdl.csv?year=2026").text
 
 
 @pytest.mark.usefixtures("march")
@@ -94,3 +98,6 @@ def test_operators_do_the_same(run: Run, tmp_path: Path) -> None:
     assert "breval" in run("billing", "list").stdout
     written = told(run("billing", "pretitles", "2026-03", "--to", str(tmp_path), "--json"))
     assert (written["rows"], Path(written["file"]).name) == (4, "pre-titres-2026-03.csv")
+    lines = told(run("billing", "scdl", "2026", "--to", str(tmp_path), "--json"))
+    assert (Path(lines["file"]).name, lines["months"], lines["unbooked"]) == (
+        "analytique-scdl-2026.csv", ["2026-03"], "150.01")  # fmt: skip

@@ -1,5 +1,6 @@
 """The pages of the DSI (/admin) and of finance (/finance): for those who act for the whole territory."""
 
+from datetime import date
 from decimal import Decimal
 
 from flask import Flask
@@ -13,6 +14,7 @@ from api.pages.admin import (
     costs,
     disputes,
     drift,
+    energy,
     flows,
     focus,
     keys,
@@ -27,12 +29,13 @@ from api.pages.admin import (
     words,
 )
 from api.pages.admin.choices import choices
+from tenants.energy import LABELS, UNITS
 
 BLUEPRINTS = (costs.unit, *(
     module.blueprint
     for module in (
         members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
-        statements, disputes, focus, costs, billing, vat, settings,
+        statements, disputes, focus, costs, energy, billing, vat, settings,
     )
 ))  # fmt: skip
 
@@ -40,5 +43,6 @@ BLUEPRINTS = (costs.unit, *(
 def install(app: Flask) -> None:
     """Give templates what these pages need."""
     words.install()
-    app.jinja_env.globals.update(choices=choices)
+    app.jinja_env.globals.update(choices=choices, factor_codes=tuple(LABELS), factor_units=UNITS)
     app.jinja_env.filters.setdefault("decimal", Decimal)
+    app.jinja_env.filters.setdefault("as_date", date.fromisoformat)

@@ -14,7 +14,7 @@ from api.exporting import download
 from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator.errors import Conflict, InvalidInput
-from tenants import accounting, billing, periods, pretitles, reading
+from tenants import accounting, billing, periods, pretitles, reading, scdl
 from tenants.tables import BILLING
 
 blueprint = territory("finance_billing", "/finance/billing")
@@ -33,7 +33,10 @@ def list_() -> str:
 def _list(form: Form) -> str:
     with auth.scope() as session:
         rows = billing.listed(session, _today())
-    return render_template("admin/finance/billing.html", rows=rows, form=form, year=_today().year - 1)
+        months = periods.listed(session)
+    closed = {month["period"][:4] for month in months if month["state"] == "closed" and not month["sample"]}
+    years = sorted(closed, reverse=True)
+    return render_template("admin/finance/billing.html", rows=rows, form=form, year=_today().year - 1, years=years)
 
 
 @blueprint.get("/regularisation.csv")
@@ -56,6 +59,15 @@ def export(month: str) -> Response:
     with auth.scope() as session:
         rows = pretitles.month(session, periods.find(session, month), accounts)
     return download(pretitles.as_csv(rows), f"pre-titres-{month}.csv", "text/csv")
+
+
+@blueprint.get("/scdl.csv")
+def scdl_() -> Response:
+    """The closed months of a year (`?year=`) as analytic lines, in the columns of the SCDL."""
+    accounts = accounting.load(auth.settings().territory_dir)
+    with auth.scope() as session:
+        found = scdl.extract(session, request.args.get("year", "").strip(), accounts)
+    return download(scdl.as_csv(found), found.name, "text/csv")
 
 
 @blueprint.get("/<member_slug>")

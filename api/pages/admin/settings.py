@@ -1,4 +1,4 @@
-"""What finance books with: accounts, rates, units and texts, each with its date and source."""
+"""What finance books with: accounts, rates, units, factors of energy and texts, each with its date and source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask import render_template
 
 from api import auth
 from api.pages.admin.guard import territory
-from tenants import accounting
+from tenants import accounting, finance
 
 blueprint = territory("finance_settings", "/finance/settings")
 
@@ -14,5 +14,6 @@ blueprint = territory("finance_settings", "/finance/settings")
 @blueprint.get("")
 def show() -> str:
     """All of it, the territory's own first."""
-    accounts = accounting.load(auth.settings().territory_dir)
-    return render_template("admin/finance/settings.html", accounts=accounts, now=f"{auth.now():%Y-%m}")
+    folder = auth.settings().territory_dir
+    shown = {"accounts": accounting.load(folder), "power": finance.power(folder), "now": f"{auth.now():%Y-%m}"}
+    return render_template("admin/finance/settings.html", **shown)
