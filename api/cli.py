@@ -28,7 +28,7 @@ COMMANDS = {
     "costs": "What a month costs members, and what the platform really costs: entries, import, unit.",
     "billing": "How members pay: list, set, pretitles.",
     "periods": "Billing months: draft, check, close.",
-    "usage": "What was counted, beside the cloud's own figures: verify.",
+    "usage": "What was counted, and what the cloud says: status, compare, outside, verify…",
     "statements": "Members' accounts: list, show, export, verify.",
     "disputes": "What members object to: list, show, answer, settle, reject.",
     "accounts": "People: list, invite, give roles, close.",

@@ -94,9 +94,7 @@ def forget(engine: sa.Engine) -> None:
 def claim(engine: sa.Engine, every: timedelta) -> int | None:
     """The member who waits longest for a comparison, which is now ours to make; None when all are fresh."""
     with territory_session(engine, ACTOR) as session:
-        placed = sa.select(Place.member_id).join(Member, Member.id == Place.member_id).where(Member.state == "active")
-        session.execute(insert(CloudReading).from_select(["member_id"], placed).on_conflict_do_nothing())
-        session.execute(sa.delete(CloudReading).where(CloudReading.member_id.not_in(placed)))
+        _know_places(session)
         due = CloudReading.tried_at.is_(None) | (CloudReading.tried_at < datetime.now(UTC) - every)
         oldest = sa.select(CloudReading).where(due).order_by(CloudReading.tried_at.nulls_first()).limit(1)
         row = session.scalar(oldest.with_for_update(skip_locked=True))
@@ -104,6 +102,19 @@ def claim(engine: sa.Engine, every: timedelta) -> int | None:
             return None
         row.tried_at = datetime.now(UTC)
         return row.member_id
+
+
+def members(engine: sa.Engine) -> list[int]:
+    """Everybody whose project can be compared, whenever that was last done."""
+    with territory_session(engine, ACTOR) as session:
+        _know_places(session)
+        return list(session.scalars(sa.select(CloudReading.member_id).order_by(CloudReading.member_id)))
+
+
+def _know_places(session: Session) -> None:
+    placed = sa.select(Place.member_id).join(Member, Member.id == Place.member_id).where(Member.state == "active")
+    session.execute(insert(CloudReading).from_select(["member_id"], placed).on_conflict_do_nothing())
+    session.execute(sa.delete(CloudReading).where(CloudReading.member_id.not_in(placed)))
 
 
 def compare(runtime: Runtime, member_id: int) -> int:
