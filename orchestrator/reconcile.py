@@ -80,8 +80,11 @@ def run(runtime: Runtime) -> list[int]:
         forget(runtime.engine)
         return done
     while (member_id := claim(runtime.engine, timedelta(minutes=minutes))) is not None:
-        compare(runtime, member_id)
-        done.append(member_id)
+        try:
+            compare(runtime, member_id)
+            done.append(member_id)
+        except ClocherError as error:
+            log.warning("project not compared", member=member_id, code=error.code, detail=error.detail)
     return done
 
 
@@ -118,7 +121,7 @@ def _know_places(session: Session) -> None:
 
 
 def compare(runtime: Runtime, member_id: int) -> int:
-    """Compare one member's project with the ledger; how many facts that added. A failure is kept, and logged."""
+    """Compare one member's project with the ledger; how many facts that added. A failure is kept, and raised."""
     began = datetime.now(UTC)
     project_id = ""
     try:
@@ -131,11 +134,10 @@ def compare(runtime: Runtime, member_id: int) -> int:
         with territory_session(runtime.engine, ACTOR) as session:
             return write(session, told)
     except ClocherError as error:
-        log.warning("project not compared", member=member_id, code=error.code, detail=error.detail)
         runtime.cloud.forget(project_id)
         with territory_session(runtime.engine, ACTOR) as session:
             session.get_one(CloudReading, member_id).error_code = error.code
-        return 0
+        raise
 
 
 def look_up(session: Session, member_id: int) -> dict[Key, Known]:

@@ -8,12 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict, Text
+from orchestrator.errors import N_, Conflict, Text
 from orchestrator.tables import Member, Place, Resource, ResourceEvent, Service
 from orchestrator.tables_reconcile import CloudReading
 from tenants.tables import Period
 
 BY_HAND = Service.specification["outside"].as_string().is_not(None)
+WAIT = N_("Attendez la prochaine lecture, ou lancez « clocher usage compare », puis établissez le mois de nouveau.")
 MOST = 200  # corrections that a page shows
 
 
@@ -63,8 +64,7 @@ def refusal(session: Session, period: Period) -> Conflict | None:
         if (read := row["read_until"] and row["read_until"].astimezone(UTC))
         else Text("Le nuage n’a pas encore été lu pour {member}.", member=row["name"])
     )
-    action = "Attendez la prochaine lecture, ou lancez « clocher usage compare », puis établissez le mois de nouveau."
-    return Conflict("cloud_not_read", told, action, facts={"member": row["member"]})
+    return Conflict("cloud_not_read", told, WAIT, facts={"member": row["member"]})
 
 
 def outside(session: Session, *, living: bool = False) -> list[dict[str, Any]]:

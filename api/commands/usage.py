@@ -13,7 +13,7 @@ from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from api.words import USAGE_REASONS, french
 from orchestrator import cloud, cloud_servers, database, reconcile, settings
-from orchestrator.errors import Conflict, Text
+from orchestrator.errors import ClocherError, Conflict, Text
 from orchestrator.steps import Runtime
 from tenants import readings, usage_check
 from tenants.tables_administration import UsageCheck
@@ -88,6 +88,14 @@ def status(as_json: bool) -> None:
     )  # fmt: skip
 
 
+def _compared(runtime: Runtime, member_id: int) -> int:
+    try:
+        return reconcile.compare(runtime, member_id)
+    except ClocherError as error:  # the others are read all the same; the status says of whom it was
+        click.echo(f"{error} {error.detail}".strip(), err=True)
+        return 0
+
+
 STATUS = {"member": "Membre", "read_until": "Lu jusqu’à", "tried_at": "Dernier essai", "error_code": "Erreur"}
 
 
@@ -100,7 +108,7 @@ def compare(context: click.Context, as_json: bool) -> None:
     engine = database.connect(chosen, "clocher_worker", pool_size=1)
     try:
         runtime = Runtime(chosen, engine, cloud.connect(chosen))
-        added = sum(reconcile.compare(runtime, member_id) for member_id in reconcile.members(engine))
+        added = sum(_compared(runtime, member_id) for member_id in reconcile.members(engine))
     finally:
         engine.dispose()
     click.echo(f"Faits ajoutés d’après le nuage : {added}", err=True)

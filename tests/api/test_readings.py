@@ -13,11 +13,12 @@ from orchestrator import cloud, cloud_history
 from orchestrator.cloud_history import Found
 from orchestrator.database import territory_session
 from orchestrator.errors import CloudUnavailable
-from orchestrator.tables import Member, Place
+from orchestrator.tables import Place
 from tenants import notices
 from tenants.tables_notices import Mail
 from tests.api.conftest import Caller, Run
 from tests.api.people import invite
+from tests.tenants.ordering import member, seed
 
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
 HAND = Found("server", "h1", "Essai de Paul", "ACTIVE", None, BEGAN, BEGAN, 2, 4096, launched_at=BEGAN)
@@ -41,11 +42,11 @@ def nova(monkeypatch: pytest.MonkeyPatch, owner: sa.Engine, app: APIFlask) -> No
     monkeypatch.setattr(cloud_history, "list_things", lambda cloud, project_id: [HAND])
     monkeypatch.setattr(cloud_history, "list_changed", lambda cloud, since: [])
     monkeypatch.setattr(cloud_history, "list_acts", lambda cloud, server_id: [])
+    seed(owner)
+    made = member(owner)
     with territory_session(owner, "tests") as session:
-        member = session.scalars(sa.select(Member.id).where(Member.slug == "brevaux")).one()
-        session.execute(sa.delete(Place))
-        session.add(Place(member_id=member, project_id="p", network_id="n", subnet_id="s", router_id="r",
-                          security_group_id="g"))  # fmt: skip
+        session.add(Place(member_id=made, project_id="p", network_id="n", subnet_id="s", router_id="r",
+                          security_group_id="g", applied_at=BEGAN))  # fmt: skip
 
 
 def test_what_was_made_by_hand_is_seen_at_each_door(run: Run, app: APIFlask, owner: sa.Engine) -> None:
@@ -66,10 +67,10 @@ def test_what_was_made_by_hand_is_seen_at_each_door(run: Run, app: APIFlask, own
     assert (found["service"], found["member"], found["state"]) == ("hors-clocher-essai-de-paul", "brevaux", "outside")
     assert ask("GET", "/usage/corrections").json["items"] == []
     assert "Essai de Paul" in page.get("/admin/outside").text
-    member = invite(app, "Camille", "brevaux", ["requester"]).client()
-    assert "fait hors Clocher" in member.get("/services").text
-    own = member.get(f"/services/{found['service_id']}").text
-    assert "Fait à la main dans le nuage sous le nom « Essai de Paul »" in own and "Redémarrer" not in own
+    agent = invite(app, "Camille", "brevaux", ["requester"]).client()
+    assert "fait hors Clocher" in agent.get("/services").text
+    own = agent.get(f"/services/{found['service_id']}").text
+    assert "Fait à la main dans le nuage" in own and "Essai de Paul" in own and "Faire un instantané" not in own
 
     notices.tell(owner, "test", "http://x", datetime.now(UTC))
     with territory_session(owner, "tests") as session:

@@ -15,8 +15,8 @@ from orchestrator.tables_reconcile import CloudReading
 from tenants import periods, periods_closing, readings, statements
 from tenants.finance import Sharing
 from tests.tenants.ledger import LATER, PARIS, at
-from tests.tenants.test_month import MONTH, write_month
-from tests.tenants.test_periods import refused
+from tests.tenants.test_month import write_month
+from tests.tenants.test_periods import MONTH, refused
 
 
 def member(session: Session) -> int:
@@ -70,9 +70,9 @@ def test_what_was_made_by_hand_is_billed_under_a_line_of_its_own(staff: sa.Engin
         declared = write_month(session)
         make(session)
         periods.draft(session, MONTH, declared, LATER, PARIS)
-        # 24 h: 2 × 0.013 = 0.312 → 0.31 if vCPU cost 0.0065; 4 GiB × 24 h × 0.0025 = 0.24.
+        # At the prices from the 15th on: 2 × 24 h × 0.0070 = 0.336 → 0.34; 4 GiB × 24 h × 0.0025 = 0.24.
         assert lines(session, MONTH) == [
-            ("usage", "hors-clocher-essai", "vcpu", "0.31"), ("usage", "hors-clocher-essai", "ram", "0.24"),
+            ("usage", "hors-clocher-essai", "vcpu", "0.34"), ("usage", "hors-clocher-essai", "ram", "0.24"),
         ]  # fmt: skip
         assert periods.check(session, MONTH) == []
 
@@ -85,5 +85,5 @@ def test_found_after_its_month_was_closed_it_is_an_adjustment(staff: sa.Engine) 
         make(session)
         periods.draft(session, "2026-04", Sharing(), LATER, PARIS)
         assert {line[0] for line in lines(session, "2026-04")} == {"adjustment"}
-        assert sorted(line[3] for line in lines(session, "2026-04")) == ["0.24", "0.31"]
+        assert sorted(line[3] for line in lines(session, "2026-04")) == ["0.24", "0.34"]
         assert periods.check(session, "2026-04") == []
