@@ -23,6 +23,7 @@ RULES: dict[str, str] = {
     "admin_capacity.quotas": "capacity.read",
     "admin_capacity.show_workers": "capacity.read",
     "admin_drift.show": "capacity.read",
+    "admin_outside.show": "capacity.read",
     # orders
     "admin_orders.list_": "desk.read",
     "admin_orders.export": "desk.read",

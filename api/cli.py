@@ -29,7 +29,7 @@ COMMANDS = {
     "energy": "Energy and carbon: a year's review, the factors.",
     "billing": "How members pay: list, set, pretitles, scdl.",
     "periods": "Billing months: draft, check, close.",
-    "usage": "What was counted, beside the cloud's own figures: verify.",
+    "usage": "What was counted, and what the cloud says: status, compare, outside, verify…",
     "statements": "Members' accounts: list, show, export, verify.",
     "disputes": "What members object to: list, show, answer, settle, reject.",
     "accounts": "People: list, invite, give roles, close.",

@@ -57,6 +57,7 @@ MENU = (
             Entry("/admin/quotas", N_("Quotas"), "capacity.read", territory=True),
             Entry("/admin/workers", N_("Exécutants"), "capacity.read", territory=True),
             Entry("/admin/drift", N_("Écarts"), "capacity.read", territory=True),
+            Entry("/admin/outside", N_("Hors Clocher"), "capacity.read", territory=True),
             Entry("/admin/orders", N_("Commandes"), "order.read", territory=True),
             Entry("/admin/flows", N_("Opérations"), "flow.read", territory=True),
             Entry("/admin/catalogue", N_("Catalogue"), "catalogue.manage", territory=True),

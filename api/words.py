@@ -28,6 +28,7 @@ SERVICE_STATES = {
     "deleting": N_("en suppression"),
     "deleted": N_("supprimé"),
     "failed": N_("échec"),
+    "outside": N_("fait hors Clocher"),
 }
 FLOW_STATES = {
     "queued": N_("en file d’attente"),
@@ -162,6 +163,8 @@ ACTIONS = {
     "approval.remind": N_("Rappel envoyé"),
     "approval.take_back": N_("Décision reprise"),
     "console.ask": N_("Console lue"),
+    "cloud.found": N_("Trouvé dans le nuage, fait hors Clocher"),
+    "cloud.corrected": N_("Compté d’après le nuage"),
     "cloud.swept": N_("Reste retiré du nuage"),
     "flow.cancel": N_("Annulation demandée"),
     "flow.hold": N_("Opération confiée à quelqu’un"),
@@ -290,7 +293,7 @@ BUSY = {
     "creating", "starting", "stopping", "deleting", "running", "queued", "undoing", "draft", "checked", "resizing",
     "rebooting", "restoring", "making", "started",
 }  # fmt: skip
-WAITING = {"waiting", "held", "pending", "open", "invited", "expiring"}
+WAITING = {"outside", "waiting", "held", "pending", "open", "invited", "expiring"}
 BAD = {"differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked"}
 
 

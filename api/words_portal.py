@@ -139,6 +139,8 @@ WEBHOOK_EVENTS = {
     "backup.late": N_("Sauvegarde en retard"),
     "backup.unproved": N_("Restauration d’essai échouée"),
     "drift.found": N_("Écart de configuration"),
+    "cloud.found": N_("Fait hors Clocher"),
+    "cloud.corrected": N_("Changé hors Clocher"),
     "webhook.test": N_("Essai"),
 }
 ENDPOINTS = {"active": N_("actif"), "disabled": N_("désactivé"), "removed": N_("retiré")}

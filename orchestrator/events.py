@@ -72,14 +72,21 @@ def record_resource(session: Session, owner: Owner, kind: str, cloud_id: str, ro
 
 
 def record_event(
-    session: Session, resource_id: int, kind: str, at: datetime, *, flow_id: int | None = None, size: Size | None = None
+    session: Session,
+    resource_id: int,
+    kind: str,
+    at: datetime,
+    *,
+    flow_id: int | None = None,
+    size: Size | None = None,
+    source: str = "flow",
 ) -> None:
-    """Write what happened to a resource at an instant, and its size from then on."""
+    """Write what happened to a resource at an instant, and its size from then on. source: one of EVENT_SOURCES."""
     size = size or Size()
     session.execute(
         insert(ResourceEvent)
         .from_select(
-            ["resource_id", "member_id", "flow_id", "kind", "at", "vcpus", "ram_mib", "disk_gib"],
+            ["resource_id", "member_id", "flow_id", "kind", "at", "vcpus", "ram_mib", "disk_gib", "source"],
             sa.select(
                 Resource.id,
                 Resource.member_id,
@@ -89,13 +96,28 @@ def record_event(
                 sa.literal(size.vcpus, sa.BigInteger),
                 sa.literal(size.ram_mib, sa.BigInteger),
                 sa.literal(size.disk_gib, sa.BigInteger),
+                sa.literal(source),
             ).where(Resource.id == resource_id),
         )
         .on_conflict_do_nothing()
     )
 
 
-def record_deletion(session: Session, kind: str, cloud_id: str, at: datetime, *, flow_id: int | None = None) -> None:
+def size_now(session: Session, resource_id: int) -> Size | None:
+    """The size that the last event of a resource gave it, which the cloud may have told; None without events."""
+    query = (
+        sa.select(ResourceEvent.vcpus, ResourceEvent.ram_mib, ResourceEvent.disk_gib)
+        .where(ResourceEvent.resource_id == resource_id)
+        .order_by(ResourceEvent.at.desc(), ResourceEvent.id.desc())
+        .limit(1)
+    )
+    row = session.execute(query).one_or_none()
+    return Size(*row) if row else None
+
+
+def record_deletion(
+    session: Session, kind: str, cloud_id: str, at: datetime, *, flow_id: int | None = None, source: str = "flow"
+) -> None:
     """Write that a resource is gone, with its `deleted` event; nothing when that is known or it never had a row."""
     gone = session.scalar(
         sa.update(Resource)
@@ -104,4 +126,4 @@ def record_deletion(session: Session, kind: str, cloud_id: str, at: datetime, *,
         .returning(Resource.id)
     )
     if gone is not None:
-        record_event(session, gone, "deleted", at, flow_id=flow_id)
+        record_event(session, gone, "deleted", at, flow_id=flow_id, source=source)

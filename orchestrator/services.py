@@ -28,6 +28,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "deleting": ("deleted",),
     "failed": (),
     "deleted": (),
+    "outside": ("deleted",),
 }
 # The changes that start, stop or re-price a server's meters, and the event that says so.
 METERED = {
@@ -76,7 +77,8 @@ def _tell_meters(session: Session, service: Service, event: str, at: datetime, f
     server = events.find_resource(session, service.id, "server")
     if server is None:
         raise NotFound("server_not_found", Text("« {name} » n’a pas de serveur.", name=service.name))
-    events.record_event(session, server.id, event, at, flow_id=flow_id, size=server_size(service))
+    size = events.size_now(session, server.id) or server_size(service)  # it may have been changed in the cloud
+    events.record_event(session, server.id, event, at, flow_id=flow_id, size=size)
 
 
 def server_size(service: Service) -> events.Size:

@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(2.0, gt=0)
     dead_after_seconds: float = Field(15.0, gt=0, description="a worker silent for so long is taken over")
     sweep_seconds: float = Field(60.0, gt=0, description="how often the cloud is searched for what belongs to nothing")
+    cloud_reading_minutes: int = Field(
+        60, ge=0, le=1440, description="how often the ledger is compared with the cloud; 0: never"
+    )
     sweep_patience_seconds: float = Field(300.0, gt=0, description="it is deleted if seen again so much later")
     hold_failures: bool = Field(True, description="a flow that the DSI may mend waits for it; else undone at once")
     hold_hours: float = Field(72.0, gt=0, description="a flow that waited so long for the DSI is undone")

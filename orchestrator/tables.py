@@ -18,7 +18,7 @@ from orchestrator.database import Base
 
 SERVICE_STATES = (
     "creating", "active", "stopping", "stopped", "starting", "rebooting", "resizing", "restoring", "deleting",
-    "deleted", "failed",
+    "deleted", "failed", "outside",
 )  # fmt: skip
 FLOW_LIVE = ("queued", "running", "held", "undoing")
 FLOW_STATES = (*FLOW_LIVE, "done", "failed", "cancelled")
@@ -33,6 +33,7 @@ MEMBER_KINDS = ("commune", "epci", "syndicat", "public_body", "company")
 RESOURCE_KINDS = ("server", "volume", "port", "floating_ip", "image", "volume_snapshot")
 SNAPSHOT_STATES = ("making", "ready", "deleting", "deleted", "failed")
 EVENT_KINDS = ("created", "launched", "serving", "stopped", "started", "resized", "deleted")
+EVENT_SOURCES = ("flow", "reconcile", "notification")
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
@@ -100,6 +101,7 @@ class Place(Base):
 class Service(Base):
     """The living thing that an order made. Only `orchestrator.services` writes its state and its specification.
 
+    state `outside`: made by hand in the cloud, metered, and nothing can be asked of it here (`orchestrator.outsiders`).
     protected: it can't be deleted before that is taken back; delete_after: when a deletion that was asked for begins.
     """
 
@@ -232,7 +234,8 @@ class Resource(Base):
 class ResourceEvent(Base):
     """What happened to a resource, when, and its size from then on; append-only. Metering reads it.
 
-    vcpus: count; ram_mib, disk_gib: binary units. Null where the kind of resource has none.
+    vcpus: count; ram_mib, disk_gib: binary units. Null where the kind of resource has none. source: who says so: our
+    own flow, or the comparison with the cloud.
     """
 
     __tablename__ = "resource_events"
@@ -246,7 +249,10 @@ class ResourceEvent(Base):
     ram_mib: Mapped[int | None]
     disk_gib: Mapped[int | None]
     recorded_at: Mapped[datetime] = now()
+    source: Mapped[str] = mapped_column(server_default="flow")
     __table_args__ = (
+        CheckConstraint(one_of("source", EVENT_SOURCES), "source"),
+        Index("ix_resource_events_found", "id", postgresql_where=sa.text("source <> 'flow'")),
         # The same fact told twice (a step that ran again) is one fact.
         UniqueConstraint("resource_id", "kind", "at"),
         CheckConstraint(one_of("kind", EVENT_KINDS), "kind"),

@@ -40,6 +40,8 @@ EVENTS = {
     "backup.late": "backup.late",
     "backup.unproved": "backup.unproved",
     "drift.found": "drift.found",
+    "cloud.found": "cloud.found",
+    "cloud.corrected": "cloud.corrected",
 }
 # What an audit entry is about → where the portal shows it.
 PLACES = {"order": "/orders/", "service": "/services/", "flow": "/flows/", "statement": "/statements/"}

@@ -138,6 +138,18 @@ def _drift(session: Session, entry: AuditEntry, member: Member | None, at: datet
     _queue(session, entry, people, "drift_found", facts | {"tasks": entry.detail["tasks"]})
 
 
+def _outside(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
+    """Something was made or changed in the cloud without us: the DSI is told."""
+    service = session.get(Service, int(entry.subject.removeprefix("service ")))
+    if service is None:
+        return
+    people = _wanting(session, _holders(session, None, STEP_ROLES["dsi"], at))
+    facts = {"path": f"/services/{service.id}", "name": service.name, "member": member.name if member else ""}
+    made = entry.action == "cloud.found"
+    told = {"made": made, "resource": entry.detail["kind" if made else "resource"], "facts": entry.detail.get("facts")}
+    _queue(session, entry, people, "cloud_outside", facts | told)
+
+
 def _budget(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
     """A member has committed most of its budget: its finances and approvers are told."""
     people = _wanting(session, _holders(session, entry.member_id, ("finance", "approver"), at))
@@ -191,6 +203,7 @@ ABOUT: dict[str, Tell] = {
     "budget.reach": _budget,
     **dict.fromkeys(("backup.late", "backup.unproved"), _backup_trouble),
     "drift.found": _drift,
+    **dict.fromkeys(("cloud.found", "cloud.corrected"), _outside),
     "webhook.disable": _webhook_off,
     **{f"dispute.{step}": _dispute for step in ("open", "answer", "settle", "reject", "withdraw")},
 }

@@ -16,7 +16,20 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.database import read_whole_months
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
-from tenants import adjustments, billing, checks, disputes, energy, metering, pools, rating, sharing, statements, vat
+from tenants import (
+    adjustments,
+    billing,
+    checks,
+    disputes,
+    energy,
+    metering,
+    pools,
+    rating,
+    readings,
+    sharing,
+    statements,
+    vat,
+)
 from tenants.finance import Sharing
 from tenants.prices import midnight
 from tenants.tables import Period, Statement
@@ -120,7 +133,10 @@ def check(session: Session, label: str) -> list[checks.Difference]:
 
 
 def closable(session: Session, label: str, now: datetime, *, lock: bool = False) -> Period:
-    """The period, when it may be closed now; raises Conflict period_closed, not_checked or period_not_over."""
+    """The period, when it may be closed now.
+
+    Raises Conflict period_closed, not_checked, period_not_over or cloud_not_read.
+    """
     read_whole_months(session)
     period = find(session, label, lock=lock)
     _refuse_closed(period)
@@ -138,6 +154,8 @@ def closable(session: Session, label: str, now: datetime, *, lock: bool = False)
             Text("La période {month} n’a pas été établie jusqu’à sa fin.", month=label),
             "Attendez la fin du mois, puis établissez-la et contrôlez-la de nouveau.",
         )
+    if refusal := readings.refusal(session, period):
+        raise refusal
     found = checks.differences(session, period, period.metered_until or now)
     if found:
         # Facts can come between the check and now.

@@ -9,8 +9,8 @@ from decimal import Decimal
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Text
-from tenants import checks, periods
+from orchestrator.errors import Text, joined
+from tenants import checks, periods, readings
 from tenants.checks import Difference
 from tenants.tables import Period, Statement
 
@@ -36,10 +36,10 @@ def dry_run(session: Session, label: str, now: datetime) -> DryRun:
     ).one()
     drafted = period.metered_until is not None and period.state != "closed"
     found = checks.differences(session, period, period.metered_until or now) if drafted else []
-    return DryRun(period, count, Decimal(total), _obstacles(period, found, now), found)
+    return DryRun(period, count, Decimal(total), _obstacles(session, period, found, now), found)
 
 
-def _obstacles(period: Period, found: list[Difference], now: datetime) -> list[str]:
+def _obstacles(session: Session, period: Period, found: list[Difference], now: datetime) -> list[str]:
     assert period.during.upper
     if period.state == "closed":
         return [Text("La période est close : elle ne change plus.")]
@@ -51,6 +51,8 @@ def _obstacles(period: Period, found: list[Difference], now: datetime) -> list[s
         obstacles.append(Text("Le mois n’est pas fini."))
     elif period.metered_until != period.during.upper and not period.sample:
         obstacles.append(Text("Elle n’a pas été établie jusqu’à la fin du mois : établissez-la encore."))
+    if over and (refusal := readings.refusal(session, period)):
+        obstacles.append(joined([refusal.sentence, refusal.action]))
     if found:
         told = Text("Différences trouvées par les contrôles : {count}. Établissez-la encore.", count=len(found))
         obstacles.append(told)

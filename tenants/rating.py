@@ -56,7 +56,7 @@ activated AS (
     JOIN meters m ON m.code = CASE WHEN s.specification -> 'stack' IS NULL THEN 'activation'
         ELSE 'activation_application' END
     JOIN book b ON b.meter_id = m.id AND b.payer = y.kind AND b.during @> a.at
-    WHERE s.state <> 'failed' AND round(b.hourly, 2) > 0
+    WHERE s.state <> 'failed' AND s.specification -> 'outside' IS NULL AND round(b.hourly, 2) > 0
 )"""
 # The minimum of a month is the one in force when it begins; fees don't count towards it.
 DUE = """

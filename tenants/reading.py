@@ -134,8 +134,8 @@ def _unknown() -> NotFound:
 
 
 def events(session: Session, service_id: int) -> list[dict[str, Any]]:
-    """What happened to a service's resources, oldest first: kind, at, resource (its kind) and sizes from then on."""
-    sizes = (ResourceEvent.vcpus, ResourceEvent.ram_mib, ResourceEvent.disk_gib)
+    """What happened to a service's resources, oldest first: kind, at, resource (its kind), sizes, source."""
+    sizes = (ResourceEvent.vcpus, ResourceEvent.ram_mib, ResourceEvent.disk_gib, ResourceEvent.source)
     query = (
         sa.select(ResourceEvent.kind, ResourceEvent.at, Resource.kind.label("resource"), *sizes)
         .join(Resource, Resource.id == ResourceEvent.resource_id)

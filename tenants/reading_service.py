@@ -99,7 +99,7 @@ def _events(session: Session, service_id: int) -> list[dict[str, Any]]:
     query = (
         sa.select(
             ResourceEvent.kind, ResourceEvent.at, Resource.kind.label("resource"), Resource.role,
-            ResourceEvent.vcpus, ResourceEvent.ram_mib, ResourceEvent.disk_gib,
+            ResourceEvent.vcpus, ResourceEvent.ram_mib, ResourceEvent.disk_gib, ResourceEvent.source,
         )
         .join(Resource, Resource.id == ResourceEvent.resource_id)
         .where(Resource.service_id == service_id)

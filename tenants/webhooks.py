@@ -30,7 +30,7 @@ EVENTS = (
     "order.placed", "order.approved", "order.rejected", "order.cancelled", "order.expired",
     "service.active", "service.stopped", "service.deleted", "service.failed",
     "flow.held", "flow.failed", "statement.closed", "period.closed", "budget.reached",
-    "backup.late", "backup.unproved", "drift.found",
+    "backup.late", "backup.unproved", "drift.found", "cloud.found", "cloud.corrected",
 )  # fmt: skip
 BOTH_SIGN = timedelta(hours=24)  # after a rotation
 MOST = 20  # endpoints of one house

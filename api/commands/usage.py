@@ -11,14 +11,15 @@ import click
 from api.formats import signed_hours
 from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
-from api.words import USAGE_REASONS
-from orchestrator import cloud, cloud_servers, settings
-from orchestrator.errors import Conflict, Text
-from tenants import usage_check
+from api.words import USAGE_REASONS, french
+from orchestrator import cloud, cloud_servers, database, reconcile, settings
+from orchestrator.errors import ClocherError, Conflict, Text
+from orchestrator.steps import Runtime
+from tenants import readings, usage_check
 from tenants.tables_administration import UsageCheck
 
 
-@click.group("usage", short_help="What was counted, beside the cloud's own figures.")
+@click.group("usage", short_help="What was counted, and what the cloud says: status, compare, outside, verify…")
 def command() -> None:
     """What the meter counted."""
 
@@ -69,3 +70,78 @@ def _tell(month: str, check: UsageCheck, rows: list[dict[str, Any]], servers: in
 
 
 COLUMNS = {"running": "En service", "existing": "Existence", "cloud": "Nova", "difference": "Écart"}
+
+
+@command.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Until when the cloud was read, member by member; a month can't be closed before that has reached its end."""
+    with staff_session() as session:
+        rows = readings.status(session)
+    if as_json:
+        until = rows[0]["read_until"] if rows else None
+        print_json({"read_until": until, "items": [{name: row[name] for name in STATUS} for row in rows]})
+        return
+    print_rows(
+        rows, list(STATUS.items()), as_json=False, title="Lecture du nuage",
+        empty="Le nuage n’est pas lu. Lancez : clocher usage compare",
+    )  # fmt: skip
+
+
+def _compared(runtime: Runtime, member_id: int) -> int:
+    try:
+        return reconcile.compare(runtime, member_id)
+    except ClocherError as error:  # the others are read all the same; the status says of whom it was
+        click.echo(f"{error} {error.detail}".strip(), err=True)
+        return 0
+
+
+STATUS = {"member": "Membre", "read_until": "Lu jusqu’à", "tried_at": "Dernier essai", "error_code": "Erreur"}
+
+
+@command.command()
+@json_option
+@click.pass_context
+def compare(context: click.Context, as_json: bool) -> None:
+    """Compare the ledger with the cloud now, for all members, as workers do each hour. Says the status afterwards."""
+    chosen = settings.load()
+    engine = database.connect(chosen, "clocher_worker", pool_size=1)
+    try:
+        runtime = Runtime(chosen, engine, cloud.connect(chosen))
+        added = sum(_compared(runtime, member_id) for member_id in reconcile.members(engine))
+    finally:
+        engine.dispose()
+    click.echo(f"Faits ajoutés d’après le nuage : {added}", err=True)
+    context.invoke(status, as_json=as_json)
+
+
+@command.command()
+@json_option
+def outside(as_json: bool) -> None:
+    """What was made by hand in members' projects, and is metered."""
+    with staff_session() as session:
+        rows = readings.outside(session)
+    print_rows(
+        rows if as_json else [
+            {**row, "kind": french(row["kind"], "resource"), "state": french(row["state"], "service")} for row in rows
+        ],
+        [("service_id", "N°"), ("service", "Service"), ("member", "Membre"), ("kind", "Ressource"),
+         ("cloud_name", "Nom dans le nuage"), ("state", "État"), ("since", "Depuis"), ("until", "Jusqu’à")],
+        as_json=as_json, empty="Rien n’a été fait hors Clocher.",
+    )  # fmt: skip
+
+
+@command.command()
+@json_option
+def corrections(as_json: bool) -> None:
+    """What was changed of ordered services without Clocher, the newest first."""
+    with staff_session() as session:
+        rows = readings.corrections(session)
+    print_rows(
+        rows if as_json else [
+            {**row, "kind": french(row["kind"], "resource"), "event": french(row["event"], "event")} for row in rows
+        ],
+        [("service_id", "N°"), ("service", "Service"), ("member", "Membre"), ("kind", "Ressource"),
+         ("event", "Événement"), ("at", "Quand"), ("found_at", "Constaté")],
+        as_json=as_json, empty="Rien n’a été changé hors Clocher.",
+    )  # fmt: skip

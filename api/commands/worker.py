@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from api import telling
-from orchestrator import log, worker
+from orchestrator import log, reconcile, worker
 from orchestrator.settings import load
 from orchestrator.worker import Duty
 from tenants import (
@@ -34,6 +34,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("drift", 30, drift.run),
     Duty("exports", 60, service_exports.run),
     Duty("usage", 60, usage_working.run),
+    Duty("reconcile", 60, reconcile.run),
     Duty("costs", 120, costs_days.run),
     Duty("retention", 3600, trail.purge),
     Duty("request_keys", 3600, request_answers.forget),

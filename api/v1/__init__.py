@@ -36,6 +36,7 @@ from api.v1 import (
     statements,
     tokens,
     upgrades,
+    usage,
     vat,
     webhooks,
 )
@@ -43,7 +44,8 @@ from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
          drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
-         offers, policy, prices, keys, vat, periods, cost_entries, billing, announcements, audit, member_changes, files,
+         offers, policy, prices, keys, vat, periods, usage, cost_entries, billing, announcements, audit,
+         member_changes, files,
          focus, energy)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books)
 

@@ -287,7 +287,7 @@ class ServiceOut(Given):
 
 
 class EventOut(Given):
-    """What happened to a resource, and its size from then on."""
+    """What happened to a resource, and its size from then on. source: `flow`, or `reconcile` when the cloud told it."""
 
     at: datetime
     kind: str
@@ -295,6 +295,7 @@ class EventOut(Given):
     vcpus: int | None
     ram_mib: int | None
     disk_gib: int | None
+    source: str = Field(examples=["flow"])
 
 
 class StepOut(Given):

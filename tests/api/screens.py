@@ -116,6 +116,7 @@ SCREENS: tuple[Screen, ...] = (
     Screen("service-taken", "", prepare=inside(portal.taken)),
     Screen("service-certified", "", prepare=inside(portal.certified)),
     Screen("service-drifted", "", prepare=inside(portal.drifted), act=portal.unfold),
+    Screen("service-outside", "", prepare=inside(portal.by_hand), act=portal.unfold),
     Screen("service-repair", "", prepare=inside(lambda s, m: f"{portal.drifted(s, m)}/drift/repair")),
     Screen("service-settings", "", prepare=inside(portal.settings)),
     Screen("service-settings-refused", "", prepare=inside(portal.settings_refused)),

@@ -10,13 +10,16 @@ import sqlalchemy as sa
 from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
-from orchestrator import audit, entry
+from orchestrator import audit, entry, events, outsiders
+from orchestrator.cloud_history import Found
+from orchestrator.events import Size
 from orchestrator.settings import ROOT
 from orchestrator.tables import Flow, FlowStep, Resource, Service, Snapshot
 from orchestrator.tables_backups import Backup, BackupClient
 from orchestrator.tables_drift import Drift
 from orchestrator.tables_entry import Availability
 from orchestrator.tables_exports import Export
+from orchestrator.tables_reconcile import CloudReading
 from tenants import orders, stacks
 from tenants.tables import Offer
 from tenants.tables_consoles import ConsoleReading
@@ -161,6 +164,22 @@ def drifted(session: Session, member_id: int) -> str:
     session.add(Drift(service_id=made, member_id=member_id, state="differs", differences=found,
                       since=at - timedelta(days=9), compared_at=at - timedelta(days=2),
                       tried_at=at - timedelta(days=1)))  # fmt: skip
+    session.flush()
+    return f"/services/{made}"
+
+
+def by_hand(session: Session, member_id: int) -> str:
+    """A server that somebody made in the cloud, and an ordered one that was given another size there."""
+    ordered, at = running(session, member_id), datetime.now(UTC)
+    found = Found("server", uuid4().hex, "Essai de Paul", "ACTIVE", None, at, at, 2, 4096, launched_at=at)
+    resource_id, made = outsiders.make(session, member_id, found, "paul")
+    for kind in ("created", "launched", "serving"):
+        events.record_event(session, resource_id, kind, at, size=Size(2, 4096), source="reconcile")
+    flow = session.scalars(sa.select(Flow.id).where(Flow.service_id == ordered)).one()
+    owner = events.Owner(member_id, ordered, flow)
+    server = events.record_resource(session, owner, "server", uuid4().hex)
+    events.record_event(session, server, "resized", at, size=Size(4, 8192), source="reconcile")
+    session.merge(CloudReading(member_id=member_id, read_until=at, tried_at=at))
     session.flush()
     return f"/services/{made}"
 

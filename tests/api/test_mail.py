@@ -58,6 +58,10 @@ FACTS: dict[str, list[dict[str, Any]]] = {
         {"path": "/services/1", "name": "salut", "member": "Brevaux", "made": "2026-11-21T01:00:00+00:00"}
     ],
     "drift_found": [{"path": "/services/1", "name": "salut", "member": "Brevaux", "tasks": ["Harden SSH", "Ours"]}],
+    "cloud_outside": [
+        {"path": "/services/1", "name": "salut", "member": "Brevaux", "made": made, "resource": "server",
+         "facts": [{"kind": "resized", "at": "2026-11-21T01:00:00+00:00"}]} for made in (True, False)
+    ],
     "dispute": [
         {"path": "/finance/disputes/1", "member": "Brevaux", "step": step, "period": "2026-10", "position": 3,
          "reason": "Trop.", "words": words, "amount": amount}

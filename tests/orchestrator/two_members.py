@@ -13,6 +13,7 @@ import orchestrator.tables_backups as b
 import orchestrator.tables_drift as g
 import orchestrator.tables_entry as e
 import orchestrator.tables_exports as x
+import orchestrator.tables_reconcile as l
 import orchestrator.tables_usage as u
 import tenants.tables as t
 import tenants.tables_administration as a
@@ -60,6 +61,7 @@ def fill(session: Session) -> None:
                              scheduled=True, requested_by="t", created_at=START))  # fmt: skip
         session.add(x.Export(member_id=number, service_id=service.id, title="a", file="0" * 64, papers={},
                              requested_by="t", created_at=START))  # fmt: skip
+        session.add(l.CloudReading(member_id=number))
         session.add(g.Drift(member_id=number, service_id=service.id, state="unknown", differences=[], tried_at=START))
         session.add(e.Availability(member_id=number, service_id=service.id, day=START.date(), asked=1, answered=1,
                                    asked_at=START, good=True))  # fmt: skip

@@ -20,6 +20,7 @@ from api.pages.admin import (
     keys,
     members,
     orders,
+    outside,
     periods,
     policy,
     prices,
@@ -34,7 +35,8 @@ from tenants.energy import LABELS, UNITS
 BLUEPRINTS = (costs.unit, *(
     module.blueprint
     for module in (
-        members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
+        members, capacity, drift, outside, orders, flows, catalogue, prices, policy, audit, announcements, periods,
+        keys,
         statements, disputes, focus, costs, energy, billing, vat, settings,
     )
 ))  # fmt: skip

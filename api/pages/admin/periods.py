@@ -10,7 +10,7 @@ from api import auth
 from api.forms import Form
 from api.pages.admin.guard import territory
 from orchestrator.errors import ClocherError, Conflict, InvalidInput
-from tenants import adjustments, finance, periods, periods_closing, pools, statements
+from tenants import adjustments, finance, periods, periods_closing, pools, readings, statements
 from tenants import usage_check as hours
 
 blueprint = territory("finance_periods", "/finance/periods")
@@ -57,9 +57,9 @@ def _page(month: str, form: Form) -> str:
         run = periods_closing.dry_run(session, month, auth.now())
         rows = statements.listed(session, month)
         corrected = adjustments.listed(session, month)
-        verified = hours.latest(session, month)
+        verified, read = hours.latest(session, month), readings.status(session)
     return render_template(
-        "admin/finance/period.html", run=run, rows=rows, corrected=corrected, form=form, verified=verified
+        "admin/finance/period.html", run=run, rows=rows, corrected=corrected, form=form, verified=verified, read=read
     )
 
 
