@@ -95,6 +95,16 @@ class Said(Dated):
     text: dict[Literal["fr", "en"], Annotated[str, Field(max_length=1000)]]
 
 
+class Vote(Dated):
+    """Before which day of each year the budget is voted: `04-15`."""
+
+    before: Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$")]
+
+    def on(self, year: int) -> date:
+        """That day of a year."""
+        return date.fromisoformat(f"{year}-{self.before}")
+
+
 class Declaration(Declared):
     """`accounting.yaml`."""
 
@@ -104,6 +114,7 @@ class Declaration(Declared):
     flows: tuple[Flow, ...] = ()
     rates: tuple[Rate, ...] = ()
     units: tuple[Unit, ...] = ()
+    votes: tuple[Vote, ...] = ()
     texts: tuple[Said, ...] = ()
 
 
@@ -170,6 +181,11 @@ class Accounting:
         """The unit of the unit cost. The first declared stands for the months before it."""
         found: Unit | None = self._in_force("units", month)
         return found or min((*self.own.units, *self.ours.units), key=lambda one: one.start)
+
+    def vote(self, month: str) -> Vote | None:
+        """When that year's budget is voted."""
+        found: Vote | None = self._in_force("votes", month)
+        return found
 
     def text(self, code: str, month: str) -> Said | None:
         """The text of that month."""
