@@ -26,6 +26,7 @@ COMMANDS = {
     "drift": "Guests that differ from their play: list, check, repair.",
     "flows": "The runs of operations: list, watch, cancel, repair.",
     "costs": "What a month costs members, and what the platform really costs: entries, import, unit.",
+    "cycle": "The yearly cycle: tell, forecast, import, call, settle, annual.",
     "billing": "How members pay: list, set, pretitles.",
     "periods": "Billing months: draft, check, close.",
     "usage": "What was counted, beside the cloud's own figures: verify.",

@@ -16,7 +16,7 @@ from tenants.accounting import Accounting
 from tenants.cycle_calls import NONE, Call
 from tenants.cycle_terms import Basis, Telling
 from tenants.tables import Period, Statement
-from tenants.tables_cycle import Due, YearTerms
+from tenants.tables_cycle import Due, Forecast, YearTerms
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Row:
     name: str
     modes: tuple[str, ...]
     units: Decimal
+    forecasts: tuple[Forecast, ...]
     foreseen: Decimal | None
     calls: tuple[Due, ...]
     planned: tuple[Call, ...]
@@ -64,40 +65,67 @@ class Year:
 
 def overview(session: Session, year: int, accounts: Accounting, today: date) -> Year:
     """Members that are active, or have something in that year, by name."""
-    terms = cycle_terms.current(session, cycle_terms.checked_year(year))
-    modes, forecasts = billing.months(session, year), cycle_forecasts.in_force(session, year)
-    calls, settlements = dues.listed(session, year, "call"), dues.listed(session, year, "settlement")
-    stated = {row.member_id: row for row in session.execute(
-        sa.select(Statement.member_id, sa.func.sum(Statement.total).label("cost"),
-                  sa.func.coalesce(sa.func.sum(Statement.withheld), NONE).label("withheld"))
-        .join(Period, Period.id == Statement.period_id)
-        .where(Period.label.startswith(f"{year}-"), ~Period.sample).group_by(Statement.member_id)
-    )}  # fmt: skip
-    rows = []
-    for member in session.scalars(sa.select(Member).order_by(Member.name, Member.siret)):
+    terms, known = cycle_terms.current(session, cycle_terms.checked_year(year)), rows(session, year)
+    return Year(
+        year=year, basis=cycle_terms.basis(session, year, accounts), terms=terms,
+        telling=cycle_terms.telling(session, year, accounts, today), unit={**accounts.unit(f"{year}-12").label},
+        closed=cycle_terms.closed(session, year), settled=any(row.settled is not None for row in known),
+        rows=tuple(known),
+    )  # fmt: skip
+
+
+def rows(session: Session, year: int, member_id: int | None = None) -> list[Row]:
+    """Of one member, or of all that are active or have something in that year, by name."""
+    terms, modes = cycle_terms.current(session, year), billing.months(session, year)
+    forecasts = cycle_forecasts.in_force(session, year, member_id)
+    calls = dues.listed(session, year, "call", member_id)
+    settlements = dues.listed(session, year, "settlement", member_id)
+    stated = _stated(session, year)
+    members = sa.select(Member).order_by(Member.name, Member.siret)
+    if member_id is not None:
+        members = members.where(Member.id == member_id)
+    found = []
+    for member in session.scalars(members):
         held, issued = forecasts.get(member.id, []), calls.get(member.id, [])
         if member.state != "active" and not (held or issued or member.id in stated):
             continue
-        costs = [cycle_calls.of_line(one, terms.unit_cost) for one in held] if terms else []
         planned: list[Call] = []
         if terms and not settlements and member.state == "active":
             planned = cycle_calls.plan(
                 held, terms.unit_cost, terms.frequency, modes[member.id], map(dues.read, issued)
             )  # fmt: skip
-        one = stated.get(member.id)
+        cost, withheld = stated.get(member.id, (NONE, NONE))
         end = settlements.get(member.id)
-        rows.append(Row(
+        found.append(Row(
             slug=member.slug, name=member.name, modes=tuple(dict.fromkeys(modes[member.id])),
-            units=sum((forecast.units for forecast in held), Decimal(0)),
-            foreseen=sum(costs, NONE) if terms else None, calls=tuple(issued), planned=tuple(planned),
-            withheld=one.withheld if one else NONE, cost=one.cost if one else NONE,
-            settled=end[0].amount if end else None,
+            units=sum((one.units for one in held), Decimal(0)), forecasts=tuple(held), calls=tuple(issued),
+            foreseen=sum((cycle_calls.of_line(one, terms.unit_cost) for one in held), NONE) if terms else None,
+            planned=tuple(planned), withheld=withheld, cost=cost, settled=end[0].amount if end else None,
         ))  # fmt: skip
-    return Year(
-        year=year, basis=cycle_terms.basis(session, year, accounts), terms=terms,
-        telling=cycle_terms.telling(session, year, accounts, today), unit=dict(accounts.unit(f"{year}-12").label),
-        closed=cycle_terms.closed(session, year), settled=bool(settlements), rows=tuple(rows),
+    return found
+
+
+def _stated(session: Session, year: int) -> dict[int, tuple[Decimal, Decimal]]:
+    """By member what its statements of a year say: euros in all, and withheld."""
+    sums = sa.func.sum(Statement.total), sa.func.coalesce(sa.func.sum(Statement.withheld), NONE)
+    query = (
+        sa.select(Statement.member_id, *sums)
+        .join(Period, Period.id == Statement.period_id)
+        .where(Period.label.startswith(f"{year}-"), ~Period.sample)
+        .group_by(Statement.member_id)
+    )
+    return {member: (total, withheld or NONE) for member, total, withheld in session.execute(query)}
+
+
+def years(session: Session, member_id: int, present: int) -> list[int]:
+    """Years in which a member has a statement, a call or a forecast, and the present one; newest first."""
+    labels = session.scalars(
+        sa.select(Period.label).join(Statement, Statement.period_id == Period.id)
+        .where(Statement.member_id == member_id, ~Period.sample)
     )  # fmt: skip
+    foreseen = session.scalars(sa.select(Forecast.year).where(Forecast.member_id == member_id))
+    found = {int(label[:4]) for label in labels} | {*dues.years(session, member_id)} | {*foreseen}
+    return sorted(found | {present}, reverse=True)
 
 
 def document(found: Year) -> dict[str, Any]:

@@ -48,9 +48,9 @@ class Line:
 
 def subjects(session: Session, year: int, accounts: Accounting) -> Subjects:
     """Of a year."""
-    offers = session.execute(sa.select(Offer.slug, Offer.title).order_by(Offer.slug, Offer.version)).all()
+    offers = dict(session.execute(sa.select(Offer.slug, Offer.title).order_by(Offer.slug, Offer.version)).all())
     members = session.scalars(sa.select(Member).order_by(Member.name))
-    return Subjects(frozenset(accounts.unit(f"{year}-12").meters), {slug: title for slug, title in offers},
+    return Subjects(frozenset(accounts.unit(f"{year}-12").meters), offers,
                     {one.slug: one for one in members})  # fmt: skip
 
 
@@ -113,6 +113,13 @@ def in_force(session: Session, year: int, member_id: int | None = None) -> dict[
         if one.units:
             found.setdefault(one.member_id, []).append(one)
     return found
+
+
+def told(forecast: Forecast, known: Subjects) -> dict[str, Any]:
+    """A line of a convention, for programs."""
+    names = ("year", "kind", "subject", "units", "first", "last", "reference")
+    slugs = {one.id: slug for slug, one in known.members.items()}
+    return {"member": slugs[forecast.member_id], **{name: getattr(forecast, name) for name in names}}
 
 
 def read_file(year: int, text: str, known: Subjects, actor: str) -> list[Line]:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Member
-from tenants import cycle_calls, cycle_forecasts, cycle_terms, dues
+from tenants import cycle_forecasts, cycle_terms, dues
 from tenants.accounting import Accounting
 from tenants.cost_entries import CENT
 from tenants.cycle_terms import MILLIONTH
@@ -68,7 +68,7 @@ def facts(session: Session, year: int, accounts: Accounting, member_id: int | No
     found = Facts(
         year=cycle_terms.checked_year(year), periods={month.id: month for month in months},
         terms=cycle_terms.current(session, year), next=cycle_terms.current(session, year + 1),
-        unit=dict(unit.label), weights=dict(unit.meters),
+        unit={**unit.label}, weights=dict(unit.meters),
         titles=dict(session.execute(sa.select(Offer.slug, Offer.title).order_by(Offer.slug, Offer.version)).all()),
         calls=dues.listed(session, year, "call", member_id),
         forecasts=cycle_forecasts.in_force(session, year, member_id),

@@ -43,7 +43,7 @@ class YearTerms(Base):
     made_by: Mapped[str]
     made_at: Mapped[datetime] = now()
     __table_args__ = (
-        CheckConstraint(one_of("frequency", FREQUENCIES), "frequency"),
+        CheckConstraint(one_of("frequency", tuple(FREQUENCIES)), "frequency"),
         CheckConstraint("unit_cost >= 0 AND units + units_change > 0", "positive"),
         # Half up to the millionth, said without a division.
         CheckConstraint(

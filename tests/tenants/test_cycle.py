@@ -142,9 +142,11 @@ def test_a_new_forecast_changes_what_is_still_to_be_called(staff: sa.Engine, beg
 
 @settings(max_examples=60, deadline=None)
 @given(
-    units=st.lists(st.decimals("0.01", 99999, places=2), min_size=1, max_size=4), cost=st.decimals("0.000001", 9, places=6),
-    first=st.integers(1, 12), steps=st.lists(st.sampled_from(["monthly", "quarterly", "yearly"]), min_size=12, max_size=12),
-)  # fmt: skip
+    units=st.lists(st.decimals("0.01", 99999, places=2), min_size=1, max_size=4),
+    cost=st.decimals("0.000001", 9, places=6),
+    first=st.integers(1, 12),
+    steps=st.lists(st.sampled_from(["monthly", "quarterly", "yearly"]), min_size=12, max_size=12),
+)
 def test_whatever_the_steps_the_calls_sum_to_the_convention(
     units: list[Decimal], cost: Decimal, first: int, steps: list[str]
 ) -> None:

@@ -11,6 +11,7 @@ from api.pages.admin import (
     capacity,
     catalogue,
     costs,
+    cycle,
     disputes,
     drift,
     flows,
@@ -32,7 +33,7 @@ BLUEPRINTS = (costs.unit, *(
     module.blueprint
     for module in (
         members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
-        statements, disputes, focus, costs, billing, vat, settings,
+        statements, disputes, focus, costs, cycle, billing, vat, settings,
     )
 ))  # fmt: skip
 
