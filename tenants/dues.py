@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import NotFound
 from orchestrator.tables import Member
 from tenants.statements import Document, canonical, digest
 from tenants.tables_cycle import Due
@@ -76,15 +75,9 @@ def years(session: Session, member_id: int | None = None) -> list[int]:
     return list(session.scalars(query if member_id is None else query.where(Due.member_id == member_id)))
 
 
-def first_break(session: Session, siret: str) -> int | None:
-    """The number of the first due that does not follow the one before it in a member's chain; None: all do.
-
-    Raises NotFound unknown_member.
-    """
-    member = session.scalar(sa.select(Member).where(Member.siret == siret))
-    if member is None:
-        raise NotFound("unknown_member", "Ce membre n’existe pas.", "Vérifiez son SIRET.")
-    before = digest(f"clocher:dues:{siret}")
+def first_break(session: Session, member: Member) -> int | None:
+    """The id of the first due that does not follow the one before it in a member's chain; None: all do."""
+    before = digest(f"clocher:dues:{member.siret}")
     for due in session.scalars(sa.select(Due).where(Due.member_id == member.id).order_by(Due.id)):
         if (due.previous_hash, due.hash) != (before, digest(due.document)) or read(due)["previous_hash"] != before:
             return due.id

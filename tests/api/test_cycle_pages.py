@@ -62,7 +62,7 @@ def test_a_year_in_pages_api_and_commands(app: APIFlask, run: Run, tmp_path: Pat
 
     program = Caller(app, invite(app, "Robot", None, ["territory_finance"]).token())
     made = program("POST", "/cycle/calls", json={"year": 2026, "month": 12}).json["items"]
-    assert [one["amount"] for one in made] == ["30.86", "30.84", "6.18", "6.17"]
+    assert [one["amount"] for one in made] == ["30.87", "30.84", "6.18", "6.17"]
     assert program("POST", "/cycle/settlement", json={"year": 2026}).json["code"] == "cost_not_told"
     asked = {"year": 2027, "frequency": "monthly", "told_on": "2026-11-02", "source": "Courrier"}
     assert program("POST", "/cycle/terms", json=asked).json["base_year"] == 2026
