@@ -16,7 +16,7 @@ from orchestrator.tables import Member
 from tenants import accounting, cycle, cycle_terms, cycle_year, reading_orders
 from tenants.statements import Document
 
-blueprint = APIBlueprint("annual_pages", __name__, enable_openapi=False, url_prefix="/annual")
+blueprint = APIBlueprint("annual_pages", __name__, enable_openapi=False, url_prefix="/statements/annual")
 
 
 def _today() -> date:

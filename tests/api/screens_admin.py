@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -15,20 +15,12 @@ from sqlalchemy.orm import Session
 
 from orchestrator import events
 from orchestrator.cloud_servers import ServerUsage
-from orchestrator.settings import ROOT
 from orchestrator.tables import Flow, FlowStep, Member, Resource, Service
 from tenants import (
-    accounting,
     announcements,
-    billing,
     catalogue,
     catalogue_versions,
-    cycle_calls,
-    cycle_forecasts,
-    cycle_terms,
-    cycle_year,
     disputes,
-    dues,
     members_changes,
     periods,
     policy,
@@ -50,33 +42,6 @@ from tests.tenants.test_members_changes import _document
 NUMBERS = count(1)
 PARIS = "Europe/Paris"
 TOLD = "Le nuage n’a pas répondu à temps."
-
-
-def cycled(session: Session, member_id: int) -> int:
-    """Next year: its unit cost is told, brevaux pays by calls of which the first quarter's is made."""
-    today = datetime.now(UTC).date()
-    year, accounts = today.year + 1, accounting.load(ROOT / "nowhere")
-    billing.change(session, "brevaux", f"{year}-01", "calls", "", "Délibération 2026-12-14/04")
-    told = {"costs_change": "24690", "units_change": "2000000", "frequency": "quarterly", "told_on": str(today),
-            "source": "Courrier aux maires"}  # fmt: skip
-    cycle_terms.tell(session, year, told, accounts, today)
-    known = cycle_forecasts.subjects(session, year, accounts)
-    for subject, units in (("vcpu", "17520"), (next(iter(known.offers)), "26280")):
-        line = {"member": "brevaux", "subject": subject, "units": units, "reference": "Convention 2026-03"}
-        cycle_forecasts.add(session, cycle_forecasts.read(year, line, known, "t"))
-    cycle_calls.issue(session, year, 1, today)
-    return year
-
-
-def settled(session: Session, member_id: int) -> str:
-    """A yearly statement that gives money back; as if its year had been closed."""
-    known = cycle_year.facts(session, 2025, accounting.load(ROOT / "nowhere"))
-    member = session.get_one(Member, member_id)
-    body = {**cycle_year.document(known, member), "called": "1234.56", "amount": "-1234.56",
-            "settled": {"calls": "-1234.56", "deduction": "0.00"}}  # fmt: skip
-    if not dues.listed(session, 2025, "settlement", member_id):
-        dues.add(session, member, 2025, "settlement", 0, date(2026, 2, 1), Decimal("-1234.56"), body)
-    return "/annual?year=2025"
 
 
 def flow(state: str, **more: Any) -> Callable[[Session, int], str]:
@@ -407,17 +372,6 @@ SCREENS = (
     Screen("finance-billing", "/finance/billing", TERRITORY),
     Screen("finance-billing-form", "/finance/billing/brevaux", TERRITORY, act=typed(month="x", reference="")),
     Screen("finance-billing-year", "/finance/billing", TERRITORY, act=typed(year="2026")),
-    Screen("finance-cycle-before", "/finance/cycle?year=2040", TERRITORY),
-    Screen("finance-cycle", "", TERRITORY, inside(lambda s, m: f"/finance/cycle?year={cycled(s, m)}")),
-    Screen("finance-cycle-terms", "", TERRITORY, inside(lambda s, m: f"/finance/cycle/terms?year={cycled(s, m)}"),
-           typed(costs_change="x", source="")),
-    Screen("finance-cycle-forecast", "", TERRITORY,
-           inside(lambda s, m: f"/finance/cycle/forecasts/brevaux?year={cycled(s, m)}"), typed(first="13")),
-    Screen("finance-cycle-import", "/finance/cycle/import?year=2027", TERRITORY,
-           act=given("membre;objet;unités\nbrevaux;vcpu;17520\nnul;rien;x\n")),
-    Screen("annual-chosen", "/annual", TERRITORY),
-    Screen("annual", "", MEMBER, inside(lambda s, m: f"/annual?year={cycled(s, m)}")),
-    Screen("annual-sealed", "", MEMBER, inside(settled)),
     Screen("finance-settings", "/finance/settings", TERRITORY),
     Screen("finance-vat", "/finance/vat", TERRITORY),
     Screen("finance-vat-text", "/finance/vat/texts/new", TERRITORY),

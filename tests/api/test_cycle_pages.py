@@ -73,7 +73,7 @@ def test_a_year_in_pages_api_and_commands(app: APIFlask, run: Run, tmp_path: Pat
     assert (found["state"], found["called"]) == ("closed", "123.45")
     assert "30,87" in program("GET", "/cycle/calls.csv?year=2026&month=1").text
     assert "2026-REG" in program("GET", "/cycle/settlement.csv?year=2026").text
-    assert "scellé" in text(browser.get("/annual?year=2026&member=aubrac").text)
+    assert "scellé" in text(browser.get("/statements/annual?year=2026&member=aubrac").text)
     assert "Cycle annuel" in text(browser.get("/finance/cycle?year=2026").text)
     papers = [program("GET", "/annual/paper.pdf?year=2026&member=aubrac").data for _ in range(2)]
     assert papers[0] == papers[1]
@@ -81,8 +81,9 @@ def test_a_year_in_pages_api_and_commands(app: APIFlask, run: Run, tmp_path: Pat
     assert "123,45" in "".join(sheet.extract_text() for sheet in paper.pages).replace("\u202f", " ")
     assert paper.trailer["/Root"]["/Lang"] == "fr-FR"
     own = invite(app, "Agent", "breval", ["finance"]).client()
-    assert "2026-A01-000000002" in text(own.get("/annual?year=2026").text)
-    assert own.get("/annual/file.csv?year=2026&member=aubrac").headers["Content-Disposition"].count("breval") == 1
+    assert "2026-A01-000000002" in text(own.get("/statements/annual?year=2026").text)
+    named = own.get("/statements/annual/file.csv?year=2026&member=aubrac").headers["Content-Disposition"]
+    assert "breval" in named
     written = told(run("cycle", "annual", "2026", "breval", "--language", "en", "--to", str(tmp_path), "--json"))
     assert (written["state"], Path(written["file"]).name) == ("closed", "etat-annuel-2026-breval.pdf")
 

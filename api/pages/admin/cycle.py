@@ -125,6 +125,7 @@ def _forecasts(member_slug: str, form: Form) -> str:
         known = cycle_forecasts.subjects(session, year, accounts)
         terms = cycle_terms.current(session, year)
     shown = {"year": year, "member": member, "row": row, "known": known, "terms": terms, "form": form}
+    shown["called"] = [cycle.called(due) for due in row.calls] if row else []
     return render_template("admin/finance/cycle_forecasts.html", **shown, unit=accounts.unit(f"{year}-12").label)
 
 
