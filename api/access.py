@@ -123,6 +123,8 @@ RULES: dict[str, str] = {
     "statement_pages.line": "statement.read",
     "statement_pages.download": "statement.read",
     "statement_pages.invoice": "statement.read",
+    "annual_pages.show": "statement.read",
+    "annual_pages.file": "statement.read",
     "focus_pages.statement": "statement.read",
     "dispute_pages.of_statement": "statement.read",
     "dispute_pages.open_": "statement.dispute",

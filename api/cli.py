@@ -28,6 +28,7 @@ COMMANDS = {
     "costs": "What a month costs members, and what the platform really costs: entries, import, unit.",
     "energy": "Energy and carbon: a year's review, the factors.",
     "billing": "How members pay: list, set, pretitles, scdl.",
+    "cycle": "The yearly cycle: tell, forecast, import, call, settle, annual.",
     "periods": "Billing months: draft, check, close.",
     "usage": "What was counted, and what the cloud says: status, compare, outside, verify…",
     "statements": "Members' accounts: list, show, export, verify.",

@@ -40,3 +40,15 @@ class Form:
         self.errors.update(named)
         self.sentence, self.action = error.sentence, error.action
         return self
+
+
+def sent_text() -> str:
+    """The text of the file that was chosen, or what a preview of it holds."""
+    given = request.files.get("file")
+    if given and given.filename:
+        content: bytes = given.read()
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return content.decode("cp1252", "replace")  # as an older spreadsheet saves it
+    return str(request.form.get("text", ""))

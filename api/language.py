@@ -269,9 +269,9 @@ def clock(at: datetime | str | None) -> str:
     return formats.clock(datetime.fromisoformat(at) if isinstance(at, str) else at, _zone())
 
 
-def day(at: date | datetime | None) -> str:
-    """23/11/2026"""
-    return formats.day(at, current(), _zone())
+def day(at: date | datetime | str | None) -> str:
+    """23/11/2026; of a day, an instant, or a day's ISO text in a stored document."""
+    return formats.day(date.fromisoformat(at) if isinstance(at, str) else at, current(), _zone())
 
 
 def last_day(end: datetime) -> str:

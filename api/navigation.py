@@ -75,6 +75,7 @@ MENU = (
             Entry("/finance/costs", N_("Coûts réels"), "period.read", territory=True),
             Entry("/finance/unit-cost", N_("Coût unitaire"), "period.read", territory=True),
             Entry("/finance/energy", N_("Énergie et carbone"), "period.read", territory=True),
+            Entry("/finance/cycle", N_("Cycle annuel"), "period.read", territory=True),
             Entry("/finance/billing", N_("Modes de paiement"), "period.read", territory=True),
             Entry("/finance/statements", N_("Relevés"), "statement.read", territory=True),
             Entry("/finance/disputes", N_("Contestations"), "statement.read", territory=True),

@@ -65,18 +65,19 @@ def paper(
     carried: the same as an invoice in XML, which makes it a Factur-X (PDF/A-3).
     """
     reader = Reader(read_in, ZoneInfo(settings.timezone))
-    shown = {**_frame(settings, reader), **_head(document, reader), **_lines(document, reader)}
+    shown = {**frame(settings, reader), **_head(document, reader), **_lines(document, reader)}
     shown |= {
         "energy": _energy(document, reader),
         "year": _year(year, reader),
-        "seal": _seal(document, reader),
+        "seal": seal(document, reader),
         "vat": _vat(document, reader),
     }
     made = datetime.fromisoformat(document["metered_until"] or document["from"])
     return typesetting.pdf("statement", shown, made, carried=carried)
 
 
-def _frame(settings: Settings, reader: Reader) -> dict[str, Any]:
+def frame(settings: Settings, reader: Reader) -> dict[str, Any]:
+    """What every paper begins with."""
     look = Look(settings)
     return {
         "lang": reader.language,
@@ -108,14 +109,14 @@ def _head(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
     return {
         "title": title,
         "footer": f"{title} · {member['name']}",
-        "mentions": _mentions(document, reader),
+        "mentions": mentions(document, reader),
         "member": {"name": member["name"], "facts": [("SIRET", member["siret"]), ("SIREN", member["siren"])]},
         "facts": facts,
         "figures": [(label, reader.amount(document[name])) for label, name in figures if name in document],
     }
 
 
-def _mentions(document: dict[str, Any], reader: Reader) -> list[str]:
+def mentions(document: dict[str, Any], reader: Reader) -> list[str]:
     """As `tenants.exports.mention` says them."""
     said = [reader.gettext("EXEMPLE, sans valeur comptable")] * document["sample"]
     return said + [reader.gettext("PROJET, peut encore changer")] * (document["state"] != "closed")
@@ -250,7 +251,8 @@ def _references(document: dict[str, Any], reader: Reader) -> list[tuple[str, str
     return [(label, known[name]) for label, name in names if known.get(name)]
 
 
-def _seal(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
+def seal(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    """Whether it is sealed, and its hashes."""
     _ = reader.gettext
     if document["state"] != "closed":
         said, hashes = _("Un projet n’est pas scellé : il le sera à la clôture."), []

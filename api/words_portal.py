@@ -224,6 +224,7 @@ ACTIONS = {
 }
 BILLING = {
     "title": N_("par titre de recette"),
+    "calls": N_("par appels de fonds"),
     "deduction": N_("retenu sur l’attribution de compensation"),
     "information": N_("pour information"),
 }

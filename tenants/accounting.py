@@ -112,6 +112,16 @@ class Said(Dated):
     text: dict[Literal["fr", "en"], Annotated[str, Field(max_length=1000)]]
 
 
+class Vote(Dated):
+    """Before which day of each year the budget is voted: `04-15`."""
+
+    before: Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$")]
+
+    def on(self, year: int) -> date:
+        """That day of a year."""
+        return date.fromisoformat(f"{year}-{self.before}")
+
+
 class Declaration(Declared):
     """`accounting.yaml`."""
 
@@ -123,6 +133,7 @@ class Declaration(Declared):
     units: tuple[Unit, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     functions: tuple[Function, ...] = ()
+    votes: tuple[Vote, ...] = ()
     texts: tuple[Said, ...] = ()
 
 
@@ -206,6 +217,11 @@ class Accounting:
     def function(self, month: str) -> Function | None:
         """The function of that month; None where none is declared."""
         found: Function | None = self._in_force("functions", month)
+        return found
+
+    def vote(self, month: str) -> Vote | None:
+        """When that year's budget is voted."""
+        found: Vote | None = self._in_force("votes", month)
         return found
 
     def text(self, code: str, month: str) -> Said | None:

@@ -1,4 +1,5 @@
-"""How each member pays: by title (titre de recette), by deduction from the attribution de compensation, or not at all.
+"""How each member pays: by title (titre de recette) of each month, by calls on account that a year's end settles, by
+deduction from the attribution de compensation, or not at all.
 
 A mode holds from a month on. Without one a member pays by title, and the agglomeration's own share is for information.
 """
@@ -68,6 +69,15 @@ class _Days:
         return self.during.lower <= day and (self.during.upper is None or day < self.during.upper)
 
 
+def months(session: Session, year: int) -> dict[int, list[str]]:
+    """By member, its mode on the first day of each month of a year."""
+    found: dict[int, list[str]] = {}
+    for month in range(1, 13):
+        for row in session.execute(sa.text(IN_FORCE), {"day": date(year, month, 1)}):
+            found.setdefault(row.id, []).append(row.mode)
+    return found
+
+
 def history(session: Session, member_id: int) -> list[BillingMode]:
     """What was told of a member's modes, newest first."""
     begins = sa.func.lower(BillingMode.during)
@@ -121,6 +131,8 @@ def _checked(member: Member, month: str, mode: str, withheld: str, reference: st
         faults.append(_fault("month", Text("un mois comme 2027-01 est attendu")))
     if mode not in BILLING:
         faults.append(_fault("mode", Text("un mode parmi {modes} est attendu", modes=", ".join(BILLING))))
+    elif mode == "calls" and member.kind == "company":
+        faults.append(_fault("mode", Text("une entreprise paie chaque mois, avec sa TVA")))
     elif mode == "deduction" and member.kind != "commune":
         faults.append(_fault("mode", Text("seule une commune reçoit une attribution de compensation")))
     text = withheld.replace("\u202f", "").replace(" ", "").replace(",", ".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -43,6 +43,17 @@ class Line:
 
 def read(text: str, accounts: Accounting, pools: Mapping[str, str]) -> list[Line]:
     """Every line of a CSV (`;` or `,`). Raises InvalidInput invalid_file (no heading, an unknown column, too long)."""
+    return [
+        _read(number, given, accounts, pools)
+        for number, given in records(text, lambda plain: COLUMNS.get(plain) or (plain if plain in FIELDS else None))
+    ]
+
+
+def records(text: str, column: Callable[[str], str | None]) -> list[tuple[int, dict[str, str] | None]]:
+    """The lines of a CSV under its heading by number (the heading is 1), each by field; None: it has too many cells.
+
+    column: the field of a heading in small letters without accents, None: not known. Raises InvalidInput invalid_file.
+    """
     plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     try:
         rows = list(csv.reader(io.StringIO(plain), delimiter=_delimiter(plain)))
@@ -50,7 +61,7 @@ def read(text: str, accounts: Accounting, pools: Mapping[str, str]) -> list[Line
         raise _unreadable(Text("ce n’est pas un CSV")) from error
     if not rows or not any(cell.strip() for cell in rows[0]):
         raise _unreadable(Text("il est vide"))
-    heading = [_field(cell) for cell in rows[0]]
+    heading = [column(cell.strip().lower().translate(PLAIN)) for cell in rows[0]]
     wrong = [cell for cell, field in zip(rows[0], heading, strict=True) if field is None]
     if wrong:
         raise _unreadable(Text("la colonne « {column} » n’est pas connue", column=wrong[0][:60]))
@@ -61,23 +72,19 @@ def read(text: str, accounts: Accounting, pools: Mapping[str, str]) -> list[Line
     numbered = [(number, row) for number, row in enumerate(rows[1:], 2) if any(cell.strip() for cell in row)]
     if not numbered:
         raise _unreadable(Text("il n’a pas de ligne sous les titres"))
-    return [_line(number, [name or "" for name in heading], row, accounts, pools) for number, row in numbered]
+    names = [name or "" for name in heading]
+    return [(number, None if len(row) > len(names) else dict(zip(names, row, strict=False)))
+            for number, row in numbered]  # fmt: skip
 
 
 def _delimiter(text: str) -> str:
     return ";" if ";" in text.partition("\n")[0] else ","
 
 
-def _field(cell: str) -> str | None:
-    plain = cell.strip().lower().translate(PLAIN)
-    return COLUMNS.get(plain) or (plain if plain in FIELDS else None)
-
-
-def _line(number: int, heading: list[str], row: list[str], accounts: Accounting, pools: Mapping[str, str]) -> Line:
-    if len(row) > len(heading):
+def _read(number: int, given: dict[str, str] | None, accounts: Accounting, pools: Mapping[str, str]) -> Line:
+    if given is None:
         fault = {"parameter": "line", "code": "invalid_cost", "sentence": Text("cette ligne a trop de colonnes")}
         return Line(number, None, (fault,))
-    given = dict(zip(heading, row, strict=False))
     kind = given.get("kind", "").strip().lower().translate(PLAIN)
     given["kind"] = NATURES.get(kind, kind)
     try:

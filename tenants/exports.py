@@ -31,6 +31,7 @@ NATURES = {
 }
 BILLING = {
     "title": "titre",
+    "calls": "appels de fonds",
     "deduction": "retenue sur l’attribution de compensation",
     "information": "pour information",
 }

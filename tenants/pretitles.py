@@ -55,9 +55,9 @@ def month(session: Session, period: Period, accounts: Accounting) -> list[Row]:
         due = Decimal(str(document.get("payable", document["total"])))
         withheld = Decimal(str(billing.get("withheld", 0)))
         if billing["mode"] == "title" and due:
-            found.append(_row(document, flow, accounts, "titre", due))
+            found.append(row(document, flow, accounts, "titre", due))
         elif billing["mode"] == "deduction" and withheld:
-            found.append(_row(document, flow, accounts, "retenue AC", withheld))
+            found.append(row(document, flow, accounts, "retenue AC", withheld))
     return found
 
 
@@ -96,8 +96,8 @@ def year(session: Session, exercise: str, accounts: Accounting) -> list[Row]:
     for siret in sorted(last):
         if sums[siret]:
             flow = accounts.flow(kinds[siret], f"{exercise}-12")
-            row = _row(last[siret], flow, accounts, "régularisation AC", sums[siret])
-            found.append({**row, "Période": exercise, "Coût réel (EUR)": real[siret],
+            made = row(last[siret], flow, accounts, "régularisation AC", sums[siret])
+            found.append({**made, "Période": exercise, "Coût réel (EUR)": real[siret],
                           "Référence": f"{exercise}-REG-{last[siret]['member']['siren']}"})  # fmt: skip
     return found
 
@@ -106,7 +106,8 @@ def _kinds(session: Session) -> dict[str, str]:
     return dict(session.execute(sa.select(Member.siret, Member.kind)).all())
 
 
-def _row(document: Document, flow: Flow, accounts: Accounting, kind: str, amount: Decimal) -> Row:
+def row(document: Document, flow: Flow, accounts: Accounting, kind: str, amount: Decimal) -> Row:
+    """What one document asks for (above zero) or gives back. kind: `titre`, else by deduction."""
     label, member = document["period"], document["member"]
     deducted = kind != "titre"
     if deducted:

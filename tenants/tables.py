@@ -15,7 +15,7 @@ from orchestrator.database import Base
 from orchestrator.tables import MEMBER_KINDS, key, now, one_of
 
 ORDER_KINDS = ("create", "resize", "volume", "address", "parameters")
-BILLING = ("title", "deduction", "information")
+BILLING = ("title", "calls", "deduction", "information")
 ORDER_STATES = ("waiting", "approved", "rejected", "cancelled", "expired")
 REGIMES = ("out_of_scope", "exempt", "normal")
 

@@ -12,6 +12,7 @@ from api.v1 import (
     consoles,
     cost_entries,
     costs,
+    cycle,
     deputies,
     disputes,
     drift,
@@ -44,9 +45,8 @@ from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
          drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
-         offers, policy, prices, keys, vat, periods, usage, cost_entries, billing, announcements, audit,
-         member_changes, files,
-         focus, energy)  # fmt: skip
-BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books)
+         offers, policy, prices, keys, vat, periods, usage, cost_entries, billing, cycle, announcements, audit,
+         member_changes, files, focus, energy)  # fmt: skip
+BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books, cycle.annual)
 
 __all__ = ["BLUEPRINTS", "install"]

@@ -19,6 +19,7 @@ from orchestrator.tables import AnsibleEvent, Flow, FlowStep, Service
 from tenants.tables import Meter
 from tenants.tables_costs import CostDay
 from tests.api import screens_admin as admin
+from tests.api import screens_cycle
 from tests.api import screens_portal as portal
 from tests.api.screen import NOBODY, TERRITORY, Screen, inside, typed
 
@@ -148,4 +149,5 @@ SCREENS: tuple[Screen, ...] = (
     Screen("not-for-members", "/admin/members"),
     *(Screen(f"error-{status}", f"/errors/{status}") for status in ERRORS),
     *admin.SCREENS,
+    *screens_cycle.SCREENS,
 )

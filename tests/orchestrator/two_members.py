@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from uuid import uuid4
 
 from sqlalchemy.dialects.postgresql import Range
@@ -20,6 +21,7 @@ import tenants.tables_administration as a
 import tenants.tables_approvals as p
 import tenants.tables_consoles as n
 import tenants.tables_costs as c
+import tenants.tables_cycle as y
 import tenants.tables_disputes as d
 import tenants.tables_finance as f
 import tenants.tables_identity as i
@@ -98,6 +100,11 @@ def fill(session: Session) -> None:
                                    existing=1, cloud=1, reasons={}, odd=False),
                 c.CostDay(member_id=number, day=START.date(), meter_id=meter, amount=1, until=END),
                 c.CostService(service_id=service.id, member_id=number, amount=1, ahead=0, until=END),
+                y.Forecast(member_id=number, year=2026, kind="meter", subject="vcpu", units=1, first=1, last=12,
+                           reference="D", made_by="t"),
+                y.Due(member_id=number, year=2026, kind="call", number=1, dated=START.date(), amount=1,
+                      document=str(number), previous_hash="", hash=sha256(str(number).encode()).hexdigest(),
+                      made_by="t"),
                 f.BillingMode(member_id=number, during=Range(START.date(), None), mode="title", reference="D",
                               made_by="t"),
                 t.UsageInterval(period_id=period, resource_id=resource.id, member_id=number, meter_id=meter,

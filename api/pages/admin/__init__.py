@@ -12,6 +12,7 @@ from api.pages.admin import (
     capacity,
     catalogue,
     costs,
+    cycle,
     disputes,
     drift,
     energy,
@@ -36,8 +37,7 @@ BLUEPRINTS = (costs.unit, *(
     module.blueprint
     for module in (
         members, capacity, drift, outside, orders, flows, catalogue, prices, policy, audit, announcements, periods,
-        keys,
-        statements, disputes, focus, costs, energy, billing, vat, settings,
+        keys, statements, disputes, focus, costs, cycle, energy, billing, vat, settings,
     )
 ))  # fmt: skip
 

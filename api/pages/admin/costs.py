@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as Answer
 
 from api import auth
 from api.exporting import download
-from api.forms import Form
+from api.forms import Form, sent_text
 from api.pages.admin.guard import territory
 from orchestrator.errors import Conflict, InvalidInput
 from tenants import accounting, cost_entries, cost_import, finance, periods, unit_cost
@@ -89,7 +89,7 @@ def import_form() -> str:
 @blueprint.post("/import")
 def import_() -> Answer | tuple[str, int]:
     """Show what the file says, line by line; with `keep`, book it whole."""
-    form, lines, status, text = Form(), None, 200, _sent_file()
+    form, lines, status, text = Form(), None, 200, sent_text()
     try:
         lines = cost_import.read(text, _accounts(), cost_entries.sections(_sharing()))
         if request.form.get("keep"):
@@ -108,18 +108,6 @@ def import_() -> Answer | tuple[str, int]:
     if lines is not None:
         shown |= {"total": cost_import.total(lines), "wrong": sum(bool(line.faults) for line in lines)}
     return render_template("admin/finance/cost_import.html", **shown), status
-
-
-def _sent_file() -> str:
-    """What was chosen, or what the preview holds."""
-    given = request.files.get("file")
-    if given and given.filename:
-        content: bytes = given.read()
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            return content.decode("cp1252", "replace")  # as an older spreadsheet saves it
-    return str(request.form.get("text", ""))
 
 
 def _with_faults(lines: list[cost_import.Line], error: InvalidInput) -> list[cost_import.Line]:

@@ -124,6 +124,15 @@ COST_FIELDS = {
     "annual": N_("Coût annuel"),
     "percent": N_("Quotité"),
 }
+FREQUENCIES = {"monthly": N_("chaque mois"), "quarterly": N_("chaque trimestre"), "yearly": N_("une fois l’an")}
+FORECAST_FIELDS = {
+    "member": N_("Membre"),
+    "subject": N_("Objet"),
+    "units": N_("Unités"),
+    "first": N_("Premier mois"),
+    "last": N_("Dernier mois"),
+    "reference": N_("Convention"),
+}
 MODELS = {"iaas": N_("IaaS (infrastructure)"), "paas": N_("PaaS (plateforme)"), "saas": N_("SaaS (logiciel)")}
 RATES = {
     "fctva_iaas": N_("FCTVA, nuage en IaaS"),
@@ -147,7 +156,11 @@ ACTIONS = {
     "vat.text": N_("Mention légale ajoutée"),
     "vat.cost": N_("Coût unitaire ajouté"),
     "audit.retention": N_("Durée du journal changée"),
+    "billing.call": N_("Appel de fonds émis"),
     "billing.change": N_("Mode de paiement changé"),
+    "billing.forecast": N_("Unités prévues"),
+    "billing.settle": N_("Année régularisée"),
+    "billing.tell": N_("Coût unitaire communiqué"),
     "cost_entry.add": N_("Coût enregistré"),
     "cost_entry.end": N_("Coût arrêté"),
     "flow.cancelled": N_("Opération annulée"),
@@ -177,6 +190,9 @@ NOUNS = {
     "audit": N_("journal"),
     "price draft": N_("tarif en préparation"),
     "contract": N_("contrat"),
+    "due": N_("appel ou état annuel"),
+    "forecast": N_("prévision"),
+    "year": N_("année"),
     "vat rate": N_("taux de TVA"),
     "legal text": N_("mention légale"),
     "unit cost": N_("coût unitaire"),
@@ -199,6 +215,8 @@ TABLES = {
     "criterion": CRITERIA,
     "cost": COSTS,
     "cost_field": COST_FIELDS,
+    "forecast_field": FORECAST_FIELDS,
+    "frequency": FREQUENCIES,
     "service_model": MODELS,
     "rate": RATES,
     "legal_text": LEGAL_TEXTS,
