@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from orchestrator import backups, drift, runs, service_secrets, services, usage
 from orchestrator import steps_backups as keeping
 from orchestrator import steps_cloud as cloud
+from orchestrator import steps_copying as copying
 from orchestrator import steps_drift as drifting
 from orchestrator import steps_entry as entry
 from orchestrator import steps_exports as leaving
@@ -24,7 +25,26 @@ from orchestrator.steps import Run
 
 
 def create_server(run: Run) -> None:
-    """Project ready → volume, port, server asked for → address while it builds → configured → healthy → active."""
+    """Project ready → volume, port, server asked for → address while it builds → configured → healthy → active.
+
+    A copy is given the data of another service before it is asked whether it is well.
+    """
+    _build(run)
+    if copying.copies(run):
+        _bring_over(run)
+    if run.specification["play"]:
+        _check(run)
+    _lead(run)
+    run.step("activate", runs.finish_as("active"))
+
+
+def _bring_over(run: Run) -> None:
+    """The data came with the passwords of there: the play puts those of here in their place."""
+    run.step("bring", copying.bring_over)
+    run.step("adapt", stack.configure)
+
+
+def _build(run: Run) -> None:
     wanted = run.specification
     run.step("project", cloud.check_place)
     if wanted["disk_gib"]:
@@ -40,9 +60,6 @@ def create_server(run: Run) -> None:
         run.step("secrets", stack.make_secrets, undo=stack.forget_secrets)
     if wanted["play"]:
         run.step("configure", stack.configure, undo=entry.forget if entry.is_entry(run) else None)
-        _check(run)
-    _lead(run)
-    run.step("activate", runs.finish_as("active"))
 
 
 def _check(run: Run) -> None:
@@ -302,7 +319,8 @@ def restore_service(run: Run) -> None:
     """The application's data is what it was when it was backed up; what was written since is lost."""
     run.step("vault", keeping.check_backup)
     run.step("restore", keeping.bring_back)
-    if entry.is_entry(run):  # what it leads to since that backup has no certificate yet
+    # What the entry leads to since that backup has no certificate yet; a copy has passwords of its own.
+    if entry.is_entry(run) or copying.copies(run):
         run.step("configure", stack.configure)
     _check(run)
     run.step("activate", runs.finish_as("active"))

@@ -10,6 +10,7 @@ from api.v1 import (
     catalogue,
     changes,
     consoles,
+    copies,
     cost_entries,
     costs,
     deputies,
@@ -40,7 +41,7 @@ from api.v1 import (
 )
 from api.v1.frame import install
 
-NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
+NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, copies, snapshots, backups, upgrades,
          drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
          offers, policy, prices, keys, vat, periods, cost_entries, billing, announcements, audit, member_changes, files,
          focus)  # fmt: skip

@@ -1,0 +1,27 @@
+"""What the API takes and gives about test copies of services, and services that go to another member."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from api.v1.schemas import Given, Id, PlainText, Step, Taken
+from api.v1.schemas_services import EstimateOut, LimitOut, Name, RefusalOut
+
+
+class CopyIn(Taken):
+    """name: ends with `-essai`; by default the original's with that ending. backup_id: by default the newest backup."""
+
+    name: Annotated[Name, Field(examples=["wiki-essai"])] | None = None
+    backup_id: Id | None = None
+
+
+class CopyPreviewOut(Given):
+    """What a copy would cost and take; steps: who must agree first; refused: why it can't be ordered now."""
+
+    name: Annotated[PlainText, Field(examples=["wiki-essai"])]
+    estimate: EstimateOut
+    limits: list[LimitOut]
+    steps: list[Step]
+    refused: RefusalOut | None
