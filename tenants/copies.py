@@ -97,9 +97,8 @@ def place(
     if approvals.open(session, order, whole.offer, at):
         begin(session, order, "policy", at)
     told = {"kind": "clone", "source": source.id, "name": chosen["name"], "monthly": str(order.monthly)}
-    audit.record(
-        session, "order.place", f"order {order.id}", member_id=member_id, detail={**detail, "state": order.state}
-    )
+    told["state"] = order.state
+    audit.record(session, "order.place", f"order {order.id}", member_id=member_id, detail=told)
     return order
 
 

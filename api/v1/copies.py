@@ -24,8 +24,7 @@ def preview(service_id: int, json_data: CopyIn) -> dict[str, Any]:
     """What a test copy would cost and take; nothing is ordered."""
     with auth.scope() as session:
         seen = copies.preview(session, service_id, json_data.name, json_data.backup_id, auth.now())
-        return {"name": seen.parameters["name"], "estimate": seen.estimate, "steps": seen.steps,
-                "limits": [frame.told(limit) for limit in seen.limits], "refused": frame.refusal(seen.refused)}  # fmt: skip
+        return frame.estimated(seen)
 
 
 @blueprint.post("/copies")
