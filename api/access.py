@@ -104,6 +104,8 @@ RULES: dict[str, str] = {
     "snapshot_pages.show_schedule": "service.operate",
     "snapshot_pages.put_schedule": "service.operate",
     "snapshot_pages.remove_schedule": "service.operate",
+    "move_pages.ask": "member.manage",
+    "move_pages.move": "member.manage",
     "copy_pages.ask": "order.place",
     "copy_pages.order": "order.place",
     "copy_pages.ask_refresh": "service.operate",

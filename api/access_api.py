@@ -63,6 +63,8 @@ RULES: dict[str, str] = {
     "snapshots.show_schedule": "service.read",
     "snapshots.put_schedule": "service.operate",
     "snapshots.remove_schedule": "service.operate",
+    "moves.preview": "member.manage",
+    "moves.place": "member.manage",
     "copies.preview": "order.place",
     "copies.place": "order.place",
     "copies.refresh": "service.operate",

@@ -85,6 +85,7 @@ STEPS = {
     "bring": N_("Reprendre les données de l’original"),
     "adapt": N_("Appliquer les mots de passe d’ici"),
     "close": N_("Fermer l’ancien service"),
+    "off": N_("Prévenir les visiteurs de l’ancien service"),
     "readdress": N_("Configurer le nouveau nom"),
     "secrets": N_("Préparer les mots de passe"),
     "secret": N_("Préparer le nouveau secret"),

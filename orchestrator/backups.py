@@ -117,7 +117,10 @@ def change_state(session: Session, backup_id: int, to: str, at: datetime) -> Non
 
 def give_up(session: Session, flow: Flow) -> None:
     """The backup that a flow was to make will not be, unless it is there already."""
-    if flow.kind == "backup_service" and session.get_one(Backup, flow.parameters["backup_id"]).state == "making":
+    if (
+        flow.kind in ("backup_service", "move_service")
+        and session.get_one(Backup, flow.parameters["backup_id"]).state == "making"
+    ):
         change_state(session, flow.parameters["backup_id"], "failed", datetime.now(UTC))
 
 

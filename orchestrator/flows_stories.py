@@ -14,6 +14,7 @@ from orchestrator import steps_drift as drifting
 from orchestrator import steps_entry as entry
 from orchestrator import steps_exports as leaving
 from orchestrator import steps_guest as guest
+from orchestrator import steps_moving as moving
 from orchestrator import steps_proving as proving
 from orchestrator import steps_restoring as restoring
 from orchestrator import steps_sizes as sizes
@@ -36,6 +37,21 @@ def create_server(run: Run) -> None:
         _check(run)
     _lead(run)
     run.step("activate", runs.finish_as("active"))
+
+
+def move_service(run: Run) -> None:
+    """Built at its new member's while the old one serves → the old one rests → its last data is carried over → the new
+    one is well, serves, and is its member's from that instant on; the old one is deleted.
+    """
+    _build(run)
+    run.step("close", moving.close, undo=moving.reopen)
+    run.step("off", entry.tell)
+    run.step("count", moving.count)
+    run.step("backup", moving.back_up)
+    _bring_over(run)
+    _check(run)
+    _lead(run)
+    run.step("activate", runs.finish_as("active", partial(moving.hand_over, run)))
 
 
 def _bring_over(run: Run) -> None:

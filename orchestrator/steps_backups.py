@@ -37,7 +37,7 @@ def check_vault(run: Run) -> Write:
 
 
 def check_backup(run: Run) -> Write:
-    """The backup that the data comes from is the service's (or its original's), whole, and in the vault that lets it in."""
+    """The backup that the data comes from is the service's own or its original's, whole, and in its vault."""
     restored_from(run)
     return nothing
 

@@ -108,6 +108,7 @@ def specification(session: Session, order: Order) -> dict[str, Any]:
 
 def work(session: Session, order: Order) -> tuple[str, dict[str, Any]]:
     """The flow that makes the new service, and its parameters."""
-    source = session.get_one(Service, order.parameters["source"])
-    found = backup_of(session, source, order.parameters["backup_id"])
-    return "create_server", {"copies": source.id, "backup_id": found.id}
+    source, backup_id = session.get_one(Service, order.parameters["source"]), order.parameters["backup_id"]
+    if order.kind == "move":  # whose backup the flow makes itself
+        return "move_service", {"copies": source.id, "backup_id": backup_id, "takes_over": True}
+    return "create_server", {"copies": source.id, "backup_id": backup_of(session, source, backup_id).id}

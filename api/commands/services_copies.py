@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import click
 
 from api.asking import confirm, yes_option
+from api.commands.orders import read_key
 from api.commands.services_day2 import BIGGEST, change_options, service_argument, tell_flow
 from api.formats import amount
 from api.output import json_option, print_json
 from api.staff import staff_session
 from orchestrator.tables import Flow
-from tenants import copies, reading
+from tenants import copies, moves, reading
 from tenants.estimates import Estimated
 from tenants.tables import Order
 
@@ -60,6 +62,26 @@ def refresh_command(act: Callable[[int], Wish]) -> click.Command:
     return command
 
 
+def move_command(look: Callable[[int, Wish], Wish], order: Callable[[int, Wish, str | None], Wish]) -> click.Command:
+    """The command `move`; look: the preview as the API gives it; order: the order."""
+
+    @click.command("move")
+    @service_argument
+    @click.option("--to", required=True, metavar="MEMBER", help="Who gets it, by its slug.")
+    @click.option("--name", help="Its name there; by default the present one.")
+    @click.option("--ssh-key", "keys", multiple=True, help="Opens the new machine: a public key, or its .pub file.")
+    @change_options
+    def command(service_id: int, dry_run: bool, request_key: str | None, as_json: bool, **wish: Any) -> None:
+        """Have an application go to another member, with its data. --dry-run says what that does and costs."""
+        wish["ssh_keys"] = [read_key(key) for key in wish.pop("keys")]
+        if dry_run:
+            tell_estimate(look(service_id, wish), as_json)
+        else:
+            tell_order(order(service_id, wish, request_key), as_json)
+
+    return command
+
+
 def tell_order(order: Wish, as_json: bool) -> None:
     """Say what was ordered."""
     if as_json:
@@ -77,6 +99,8 @@ def tell_estimate(seen: Wish, as_json: bool) -> None:
         print_json(seen)
         return
     click.echo(f"« {seen['name']} » : {amount(Decimal(seen['estimate']['monthly']))} par mois")
+    for effect in seen.get("effects", ()):
+        click.echo(f"- {effect}")
     for limit in seen["limits"]:
         click.echo(f"- {limit['label']} : {limit['held']} → {limit['after']} sur {limit['limit']}")
     if seen["steps"]:
@@ -111,6 +135,21 @@ def _order(service_id: int, wish: Wish, request_key: str | None) -> Wish:
         return reading.show(session, Order, placed.id)
 
 
+def _look_move(service_id: int, wish: Wish) -> Wish:
+    with staff_session() as session:
+        seen = moves.preview(session, service_id, wish["to"], wish["name"], _now())
+        told = {"silent": seen.silent, "before": seen.before, "after": seen.after,
+                "source": seen.source.slug, "target": seen.target.slug, "effects": list(map(str, seen.effects))}  # fmt: skip
+        return estimate_document(replace(seen.estimated, refused=seen.refused)) | told
+
+
+def _move(service_id: int, wish: Wish, request_key: str | None) -> Wish:
+    key = request_key or secrets.token_urlsafe(16)
+    with staff_session() as session:
+        placed = moves.place(session, service_id, wish["to"], wish["name"], wish["ssh_keys"], key, _now())
+        return reading.show(session, Order, placed.id)
+
+
 def _refresh(service_id: int) -> Wish:
     with staff_session() as session:
         return reading.show(session, Flow, copies.refresh(session, service_id).id)
@@ -120,4 +159,4 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-COMMANDS = (clone_command(_look, _order), refresh_command(_refresh))
+COMMANDS = (clone_command(_look, _order), refresh_command(_refresh), move_command(_look_move, _move))

@@ -25,3 +25,29 @@ class CopyPreviewOut(Given):
     limits: list[LimitOut]
     steps: list[Step]
     refused: RefusalOut | None
+
+
+class MovePreviewIn(Taken):
+    """to: the member that gets it, by its slug; name: there, by default the present one."""
+
+    to: Slug
+    name: Name | None = None
+
+
+class MoveIn(MovePreviewIn):
+    """ssh_keys: the public keys that open the new machine."""
+
+    ssh_keys: Annotated[list[PublicKey], Field(max_length=20)] = []
+
+
+class MovePreviewOut(CopyPreviewOut):
+    """What the service would cost and take at its new member's. silent: seconds for which it does not answer, null when
+    that was never timed; before, after: its name on the web, empty without one; effects: what happens, in sentences.
+    """
+
+    source: Slug
+    target: Slug
+    silent: int | None
+    before: str
+    after: str
+    effects: list[str]
