@@ -138,8 +138,14 @@ def _order(service_id: int, wish: Wish, request_key: str | None) -> Wish:
 def _look_move(service_id: int, wish: Wish) -> Wish:
     with staff_session() as session:
         seen = moves.preview(session, service_id, wish["to"], wish["name"], _now())
-        told = {"silent": seen.silent, "before": seen.before, "after": seen.after,
-                "source": seen.source.slug, "target": seen.target.slug, "effects": list(map(str, seen.effects))}  # fmt: skip
+        told = {
+            "silent": seen.silent,
+            "before": seen.before,
+            "after": seen.after,
+            "effects": list(map(str, seen.effects)),
+            "source": seen.source.slug,
+            "target": seen.target.slug,
+        }
         return estimate_document(replace(seen.estimated, refused=seen.refused)) | told
 
 

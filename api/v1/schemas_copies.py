@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.v1.schemas import Given, Id, PlainText, Step, Taken
-from api.v1.schemas_services import EstimateOut, LimitOut, Name, RefusalOut
+from api.v1.schemas import Given, Id, PlainText, Slug, Step, Taken
+from api.v1.schemas_services import EstimateOut, LimitOut, Name, PublicKey, RefusalOut
 
 
 class CopyIn(Taken):
@@ -37,7 +37,7 @@ class MovePreviewIn(Taken):
 class MoveIn(MovePreviewIn):
     """ssh_keys: the public keys that open the new machine."""
 
-    ssh_keys: Annotated[list[PublicKey], Field(max_length=20)] = []
+    ssh_keys: list[PublicKey] = Field(default_factory=list, max_length=20)
 
 
 class MovePreviewOut(CopyPreviewOut):
