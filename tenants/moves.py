@@ -17,6 +17,7 @@ from orchestrator import audit, backups, entry
 from orchestrator.errors import Conflict, Forbidden, InvalidInput, Text
 from orchestrator.tables import Flow, Member, Place, Service
 from orchestrator.tables_backups import Backup
+from orchestrator.tables_entry import Entry
 from tenants import carried, copies, estimates, members, orders, parameters, quotas, reading, ssh_keys, starting, wholes
 from tenants.estimates import Estimated
 from tenants.tables import Order
@@ -55,15 +56,18 @@ def preview(session: Session, service_id: int, to: str, name: str | None, at: da
         _check(session, service, target, whole)
     except Conflict as conflict:
         refused = conflict
+    owner, silent = _owner(session, service), _silent(session, service.id)
     before, after = (
-        entry.host_of(session, named, member.slug) if service.specification["stack"].get("web") else ""
-        for named, member in ((service.name, _owner(session, service)), (chosen["name"], target))
+        _host(session, service, named, of) for named, of in ((service.name, owner), (chosen["name"], target))
     )
-    silent = _silent(session, service.id)
     effects = tuple(_effects(service, target, silent, before, after))
-    return Preview(
-        estimated, _owner(session, service), target, silent, before, after, effects, refused or estimated.refused
-    )
+    return Preview(estimated, owner, target, silent, before, after, effects, refused or estimated.refused)
+
+
+def _host(session: Session, service: Service, name: str, member: Member) -> str:
+    domain = session.scalar(sa.select(Entry.domain).order_by(Entry.service_id).limit(1))
+    own = domain and service.specification["stack"].get("web")
+    return entry.host(name, member.slug, domain) if own and domain else ""
 
 
 def _both(session: Session, service_id: int, to: str) -> tuple[Service, Member]:
