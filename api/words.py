@@ -25,6 +25,7 @@ SERVICE_STATES = {
     "rebooting": N_("en redémarrage"),
     "resizing": N_("en changement de taille"),
     "restoring": N_("en restauration"),
+    "moving": N_("en transfert vers un autre membre"),
     "deleting": N_("en suppression"),
     "deleted": N_("supprimé"),
     "failed": N_("échec"),
@@ -67,6 +68,7 @@ FLOW_KINDS = {
     "change_parameters": N_("Changement de réglages"),
     "check_drift": N_("Comparaison à la configuration"),
     "repair_drift": N_("Remise en conformité"),
+    "move_service": N_("Reprise d’un autre membre"),
 }
 STEPS = {
     "project": N_("Préparer l’espace du membre"),
@@ -82,6 +84,10 @@ STEPS = {
     "routes": N_("Donner son adresse web"),
     "url": N_("Vérifier l’adresse web"),
     "rename": N_("Changer de nom"),
+    "bring": N_("Reprendre les données de l’original"),
+    "adapt": N_("Appliquer les mots de passe d’ici"),
+    "close": N_("Fermer l’ancien service"),
+    "off": N_("Prévenir les visiteurs de l’ancien service"),
     "readdress": N_("Configurer le nouveau nom"),
     "secrets": N_("Préparer les mots de passe"),
     "secret": N_("Préparer le nouveau secret"),
@@ -291,7 +297,7 @@ WORDS = {
 GOOD = {"active", "done", "approved", "closed", "ok", "changed", "same", "published", "delivered", "sent", "ready"}
 BUSY = {
     "creating", "starting", "stopping", "deleting", "running", "queued", "undoing", "draft", "checked", "resizing",
-    "rebooting", "restoring", "making", "started",
+    "rebooting", "restoring", "moving", "making", "started",
 }  # fmt: skip
 WAITING = {"outside", "waiting", "held", "pending", "open", "invited", "expiring"}
 BAD = {"differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked"}

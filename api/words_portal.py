@@ -6,6 +6,8 @@ from orchestrator.errors import N_
 
 ORDER_KINDS = {
     "create": N_("Nouveau service"),
+    "clone": N_("Copie d’essai"),
+    "move": N_("Reprise d’un autre membre"),
     "resize": N_("Changement de taille"),
     "volume": N_("Changement d’un volume"),
     "address": N_("Changement d’adresse publique"),
@@ -181,6 +183,9 @@ SECTIONS = {"fonctionnement": N_("fonctionnement"), "investissement": N_("invest
 ACTIONS = {
     "backup.make": N_("Sauvegarde demandée"),
     "service.upgrade": N_("Mise à jour demandée"),
+    "copy.refresh": N_("Données de l’original demandées pour une copie"),
+    "service.move": N_("Service passé à un autre membre"),
+    "service.move_asked": N_("Transfert vers un autre membre demandé"),
     "backup.prove": N_("Restauration d’essai demandée"),
     "usage.count": N_("Comptage demandé"),
     "backup.proved": N_("Restauration d’essai réussie"),

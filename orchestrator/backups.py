@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.errors import Conflict, NotFound, Text
-from orchestrator.tables import Flow, Service
+from orchestrator.tables import FLOW_LIVE, Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
 
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -117,8 +117,20 @@ def change_state(session: Session, backup_id: int, to: str, at: datetime) -> Non
 
 def give_up(session: Session, flow: Flow) -> None:
     """The backup that a flow was to make will not be, unless it is there already."""
-    if flow.kind == "backup_service" and session.get_one(Backup, flow.parameters["backup_id"]).state == "making":
+    if (
+        flow.kind in ("backup_service", "move_service")
+        and session.get_one(Backup, flow.parameters["backup_id"]).state == "making"
+    ):
         change_state(session, flow.parameters["backup_id"], "failed", datetime.now(UTC))
+
+
+def being_read(session: Session, service_id: int) -> set[int]:
+    """The backups of a service that other services are being given: they must not go meanwhile."""
+    given = Flow.parameters["backup_id"].as_integer()
+    query = sa.select(given).where(
+        Flow.state.in_(FLOW_LIVE), Flow.parameters["copies"].as_integer() == service_id, given.is_not(None)
+    )
+    return set(session.scalars(query))
 
 
 def forget(session: Session, service_id: int) -> None:

@@ -33,7 +33,7 @@ LOCK = 0x434C0010  # advisory lock: one at a time tells the entry
 PAUSE_SECONDS = 0.5
 WATCH_SECONDS = 15.0  # how often we look whether the entry was told all
 GONE = ("failed", "deleting", "deleted")
-OFF = ("stopping", "stopped")
+OFF = ("stopping", "stopped", "moving")
 WEB_PORT = Service.specification["stack"]["web"]["port"].as_integer()
 
 

@@ -43,6 +43,12 @@ def find_resource(session: Session, service_id: int, kind: str, role: str = "mai
     )
 
 
+def living(session: Session, service_id: int) -> list[Resource]:
+    """What there is of a service."""
+    own = sa.select(Resource).where(Resource.service_id == service_id, Resource.deleted_at.is_(None))
+    return list(session.scalars(own.order_by(Resource.id)))
+
+
 def record_resource(session: Session, owner: Owner, kind: str, cloud_id: str, role: str = "main") -> int:
     """Write that a resource exists; its row's id.
 
@@ -118,12 +124,16 @@ def size_now(session: Session, resource_id: int) -> Size | None:
 def record_deletion(
     session: Session, kind: str, cloud_id: str, at: datetime, *, flow_id: int | None = None, source: str = "flow"
 ) -> None:
-    """Write that a resource is gone, with its `deleted` event; nothing when that is known or it never had a row."""
+    """Write that a resource is gone, with its `deleted` event; nothing when that is known or it never had a row.
+
+    One that went to another member has that event already, of the instant from which it was not billed any more.
+    """
     gone = session.scalar(
         sa.update(Resource)
         .where(Resource.kind == kind, Resource.cloud_id == cloud_id, Resource.deleted_at.is_(None))
         .values(deleted_at=at)
         .returning(Resource.id)
     )
-    if gone is not None:
+    told = sa.exists().where(ResourceEvent.resource_id == gone, ResourceEvent.kind == "deleted")
+    if gone is not None and not session.scalar(sa.select(told)):
         record_event(session, gone, "deleted", at, flow_id=flow_id, source=source)

@@ -24,6 +24,10 @@ KINDS = {
         stories.create_server, "creating", failing="failed", needs=("creating",), cancellable=True, swept=True
     ),
     # A delete that failed half-way stays "deleting": it holds its quota and can be asked for again.
+    # What fails is undone at once: the old service must serve again, whatever stood in the way.
+    "move_service": Kind(
+        stories.move_service, "creating", failing="failed", needs=("creating",), holds=False, swept=True
+    ),
     "delete_server": Kind(stories.delete_server, "deleting", failing=None, needs=SETTLED),
     "stop_server": Kind(stories.stop_server, "stopping", failing="active"),
     "start_server": Kind(stories.start_server, "starting", failing="stopped", needs=("stopped",)),

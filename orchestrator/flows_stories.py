@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 from orchestrator import backups, drift, runs, service_secrets, services, usage
 from orchestrator import steps_backups as keeping
 from orchestrator import steps_cloud as cloud
+from orchestrator import steps_copying as copying
 from orchestrator import steps_drift as drifting
 from orchestrator import steps_entry as entry
 from orchestrator import steps_exports as leaving
 from orchestrator import steps_guest as guest
+from orchestrator import steps_moving as moving
 from orchestrator import steps_proving as proving
 from orchestrator import steps_restoring as restoring
 from orchestrator import steps_sizes as sizes
@@ -24,7 +26,41 @@ from orchestrator.steps import Run
 
 
 def create_server(run: Run) -> None:
-    """Project ready → volume, port, server asked for → address while it builds → configured → healthy → active."""
+    """Project ready → volume, port, server asked for → address while it builds → configured → healthy → active.
+
+    A copy is given the data of another service before it is asked whether it is well.
+    """
+    _build(run)
+    if copying.copies(run):
+        _bring_over(run)
+    if run.specification["play"]:
+        _check(run)
+    _lead(run)
+    run.step("activate", runs.finish_as("active"))
+
+
+def move_service(run: Run) -> None:
+    """Built at its new member's while the old one serves → the old one rests → its last data is carried over → the new
+    one is well, serves, and is its member's from that instant on; the old one is deleted.
+    """
+    _build(run)
+    run.step("close", moving.close, undo=moving.reopen)
+    run.step("off", entry.tell)
+    run.step("count", moving.count)
+    run.step("backup", moving.back_up)
+    _bring_over(run)
+    _check(run)
+    _lead(run)
+    run.step("activate", runs.finish_as("active", partial(moving.hand_over, run)))
+
+
+def _bring_over(run: Run) -> None:
+    """The data came with the passwords of there: the play puts those of here in their place."""
+    run.step("bring", copying.bring_over)
+    run.step("adapt", stack.configure)
+
+
+def _build(run: Run) -> None:
     wanted = run.specification
     run.step("project", cloud.check_place)
     if wanted["disk_gib"]:
@@ -40,9 +76,6 @@ def create_server(run: Run) -> None:
         run.step("secrets", stack.make_secrets, undo=stack.forget_secrets)
     if wanted["play"]:
         run.step("configure", stack.configure, undo=entry.forget if entry.is_entry(run) else None)
-        _check(run)
-    _lead(run)
-    run.step("activate", runs.finish_as("active"))
 
 
 def _check(run: Run) -> None:
@@ -302,7 +335,8 @@ def restore_service(run: Run) -> None:
     """The application's data is what it was when it was backed up; what was written since is lost."""
     run.step("vault", keeping.check_backup)
     run.step("restore", keeping.bring_back)
-    if entry.is_entry(run):  # what it leads to since that backup has no certificate yet
+    # What the entry leads to since that backup has no certificate yet; a copy has passwords of its own.
+    if entry.is_entry(run) or copying.copies(run):
         run.step("configure", stack.configure)
     _check(run)
     run.step("activate", runs.finish_as("active"))

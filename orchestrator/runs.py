@@ -78,7 +78,7 @@ def _refuse(session: Session, flow: Flow, service: Service, kind: Kind) -> bool:
         state = "failed"
     else:
         return False
-    if flow.kind == "create_server":
+    if flow.kind in ("create_server", "move_service"):
         services.change_state(session, service.id, "failed", datetime.now(UTC), flow_id=flow.id)
     _give_up(session, flow)
     _end_flow(session, flow.id, state, told)

@@ -18,13 +18,15 @@ from orchestrator.tables import Service
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "creating": ("active", "failed"),
-    "active": ("stopping", "rebooting", "resizing", "restoring", "deleting"),
+    "active": ("stopping", "rebooting", "resizing", "restoring", "moving", "deleting"),
     "stopping": ("stopped", "active"),
     "stopped": ("starting", "resizing", "deleting"),
     "starting": ("active", "stopped"),
     "rebooting": ("active",),
     "resizing": ("active", "stopped"),
     "restoring": ("active",),
+    # Nothing but the flow that carries its data to another member leads out of it.
+    "moving": ("active",),
     "deleting": ("deleted",),
     "failed": (),
     "deleted": (),

@@ -37,7 +37,7 @@ def check_vault(run: Run) -> Write:
 
 
 def check_backup(run: Run) -> Write:
-    """The backup that the data goes back to is this service's, whole, and in the vault that lets it in."""
+    """The backup that the data comes from is the service's own or its original's, whole, and in its vault."""
     restored_from(run)
     return nothing
 
@@ -106,7 +106,8 @@ def prune(run: Run) -> Write:
         good = session.scalars(sa.select(Backup).where(
             Backup.service_id == run.owner.service_id, Backup.vault_id == opened.vault.id, Backup.state == "ready",
         )).all()  # fmt: skip
-    gone = _superfluous(run, good, at)
+        read = backups.being_read(session, run.owner.service_id)
+    gone = [backup_id for backup_id in _superfluous(run, good, at) if backup_id not in read]
     if not gone:
         return nothing
     wanted = {
@@ -183,15 +184,20 @@ def _written(change: sa.Executable) -> Write:
 
 def _opened(run: Run) -> Opened:
     with run.session() as session:
-        service = session.get_one(Service, run.owner.service_id)
+        service = session.get_one(Service, _source_id(run))
         return vaults.opened(session, run.runtime.settings, service)
+
+
+def _source_id(run: Run) -> int:
+    """Whose backup it is: the service's own, or that of the one of which it is given the data (`copies`)."""
+    return int(run.parameters.get("copies", run.owner.service_id))
 
 
 def _service(run: Run) -> Service:
     with run.session() as session:
-        return session.get_one(Service, run.owner.service_id)
+        return session.get_one(Service, _source_id(run))
 
 
 def _backup(run: Run) -> Backup:
     with run.session() as session:
-        return backups.find(session, run.parameters["backup_id"], run.owner.service_id)
+        return backups.find(session, run.parameters["backup_id"], _source_id(run))

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from orchestrator import backups, readiness, trial
 from orchestrator import steps_backups as keeping
+from orchestrator import steps_copying as copying
 from orchestrator import steps_guest as guest
 from orchestrator import steps_stack as stack
 from orchestrator.ansible import Outcome
@@ -67,7 +68,7 @@ def _restore(run: Run, place: Trial, vault: dict[str, Any], backup: Backup) -> N
     within = run.runtime.settings.backup_timeout
     _play(run, place, machine, "restore", within=within, vault=vault, archive=backup.archive)
     # Counted before anybody asks it something: that may be counted too.
-    _compare(run, backup, stack.counted(_play(run, place, machine, "usage")))
+    copying.compare(run, backup, stack.counted(_play(run, place, machine, "usage")))
     readiness.check_health(place.settings, machine.guest, [str(volume["mount"]) for volume in machine.volumes])
     stack.ask(run, machine.guest.address)
 
@@ -81,12 +82,3 @@ def _play(run: Run, place: Trial, machine: Machine, act: str, *, within: float |
     if "entry" in given:  # one that leads nowhere: no authority is asked to certify it
         given["entry"] |= {"routes": []}
     return guest.perform_in(there, machine.guest, run.specification["play"], act, given, within=within)
-
-
-def _compare(run: Run, backup: Backup, found: dict[str, int]) -> None:
-    """What is steady counts as it did right before the backup."""
-    moving = run.specification["stack"].get("moving", ())
-    wanted = {code: number for code, number in (backup.meters or {}).items() if code not in moving}
-    wrong = [f"{code} {found.get(code)}, not {number}" for code, number in wanted.items() if found.get(code) != number]
-    if wrong:
-        raise ClocherError("data_missing", "Des données manquent.", "Prévenez la DSI.", detail="; ".join(wrong))

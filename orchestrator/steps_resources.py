@@ -65,7 +65,8 @@ def recorded(run: Run, kind: str, made: Thing, size: Size, role: str = "main") -
 
     def write(session: Session) -> None:
         keep(session, run, kind, cloud_id, role)
-        tell(session, run, kind, "created", at, size, role)
+        if not run.parameters.get("takes_over"):  # that is billed to its former member until it serves
+            tell(session, run, kind, "created", at, size, role)
 
     return write
 

@@ -71,12 +71,15 @@ def variables(run: Run, renewed: str = "", name: str | None = None) -> dict[str,
         return {
             "member": {"slug": member.slug, "name": member.name, "siret": member.siret},
             # Without an entry it has no name of its own: plays make their addresses from where they are asked.
-            "service": {"name": name, "ref": run.facts["ref"], "host": host, "url": host and f"https://{host}/"},
+            "service": {
+                "name": name, "ref": run.facts["ref"], "host": host, "url": host and f"https://{host}/",
+                "test": "copy_of" in wanted,  # it must not write to people as if it were the real one
+            },
             "answers": wanted["answers"],
             "secrets": secrets,
             "version": wanted["stack"]["version"],
             "sources": settings.sources_of(wanted["stack"]["slug"]),
-        } | entry.variables_of(session, run.owner.service_id)
+        } | entry.variables_of(session, run.owner.service_id)  # fmt: skip
 
 
 def check_health(run: Run) -> Write:

@@ -19,7 +19,7 @@ from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Service
 from tenants import answering, approvals, orders, policy, prices, quotas, reading, starting, wholes
 from tenants.prices import Estimate
-from tenants.tables import Order
+from tenants.tables import MAKING, Order
 from tenants.wholes import Wanted, WantedAddress, WantedAnswers, WantedOffer, Whole
 
 
@@ -151,7 +151,7 @@ def _check_possible(session: Session, service: Service, change: _Change) -> None
     if isinstance(change.wanted, WantedAnswers) and service.state != "active":
         raise starting.not_allowed_now(service)
     waiting = session.scalar(
-        sa.select(Order.id).where(Order.service_id == service.id, Order.state == "waiting", Order.kind != "create")
+        sa.select(Order.id).where(Order.service_id == service.id, Order.state == "waiting", Order.kind.not_in(MAKING))
     )
     if waiting is not None:
         raise Conflict(

@@ -49,6 +49,12 @@ def rough(session: Session, member_id: int, offer_slug: str, given: Mapping[str,
 def _estimated(session: Session, member_id: int, offer: Offer, chosen: dict[str, Any], at: datetime) -> Estimated:
     disk_gib = int(chosen.get("disk_gib", 0))
     whole = Whole(offer, {MAIN: disk_gib} if disk_gib else {}, bool(chosen.get("public_address")))
+    return weigh(session, member_id, whole, chosen, at)
+
+
+def weigh(session: Session, member_id: int, whole: Whole, chosen: dict[str, Any], at: datetime) -> Estimated:
+    """What a new service of a member's would cost and take. Raises missing_price."""
+    offer = whole.offer
     book, refused = prices.in_force(session, at, member_id), None
     estimate = book.service(whole.components, application=offer.kind == "stack")
     try:

@@ -29,7 +29,7 @@ from tenants.focus_columns import QUANTITY
 from tenants.focus_identity import Identity
 from tenants.focus_words import Offering
 from tenants.statements import Document
-from tenants.tables import Meter, Offer, Order, Period, Price, StatementLine
+from tenants.tables import MAKING, Meter, Offer, Order, Period, Price, StatementLine
 
 Row = dict[str, Any]
 WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -88,7 +88,7 @@ def _applications(session: Session, period: Period) -> dict[str, Offering]:
         sa.select(Service.ref, Order.offer_id)
         .join(Order, Order.service_id == Service.id)
         .join(Offer, Offer.id == Order.offer_id)
-        .where(Order.kind == "create", Offer.kind == "stack", Service.id.in_(used))
+        .where(Order.kind.in_(MAKING), Offer.kind == "stack", Service.id.in_(used))
     ).all()
     offers = session.scalars(sa.select(Offer).where(Offer.id.in_({offer_id for _, offer_id in found})))
     known = {offer.id: _application(offer) for offer in offers}

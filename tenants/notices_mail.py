@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from orchestrator.tables import AuditEntry, Flow, Member, Service
 from tenants import approvals, mails
 from tenants.approvers import Directory, Person, account_of
-from tenants.tables import Offer, Order, Period
+from tenants.tables import MAKING, Offer, Order, Period
 from tenants.tables_approvals import STEP_ROLES
 from tenants.tables_disputes import Dispute
 from tenants.tables_identity import Account
@@ -85,7 +85,7 @@ def _service_is(session: Session, entry: AuditEntry, member: Member | None, at: 
     service = session.get(Service, int(entry.subject.removeprefix("service ")))
     if service is None or ended not in {("creating", "active"), ("creating", "failed")}:
         return
-    placed_by = session.scalar(sa.select(Order.placed_by).where(Order.service_id == service.id, Order.kind == "create"))
+    placed_by = session.scalar(sa.select(Order.placed_by).where(Order.service_id == service.id, Order.kind.in_(MAKING)))
     facts = {
         "path": f"/services/{service.id}",
         "name": service.name,

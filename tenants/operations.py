@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit, services, snapshots
 from orchestrator.errors import Conflict, InvalidInput, Text
 from orchestrator.tables import FLOW_LIVE, Flow, Service, Snapshot
-from tenants import orders, parameters, quotas, reading, ssh_keys, starting
+from tenants import carried, orders, parameters, quotas, reading, ssh_keys, starting
 
 # What is asked for, the flow that does it, and the state through which the flow leads the service.
 VERBS = {
@@ -103,6 +103,8 @@ def rename(session: Session, service_id: int, name: str) -> Flow:
     service = _free(session, service_id, "active")
     if service.name == name:
         raise InvalidInput("nothing_changes", "Le service porte déjà ce nom.", "Donnez-en un autre.")
+    if carried.copied_from(service) and not name.endswith(carried.SUFFIX):
+        raise carried.invalid_name()
     orders.check_name(session, member_id, name)
     return _queue(session, service, "rename_server", {"name": name}, "service.rename_asked", name=name)
 

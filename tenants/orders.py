@@ -14,7 +14,7 @@ from orchestrator.errors import Conflict, Forbidden, InvalidInput, Text
 from orchestrator.tables import Member, Service
 from tenants import approvals, catalogue, prices, quotas, stacks_sources, starting
 from tenants.approvers import Caller, Desk
-from tenants.tables import Offer, Order
+from tenants.tables import MAKING, Offer, Order
 
 
 def place(
@@ -116,7 +116,7 @@ def check_name(session: Session, member_id: int, name: str, order_id: int = 0) -
     waiting = sa.select(Order.id).where(
         Order.member_id == member_id,
         Order.state == "waiting",
-        Order.kind == "create",
+        Order.kind.in_(MAKING),
         Order.parameters["name"].as_string() == name,
         Order.id != order_id,
     )
@@ -172,7 +172,7 @@ def approve(
     if not approvals.decide(session, order, who, "granted", at, **given):
         return order
     check_member(session, order.member_id)
-    if order.kind == "create":
+    if order.kind in MAKING:
         check_name(session, order.member_id, order.parameters["name"], order.id)
     starting.start(session, order)
     order.decided_by, order.decided_at = who.actor, at

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
 from tenants.parameters import Words
-from tenants.tables import Offer, Order
+from tenants.tables import MAKING, Offer, Order
 from tenants.tables_approvals import PolicyVersion
 
 POLICY = Path(__file__).with_name("policy.yaml")
@@ -120,12 +120,14 @@ def current(session: Session) -> Adopted:
 
 def kind_of(order: Order) -> Kind:
     """What a rule calls the kind of an order."""
-    return order.kind if order.kind in ("create", "delete") else "change"  # type: ignore[return-value]
+    if order.kind in MAKING:
+        return "create"
+    return "delete" if order.kind == "delete" else "change"
 
 
 def amount_of(order: Order) -> Decimal:
     """Euros a month that an order adds."""
-    return order.monthly if order.kind == "create" else order.difference
+    return order.monthly if order.kind in MAKING else order.difference
 
 
 def read(document: Mapping[str, Any]) -> Policy:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
-from tenants.tables import Budget, Quota
+from tenants.tables import MAKING, Budget, Quota
 
 LOCK = 0x4F524445  # first half of the advisory lock that orders of one member wait for
 BUDGET_ZONE = ZoneInfo("Europe/Paris")  # a budget year is a civil year where the territory is
@@ -31,14 +31,14 @@ LABELS: dict[str, Text] = {
 }
 COLUMNS = (*LABELS, "monthly")
 # By order: `settled` when its service is as it says. Those without effect are left out: refused, failed, undone, over.
-LIVING = """
-SELECT o.*, CASE WHEN o.kind = 'create' THEN o.state = 'approved'
+LIVING = f"""
+SELECT o.*, CASE WHEN o.kind IN {MAKING} THEN o.state = 'approved'
     ELSE o.state = 'approved' AND coalesce(f.state = 'done', false) END AS settled
 FROM orders o LEFT JOIN services s ON s.id = o.service_id LEFT JOIN flows f ON f.id = o.flow_id
 WHERE o.member_id = :member AND o.state IN ('waiting', 'approved')
     AND (s.id IS NULL OR s.state NOT IN ('deleted', 'failed'))
-    AND (o.kind = 'create' OR o.state = 'waiting' OR f.state NOT IN ('failed', 'cancelled'))
-"""
+    AND (o.kind IN {MAKING} OR o.state = 'waiting' OR f.state NOT IN ('failed', 'cancelled'))
+"""  # noqa: S608  (no input in it)
 # By service; a service that does not exist yet is its order. greatest() passes over what is null.
 GREATER = (
     "greatest((array_agg({0} ORDER BY id DESC) FILTER (WHERE settled))[1], max({0}) FILTER (WHERE NOT settled)) {0}"

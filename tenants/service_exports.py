@@ -17,7 +17,7 @@ from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
 from orchestrator.tables import Flow, Service
 from orchestrator.tables_exports import Export
-from tenants import export_papers, operations, reading, starting
+from tenants import carried, export_papers, operations, reading, starting
 
 log = structlog.get_logger()
 
@@ -39,6 +39,7 @@ def ask(session: Session, settings: Settings, service_id: int, at: datetime) -> 
     """
     service = reading.find(session, Service, service_id, lock=True)
     _check(service)
+    carried.refuse_copy(service)
     starting.check_free(session, service)
     papers = export_papers.papers(session, service, at, settings.timezone)
     made = exports.declare(session, service, export_papers.title(session, service, at, settings.timezone), papers, at)
@@ -62,7 +63,7 @@ def listed(session: Session, service_id: int) -> list[Export]:
 
 def taken(session: Session, service: Service) -> Taken | None:
     """What its page shows; None for what never had one and can't."""
-    if "stack" not in service.specification:
+    if "stack" not in service.specification or carried.copied_from(service):
         return None
     rows = listed(session, service.id)
     if service.state in ("deleted", "failed") and not rows:

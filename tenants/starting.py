@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import FLOW_LIVE, Flow, Service
-from tenants import reading, stacks
-from tenants.tables import Offer, Order
+from tenants import carried, reading, stacks
+from tenants.tables import MAKING, Offer, Order
 
 ADMIN = "admin"  # the account that the member's SSH keys open in the guest
 
@@ -20,13 +20,17 @@ def start(session: Session, order: Order) -> None:
 
     That the name of what is created is free was checked before. Raises what `check_free` raises.
     """
-    service = _create(session, order) if order.kind == "create" else _free(session, order)
-    flow = queue(session, service, *work(session, order), requested_by=order.placed_by)
+    service = _create(session, order) if order.kind in MAKING else _free(session, order)
+    made = carried.work if order.kind in ("clone", "move") else work
+    flow = queue(session, service, *made(session, order), requested_by=order.placed_by)
     order.state, order.service_id, order.flow_id = "approved", service.id, flow.id
 
 
 def _create(session: Session, order: Order) -> Service:
-    specification = _specification(order, session.get_one(Offer, order.offer_id))
+    if order.kind == "create":
+        specification = _specification(order, session.get_one(Offer, order.offer_id))
+    else:
+        specification = carried.specification(session, order)
     service = Service(member_id=order.member_id, name=order.parameters["name"], specification=specification)
     session.add(service)
     session.flush()

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from orchestrator.database import Base
 from orchestrator.tables import MEMBER_KINDS, key, now, one_of
 
-ORDER_KINDS = ("create", "resize", "volume", "address", "parameters")
+# Orders of a new service: from the catalogue, with another one's data for trial, or as another member had it.
+MAKING = ("create", "clone", "move")
+ORDER_KINDS = (*MAKING, "resize", "volume", "address", "parameters")
 BILLING = ("title", "calls", "deduction", "information")
 ORDER_STATES = ("waiting", "approved", "rejected", "cancelled", "expired")
 REGIMES = ("out_of_scope", "exempt", "normal")
@@ -123,14 +125,14 @@ class Order(Base):
         CheckConstraint("monthly >= 0", "monthly"),
         # What creates has a service once it is approved; what changes has one from the beginning.
         CheckConstraint(
-            "CASE kind WHEN 'create' THEN (state = 'approved') = (service_id IS NOT NULL)"
+            f"CASE WHEN {one_of('kind', MAKING)} THEN (state = 'approved') = (service_id IS NOT NULL)"
             " ELSE service_id IS NOT NULL END",
             "service",
         ),
         Index("ix_orders_member_id_id", "member_id", "id"),
         Index("ix_orders_waiting", "member_id", "id", postgresql_where=sa.text("state = 'waiting'")),
         Index("uq_orders_waiting_change", "service_id", unique=True,
-              postgresql_where=sa.text("state = 'waiting' AND kind <> 'create'")),
+              postgresql_where=sa.text(f"state = 'waiting' AND NOT ({one_of('kind', MAKING)})")),
     )  # fmt: skip
 
 

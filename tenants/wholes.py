@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from orchestrator.errors import Conflict, InvalidInput, Text
 from orchestrator.tables import Flow, Service
 from tenants import answering, catalogue
-from tenants.tables import Offer, Order
+from tenants.tables import MAKING, Offer, Order
 
 MAIN = "main"  # the volume that was ordered with the service
 MOST_VOLUMES = 8
@@ -118,7 +118,7 @@ def settled(session: Session, service: Service) -> Order:
         .where(
             Order.service_id == service.id,
             Order.state == "approved",
-            (Order.kind == "create") | (Flow.state == "done"),
+            Order.kind.in_(MAKING) | (Flow.state == "done"),
         )
         .order_by(Order.id.desc())
         .limit(1)

@@ -9,7 +9,7 @@ import click
 
 from api import words
 from api.asking import confirm, yes_option
-from api.commands import services_backups, services_exports
+from api.commands import services_backups, services_copies, services_exports
 from api.commands.services_day2 import COMMANDS, tell_flow
 from api.formats import cell
 from api.output import json_option, print_json, print_rows
@@ -142,5 +142,5 @@ def _ask(service_id: int, verb: str, as_json: bool) -> None:
         tell_flow(reading.show(session, Flow, operations.ask(session, service_id, verb).id), as_json)
 
 
-for one in (*COMMANDS, *services_backups.COMMANDS, *services_exports.COMMANDS):
+for one in (*COMMANDS, *services_backups.COMMANDS, *services_copies.COMMANDS, *services_exports.COMMANDS):
     command.add_command(one)

@@ -10,6 +10,7 @@ from api.v1 import (
     catalogue,
     changes,
     consoles,
+    copies,
     cost_entries,
     costs,
     cycle,
@@ -25,6 +26,7 @@ from api.v1 import (
     me,
     member_changes,
     members,
+    moves,
     offers,
     orders,
     people,
@@ -43,10 +45,10 @@ from api.v1 import (
 )
 from api.v1.frame import install
 
-NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
-         drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
-         offers, policy, prices, keys, vat, periods, usage, cost_entries, billing, cycle, announcements, audit,
-         member_changes, files, focus, energy)  # fmt: skip
+NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, copies, moves, snapshots,
+         backups, upgrades, drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks,
+         members, capacity, offers, policy, prices, keys, vat, periods, usage, cost_entries, billing, cycle,
+         announcements, audit, member_changes, files, focus, energy)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books, cycle.annual)
 
 __all__ = ["BLUEPRINTS", "install"]

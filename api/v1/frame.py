@@ -250,6 +250,14 @@ def refusal(error: ClocherError | None) -> dict[str, str] | None:
     return {"code": error.code, "sentence": language.tell(error.sentence), "action": language.tell(error.action)}
 
 
+def estimated(seen: Any) -> dict[str, Any]:
+    """What a new service would cost and take (`tenants.estimates.Estimated`), in the caller's language."""
+    return {
+        "name": seen.parameters["name"], "estimate": seen.estimate, "steps": seen.steps,
+        "limits": [told(limit) for limit in seen.limits], "refused": refusal(seen.refused),
+    }  # fmt: skip
+
+
 def plain(value: Any) -> Any:
     """A value of any depth as JSON holds it: amounts are texts."""
     if isinstance(value, dict):

@@ -121,6 +121,11 @@ SCREENS: tuple[Screen, ...] = (
     Screen("service-repair", "", prepare=inside(lambda s, m: f"{portal.drifted(s, m)}/drift/repair")),
     Screen("service-settings", "", prepare=inside(portal.settings)),
     Screen("service-settings-refused", "", prepare=inside(portal.settings_refused)),
+    Screen("service-copy", "", prepare=inside(portal.copying)),
+    Screen("service-copy-refused", "", prepare=inside(portal.copying), act=typed(name="Mon wiki")),
+    Screen("service-copied", "", prepare=inside(portal.copied)),
+    Screen("service-refresh", "", prepare=inside(portal.refreshing)),
+    Screen("service-move", "", TERRITORY, prepare=inside(portal.moving)),
     Screen("service-leaving", "", prepare=inside(portal.leaving)),
     *(
         Screen(f"service-{name}", "", prepare=inside(portal.beside(path)))

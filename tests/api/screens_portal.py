@@ -152,6 +152,40 @@ def settings_refused(session: Session, member_id: int) -> str:
     return f"/services/{wiki(session, member_id)}/change/parameters?answers=1&title="
 
 
+def backed_up(session: Session, member_id: int) -> int:
+    """An application with one good backup; its id."""
+    made, at = wiki(session, member_id), datetime.now(UTC)
+    session.add(BackupClient(service_id=made, member_id=member_id, public_key="k", private_key="s", passphrase="s",
+                             vault_id=made, host_key="k"))  # fmt: skip
+    session.add(Backup(member_id=member_id, service_id=made, vault_id=made, archive="1", state="ready", scheduled=True,
+                       requested_by="t", created_at=at, made_at=at, bytes=7_000_000, added=1, files=310,
+                       borg_id="b"))  # fmt: skip
+    session.flush()
+    return made
+
+
+def copying(session: Session, member_id: int) -> str:
+    """What a test copy costs."""
+    return f"/services/{backed_up(session, member_id)}/copies"
+
+
+def copied(session: Session, member_id: int) -> str:
+    """A test copy that runs."""
+    made = wiki(session, member_id)
+    copy = session.get_one(Service, made)
+    copy.specification = copy.specification | {"copy_of": {"service": made, "name": "wiki"}}
+    return f"/services/{made}"
+
+
+def refreshing(session: Session, member_id: int) -> str:
+    return f"{copied(session, member_id)}/refresh"
+
+
+def moving(session: Session, member_id: int) -> str:
+    """What going to another member would do."""
+    return f"/services/{backed_up(session, member_id)}/move?to=orgelune"
+
+
 def drifted(session: Session, member_id: int) -> str:
     """A service that differs from its play, in what may be shown and what may not."""
     made, at = running(session, member_id), datetime.now(UTC)

@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from api.asking import confirm, yes_option
-from api.commands.remote import client, pages, read, services_backups, services_exports, services_secrets
+from api.commands.remote import (
+    client,
+    pages,
+    read,
+    services_backups,
+    services_copies,
+    services_exports,
+    services_secrets,
+)
 from api.commands.remote.services_day2 import COMMANDS
 from api.commands.services import print_services, service_argument, tell
 from api.commands.services_day2 import tell_flow
@@ -102,5 +110,6 @@ def undelete(service_id: int, as_json: bool) -> None:
         click.echo("La suppression est annulée." + (" Le service redémarre." if back["flow"] else ""))
 
 
-for one in (*COMMANDS, *services_backups.COMMANDS, *services_exports.COMMANDS, *services_secrets.COMMANDS):
+PARTS = (services_backups, services_copies, services_exports, services_secrets)
+for one in (*COMMANDS, *(command for part in PARTS for command in part.COMMANDS)):
     command.add_command(one)
