@@ -40,6 +40,11 @@ EVENTS = {
     "backup.late": "backup.late",
     "backup.unproved": "backup.unproved",
     "drift.found": "drift.found",
+    "upgrade.announce": "upgrade.announced",
+    "upgrade.postpone": "upgrade.postponed",
+    "upgrade.miss": "upgrade.missed",
+    "upgrade.done": "upgrade.done",
+    "upgrade.failed": "upgrade.failed",
 }
 # What an audit entry is about → where the portal shows it.
 PLACES = {"order": "/orders/", "service": "/services/", "flow": "/flows/", "statement": "/statements/"}

@@ -27,6 +27,7 @@ from api.v1 import (
     orders,
     people,
     periods,
+    planned_upgrades,
     policy,
     prices,
     service_secrets,
@@ -41,9 +42,10 @@ from api.v1 import (
 from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
-         drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
+         planned_upgrades, drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
          offers, policy, prices, keys, vat, periods, cost_entries, billing, announcements, audit, member_changes, files,
          focus)  # fmt: skip
-BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books)
+BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books,
+              planned_upgrades.window)  # fmt: skip
 
 __all__ = ["BLUEPRINTS", "install"]

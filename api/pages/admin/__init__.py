@@ -23,6 +23,7 @@ from api.pages.admin import (
     prices,
     settings,
     statements,
+    upgrades,
     vat,
     words,
 )
@@ -31,8 +32,8 @@ from api.pages.admin.choices import choices
 BLUEPRINTS = (costs.unit, *(
     module.blueprint
     for module in (
-        members, capacity, drift, orders, flows, catalogue, prices, policy, audit, announcements, periods, keys,
-        statements, disputes, focus, costs, billing, vat, settings,
+        members, capacity, drift, upgrades, orders, flows, catalogue, prices, policy, audit, announcements, periods,
+        keys, statements, disputes, focus, costs, billing, vat, settings,
     )
 ))  # fmt: skip
 
