@@ -47,6 +47,10 @@ SEALS = (
     Column("Membre", width=30), Column("SIRET", width=17), Column("Empreinte (SHA-256)", width=68),
     Column("Empreinte du relevé précédent", width=68),
 )  # fmt: skip
+AVAILABILITY = (
+    Column("Membre", width=30), Column("SIRET", width=17), Column("Service", width=24), Column("Demandes", "whole", 11),
+    Column("Réponses", "whole", 11), Column("Disponibilité", "percent", 14),
+)  # fmt: skip
 INTERVALS = (
     Column("Ligne", "whole", 7), Column("Service", width=24), Column("Libellé", width=34),
     Column("Ressource", width=40), Column("Quantité", "quantity", 15), Column("Du (heure locale)", "instant", 20),
@@ -80,6 +84,8 @@ def xlsx_file(
         lines = {line["position"]: line for line in documents[0]["lines"]}
         held = [_interval(lines[one["position"]], one, zone) for one in intervals]
         made.append(Sheet("Intervalles", title, INTERVALS, held, note))
+    if seen := [_seen(one["member"], row) for one in documents for row in one.get("availability", ())]:
+        made.append(Sheet("Disponibilité", title, AVAILABILITY, seen, note))
     if seals := [_seal(document) for document in documents if document["state"] == "closed"]:
         made.append(Sheet("Empreintes", title, SEALS, seals, note))
     return sheets.workbook(title, made, _made(label, documents, timezone))
@@ -120,6 +126,12 @@ def _vat(document: Document, row: int, total: int) -> list[Cell]:
     amount = Formula(f"=ROUND({letters[0]}{row}*{letters[1]}{row},2)", Decimal(vat["amount"]))
     payable = Formula(f"={letters[0]}{row}+{letters[2]}{row}", Decimal(document["payable"]))
     return [rate, amount, payable, exports.vat_label(vat)]
+
+
+def _seen(member: Document, row: Document) -> list[Cell]:
+    """How often an application answered; no share where nothing was measured."""
+    share = None if row["share"] is None else Decimal(row["share"]) / 100
+    return [member["name"], member["siret"], row["service"], row["asked"], row["answered"], share]
 
 
 def _seal(document: Document) -> list[Cell]:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, aliased
 from orchestrator import audit
 from orchestrator.errors import NotFound, Text
 from orchestrator.tables import Member, Service
+from tenants import statements_availability as availability
 from tenants import vat
 from tenants.tables import (
     AllocationKey,
@@ -54,11 +55,11 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
     if not found and member is not None:
         raise unknown(period, member)
     lines = {} if period.state == "closed" else _lines(session, period, member)
-    known = vat.facts(session, period)
+    known, seen = vat.facts(session, period), availability.of_period(session, period, member)
     return [
         json.loads(statement.document)
         if statement.document
-        else _document(period, statement, member_row, lines.get(statement.id, []), known)
+        else _document(period, statement, member_row, lines.get(statement.id, []), known, seen.get(member_row.id, []))
         for statement, member_row in found
     ]
 
@@ -78,11 +79,17 @@ def document(session: Session, statement: Statement, period: Period, member: Mem
         closed: Document = json.loads(statement.document)
         return closed
     lines = {} if period.state == "closed" else _lines(session, period, member.slug)
-    return _document(period, statement, member, lines.get(statement.id, []), vat.facts(session, period))
+    seen = availability.of_period(session, period, member.slug).get(member.id, [])
+    return _document(period, statement, member, lines.get(statement.id, []), vat.facts(session, period), seen)
 
 
 def _document(
-    period: Period, statement: Statement, member: Member, lines: list[Document], known: vat.Facts
+    period: Period,
+    statement: Statement,
+    member: Member,
+    lines: list[Document],
+    known: vat.Facts,
+    seen: list[Document],
 ) -> Document:
     return {
         "period": period.label,
@@ -101,6 +108,7 @@ def _document(
         **vat.told(statement, known),
         "previous_hash": statement.previous_hash,
         **_billed(statement),
+        **({"availability": seen} if seen else {}),
     }
 
 
@@ -251,7 +259,7 @@ def seal(session: Session, period: Period) -> str:
         .order_by(Member.siret.collate("C"))
     ).all()
     links: list[str] = []
-    known = vat.facts(session, period)
+    known, seen = vat.facts(session, period), availability.of_period(session, period)
     added = {"state": "closed", **vat.sealed(session, known)}
     for start in range(0, len(rows), AT_ONCE):
         chosen = rows[start : start + AT_ONCE]
@@ -259,7 +267,9 @@ def seal(session: Session, period: Period) -> str:
         for statement, member in chosen:
             with session.no_autoflush:  # what seals it is written at once
                 statement.previous_hash = before.get(member.id, first_link(member.siret))
-                document = _document(period, statement, member, lines.pop(statement.id, []), known)
+                document = _document(
+                    period, statement, member, lines.pop(statement.id, []), known, seen.get(member.id, [])
+                )
                 links.append(_seal(session, period, statement, document | added))
         session.flush()
         for statement, _ in chosen:

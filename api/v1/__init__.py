@@ -42,9 +42,9 @@ from api.v1 import (
 from api.v1.frame import install
 
 NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, snapshots, backups, upgrades,
-         planned_upgrades, drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks, members, capacity,
-         offers, policy, prices, keys, vat, periods, cost_entries, billing, announcements, audit, member_changes, files,
-         focus)  # fmt: skip
+         planned_upgrades, drift, exports, flows, costs, statements, disputes, people, tokens, deputies, webhooks,
+         members, capacity, offers, policy, prices, keys, vat, periods, cost_entries, billing, announcements, audit,
+         member_changes, files, focus)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books,
               planned_upgrades.window)  # fmt: skip
 

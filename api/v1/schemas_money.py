@@ -50,14 +50,15 @@ class VatOut(Given):
 
 
 # What documents say that are not of the oldest release, or not of every month.
-SINCE = ("adjustments", "billing", "vat", "payable", "contract", "issuer", "terms")
+SINCE = ("adjustments", "billing", "vat", "payable", "contract", "issuer", "terms", "availability")
 
 
 class StatementDetail(Given):
     """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it.
 
     billing: how it is paid (mode: title, deduction with what is withheld, information). What was closed
-    before that was told, or VAT looked at, has no such field.
+    before that was told, or VAT looked at, has no such field. availability: of each application with a web address,
+    how often it was asked and answered in the month; share: percent, null when nothing was measured.
     """
 
     id: int
@@ -80,6 +81,7 @@ class StatementDetail(Given):
     contract: dict[str, str] | None = None
     issuer: dict[str, str] | None = None
     terms: dict[str, dict[str, str]] | None = None
+    availability: list[dict[str, Any]] | None = None
     previous_hash: str | None
     hash: str | None
 
