@@ -1,4 +1,4 @@
-"""How often applications answered, in a month's statement: told, sealed with it, and not changed by what comes later."""
+"""How often applications answered, in a month's statement: told, sealed with it, not changed by what comes later."""
 
 from __future__ import annotations
 
