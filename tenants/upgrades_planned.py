@@ -104,7 +104,7 @@ def show(session: Session, row: PlannedUpgrade) -> dict[str, Any]:
     service, member = session.get_one(Service, row.service_id), session.get_one(Member, row.member_id)
     columns = {column.name: getattr(row, column.name) for column in PlannedUpgrade.__table__.columns}
     return columns | {"name": service.name, "member": member.slug, "member_name": member.name,
-                      "running": service.specification["stack"]["version"]}  # fmt: skip
+                      "running": service.specification.get("stack", {}).get("version")}  # fmt: skip
 
 
 def listed(session: Session, *, open_only: bool = False, service_id: int | None = None) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ class PlannedOut(Given):
     service_id: Id
     name: str
     member: Slug
-    running: str
+    running: str | None
     version: str
     brings: list[dict[str, Any]]
     state: Annotated[str, words(PLAN_STATES)]
