@@ -24,6 +24,10 @@ RULES: dict[str, str] = {
     "admin_capacity.show_workers": "capacity.read",
     "admin_drift.show": "capacity.read",
     "admin_outside.show": "capacity.read",
+    "admin_upgrades.list_": "capacity.read",
+    "admin_upgrades.ask": "catalogue.manage",
+    "admin_upgrades.plan": "catalogue.manage",
+    "admin_upgrades.cancel": "catalogue.manage",
     # orders
     "admin_orders.list_": "desk.read",
     "admin_orders.export": "desk.read",

@@ -23,6 +23,7 @@ COMMANDS = {
     "keys": "The voted keys that share common costs: list, apply.",
     "orders": "Orders: place, list, approve, reject.",
     "services": "What members own: list, operate, change, delete.",
+    "upgrades": "Planned upgrades and windows of maintenance: list, plan, cancel, postpone, window.",
     "drift": "Guests that differ from their play: list, check, repair.",
     "flows": "The runs of operations: list, watch, cancel, repair.",
     "costs": "What a month costs members, and what the platform really costs: entries, import, unit.",

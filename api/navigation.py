@@ -58,6 +58,7 @@ MENU = (
             Entry("/admin/workers", N_("Exécutants"), "capacity.read", territory=True),
             Entry("/admin/drift", N_("Écarts"), "capacity.read", territory=True),
             Entry("/admin/outside", N_("Hors Clocher"), "capacity.read", territory=True),
+            Entry("/admin/upgrades", N_("Mises à jour"), "capacity.read", territory=True),
             Entry("/admin/orders", N_("Commandes"), "order.read", territory=True),
             Entry("/admin/flows", N_("Opérations"), "flow.read", territory=True),
             Entry("/admin/catalogue", N_("Catalogue"), "catalogue.manage", territory=True),
@@ -91,6 +92,7 @@ OWN = (
     Entry("/people/deputies", N_("Suppléances"), "order.decide"),
     Entry("/tokens", N_("Jetons d’accès"), "token.own"),
     Entry("/webhooks", N_("Webhooks"), "webhook.manage"),
+    Entry("/maintenance", N_("Plage de maintenance"), "service.operate"),
     Entry("/register", N_("Registre des traitements"), "register.read"),
 )
 # The foot of every page, for everybody.

@@ -23,6 +23,7 @@ TAGS = {
     "Services": "What orders made, and what may be done with it.",
     "Snapshots": "Services as they were, by hand and on schedule.",
     "Exports": "Leaving with one's data: an application's archive, and the certificate of a deletion.",
+    "Upgrades": "Newer versions that the DSI plans, in each member's window of maintenance.",
     "Backups": "Copies of an application's data, encrypted, in the agglomeration's vault.",
     "Flows": "Runs of operations, step by step.",
     "Costs": "What the month costs so far, and the year's budget.",

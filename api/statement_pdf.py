@@ -68,6 +68,7 @@ def paper(
     shown = {**frame(settings, reader), **_head(document, reader), **_lines(document, reader)}
     shown |= {
         "energy": _energy(document, reader),
+        "availability": _availability(document, reader),
         "year": _year(year, reader),
         "seal": seal(document, reader),
         "vat": _vat(document, reader),
@@ -242,6 +243,22 @@ def _vat(document: dict[str, Any], reader: Reader) -> dict[str, Any] | None:
     mentions = [text.get(reader.language) or text.get(SOURCE, "") for text in said]
     return {"title": _("TVA et net à payer"), "heads": (_("Poste"), _("Montant")), "lines": lines, "mentions": mentions,
             "references": _references(document, reader)}  # fmt: skip
+
+
+def _availability(document: dict[str, Any], reader: Reader) -> dict[str, Any] | None:
+    """How often each application answered; None where there is none with an address."""
+    _, rows = reader.gettext, document.get("availability")
+    if not rows:
+        return None
+    lines = [
+        (one["service"], *(formats.number(one[name], reader.language) for name in ("asked", "answered")),
+         reader.exact(Decimal(one["share"]) / 100, 2, "%") if one["share"] else _("non mesurée"))
+        for one in rows
+    ]  # fmt: skip
+    heads = (_("Service"), _("Demandes"), _("Réponses"), _("Disponibilité"))
+    note = _("Chaque page est demandée de l’extérieur, par son nom, tant que le service est en marche et qu’aucune "
+             "opération n’est en cours. Ce qui n’a pas été mesuré ne compte pas.")  # fmt: skip
+    return {"title": _("Disponibilité des applications"), "heads": heads, "lines": lines, "note": note}
 
 
 def _references(document: dict[str, Any], reader: Reader) -> list[tuple[str, str]]:

@@ -143,6 +143,11 @@ WEBHOOK_EVENTS = {
     "drift.found": N_("Écart de configuration"),
     "cloud.found": N_("Fait hors Clocher"),
     "cloud.corrected": N_("Changé hors Clocher"),
+    "upgrade.announced": N_("Mise à jour annoncée"),
+    "upgrade.postponed": N_("Mise à jour reportée"),
+    "upgrade.missed": N_("Mise à jour remise à la plage suivante"),
+    "upgrade.done": N_("Mise à jour réussie"),
+    "upgrade.failed": N_("Mise à jour échouée"),
     "webhook.test": N_("Essai"),
 }
 ENDPOINTS = {"active": N_("actif"), "disabled": N_("désactivé"), "removed": N_("retiré")}
@@ -161,6 +166,27 @@ LINES = {
     "share": N_("Part des coûts communs"),
     "adjustment": N_("Rectification d’un mois clos"),
     "settlement": N_("Règlement d’une contestation"),
+}
+PLANS = {
+    "planned": N_("prévue"),
+    "started": N_("en cours"),
+    "done": N_("réussie"),
+    "failed": N_("échouée"),
+    "cancelled": N_("annulée"),
+}
+# What kept a planned upgrade from its window, or ended it.
+OBSTACLES = {
+    "busy": N_("une autre opération était en cours"),
+    "no_proof": N_("aucun essai de restauration n’a réussi à temps"),
+    "no_vault": N_("le coffre des sauvegardes n’était pas joignable"),
+    "not_allowed_now": N_("le service n’était pas en marche"),
+    "snapshot_quota": N_("il n’y avait plus de place pour l’instantané d’avant"),
+    "unanswered": N_("la nouvelle version demande une réponse qui manque"),
+    "done_before": N_("elle a été faite avant la date"),
+    "service_gone": N_("le service a été supprimé"),
+    "other_version": N_("une autre version est proposée depuis"),
+    "cancelled": N_("la DSI y a renoncé"),
+    "upgrade_failed": N_("l’application est revenue à ce qu’elle était avant"),
 }
 WEEKDAYS = {
     "1": N_("lundi"),
@@ -196,6 +222,16 @@ ACTIONS = {
     "export.ask": N_("Export demandé"),
     "export.download": N_("Export téléchargé"),
     "export.state": N_("Export changé d’état"),
+    "upgrade.plan": N_("Mise à jour prévue"),
+    "upgrade.announce": N_("Mise à jour annoncée"),
+    "upgrade.postpone": N_("Mise à jour reportée"),
+    "upgrade.miss": N_("Mise à jour remise à la plage suivante"),
+    "upgrade.begin": N_("Mise à jour commencée"),
+    "upgrade.done": N_("Mise à jour réussie"),
+    "upgrade.failed": N_("Mise à jour échouée"),
+    "upgrade.cancel": N_("Mise à jour annulée"),
+    "window.put": N_("Plage de maintenance choisie"),
+    "window.remove": N_("Plage de maintenance du territoire reprise"),
     "drift.check": N_("Comparaison demandée"),
     "drift.found": N_("Écart de configuration"),
     "drift.gone": N_("Écart de configuration disparu"),
@@ -254,6 +290,8 @@ TABLES = {
     "export": EXPORTS,
     "repository": REPOSITORIES,
     "drift": DRIFTS,
+    "plan": PLANS,
+    "obstacle": OBSTACLES,
     "difference": DIFFERENCES,
     "act": ACTS,
     "webhook_event": WEBHOOK_EVENTS,

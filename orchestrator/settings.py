@@ -129,6 +129,7 @@ class Settings(BaseSettings):
     export_gib: int = Field(50, ge=1, description="how much data one may hold")
     usage_hour: int = Field(5, ge=0, le=23, description="local hour from which applications count what they hold")
     backup_hour: int = Field(1, ge=0, le=23, description="local hour from which the night's backups are made")
+    upgrade_notice_days: int = Field(7, ge=0, le=60, description="how long before a planned upgrade its member is told")
     stacks_dirs: tuple[Path, ...] = Field((), description="folders of stacks beside playbooks/stacks, one folder each")
     stacks_sources: dict[str, dict[str, Source]] = Field(
         {}, description="for applications from elsewhere: name, version, its archive; what has none is not offered"

@@ -54,6 +54,10 @@ SEALS = (
     Column("Membre", width=30), Column("SIRET", width=17), Column("Empreinte (SHA-256)", width=68),
     Column("Empreinte du relevé précédent", width=68),
 )  # fmt: skip
+AVAILABILITY = (
+    Column("Membre", width=30), Column("SIRET", width=17), Column("Service", width=24), Column("Demandes", "whole", 11),
+    Column("Réponses", "whole", 11), Column("Disponibilité", "percent", 14),
+)  # fmt: skip
 INTERVALS = (
     Column("Ligne", "whole", 7), Column("Service", width=24), Column("Libellé", width=34),
     Column("Ressource", width=40), Column("Quantité", "quantity", 15), Column("Du (heure locale)", "instant", 20),
@@ -90,6 +94,8 @@ def xlsx_file(
     if taken := [(document["member"], document["energy"]) for document in documents if "energy" in document]:
         made.append(Sheet("Énergie et carbone", title, ENERGY, [row for one in taken for row in _energy(*one)], note))
         made.append(energy_files.factor_sheet(taken[0][1]["factors"], title, note))
+    if seen := [_seen(one["member"], row) for one in documents for row in one.get("availability", ())]:
+        made.append(Sheet("Disponibilité", title, AVAILABILITY, seen, note))
     if seals := [_seal(document) for document in documents if document["state"] == "closed"]:
         made.append(Sheet("Empreintes", title, SEALS, seals, note))
     return sheets.workbook(title, made, _made(label, documents, timezone))
@@ -145,6 +151,12 @@ def _energy(member: Document, taken: Document) -> list[list[Cell]]:
          figure(one["embodied"]), said]
         for one in taken["services"]
     ]  # fmt: skip
+
+
+def _seen(member: Document, row: Document) -> list[Cell]:
+    """How often an application answered; no share where nothing was measured."""
+    share = None if row["share"] is None else Decimal(row["share"]) / 100
+    return [member["name"], member["siret"], row["service"], row["asked"], row["answered"], share]
 
 
 def _seal(document: Document) -> list[Cell]:

@@ -42,6 +42,11 @@ EVENTS = {
     "drift.found": "drift.found",
     "cloud.found": "cloud.found",
     "cloud.corrected": "cloud.corrected",
+    "upgrade.announce": "upgrade.announced",
+    "upgrade.postpone": "upgrade.postponed",
+    "upgrade.miss": "upgrade.missed",
+    "upgrade.done": "upgrade.done",
+    "upgrade.failed": "upgrade.failed",
 }
 # What an audit entry is about → where the portal shows it.
 PLACES = {"order": "/orders/", "service": "/services/", "flow": "/flows/", "statement": "/statements/"}

@@ -20,6 +20,7 @@ from tenants.tables_approvals import STEP_ROLES
 from tenants.tables_disputes import Dispute
 from tenants.tables_identity import Account
 from tenants.tables_notices import NoticeChoice
+from tenants.tables_upgrades import PlannedUpgrade
 
 DECIDED = ("order.approve", "order.reject", "order.expire")
 
@@ -150,6 +151,31 @@ def _outside(session: Session, entry: AuditEntry, member: Member | None, at: dat
     _queue(session, entry, people, "cloud_outside", facts | told)
 
 
+def _upgrade(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
+    """A planned upgrade is announced, put off, missed or over: its people; of trouble, the DSI too."""
+    row = session.get(PlannedUpgrade, entry.detail["upgrade"])
+    service = session.get(Service, row.service_id) if row else None
+    if row is None or service is None or row.told_at is None:  # what was given up before it was told is no news
+        return
+    step = entry.action.partition(".")[2]
+    people = [] if step == "postpone" else _holders(session, entry.member_id, ("requester",), at)
+    if step in ("postpone", "miss", "failed"):
+        people += _holders(session, None, STEP_ROLES["dsi"], at)
+    facts = {
+        "path": f"/services/{service.id}",
+        "step": step,
+        "name": service.name,
+        "member": member.name if member else "",
+        "version": row.version,
+        "brings": row.brings,
+        "starts_at": entry.detail.get("starts_at") or row.starts_at.isoformat(),
+        "ends_at": row.ends_at.isoformat(),
+        "reason": entry.detail.get("reason"),
+        "why": entry.detail.get("why"),
+    }
+    _queue(session, entry, _wanting(session, people), "upgrade", facts)
+
+
 def _budget(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
     """A member has committed most of its budget: its finances and approvers are told."""
     people = _wanting(session, _holders(session, entry.member_id, ("finance", "approver"), at))
@@ -204,6 +230,7 @@ ABOUT: dict[str, Tell] = {
     **dict.fromkeys(("backup.late", "backup.unproved"), _backup_trouble),
     "drift.found": _drift,
     **dict.fromkeys(("cloud.found", "cloud.corrected"), _outside),
+    **{f"upgrade.{step}": _upgrade for step in ("announce", "postpone", "miss", "done", "failed", "cancel")},
     "webhook.disable": _webhook_off,
     **{f"dispute.{step}": _dispute for step in ("open", "answer", "settle", "reject", "withdraw")},
 }

@@ -177,7 +177,7 @@ def _unknown_meter(code: str) -> InvalidInput:
     return InvalidInput(
         "unknown_meter",
         Text("Le compteur « {code} » n’existe pas ou ne se facture pas.", code=code),
-        "Corrigez son nom.",
+        "Corrigez son nom, ou publiez d’abord l’application qui le compte.",
     )
 
 

@@ -24,6 +24,7 @@ from orchestrator import audit
 from orchestrator.errors import NotFound, Text
 from orchestrator.tables import Member, Service
 from tenants import energy, vat
+from tenants import statements_availability as availability
 from tenants.tables import (
     AllocationKey,
     CostPool,
@@ -57,11 +58,11 @@ def documents(session: Session, period: Period, member: str | None = None) -> li
     open_ = period.state != "closed"
     lines = _lines(session, period, member) if open_ else {}
     taken = energy.of_members(session, period, [row.id for _, row in found]) if open_ else {}
-    known = vat.facts(session, period)
+    known, seen = vat.facts(session, period), availability.of_period(session, period, member) if open_ else {}
     return [
         json.loads(statement.document)
         if statement.document
-        else _document(period, statement, member_row, lines.get(statement.id, []), known)
+        else _document(period, statement, member_row, lines.get(statement.id, []), known, seen.get(member_row.id, []))
         | _energy(taken.get(member_row.id))
         for statement, member_row in found
     ]
@@ -89,12 +90,18 @@ def document(session: Session, statement: Statement, period: Period, member: Mem
     open_ = period.state != "closed"
     lines = _lines(session, period, member.slug) if open_ else {}
     taken = energy.of_members(session, period, [member.id]) if open_ else {}
-    said = _document(period, statement, member, lines.get(statement.id, []), vat.facts(session, period))
+    seen = availability.of_period(session, period, member.slug).get(member.id, []) if open_ else []
+    said = _document(period, statement, member, lines.get(statement.id, []), vat.facts(session, period), seen)
     return said | _energy(taken.get(member.id))
 
 
 def _document(
-    period: Period, statement: Statement, member: Member, lines: list[Document], known: vat.Facts
+    period: Period,
+    statement: Statement,
+    member: Member,
+    lines: list[Document],
+    known: vat.Facts,
+    seen: list[Document],
 ) -> Document:
     return {
         "period": period.label,
@@ -113,6 +120,7 @@ def _document(
         **vat.told(statement, known),
         "previous_hash": statement.previous_hash,
         **_billed(statement),
+        **({"availability": seen} if seen else {}),
     }
 
 
@@ -265,7 +273,7 @@ def seal(session: Session, period: Period) -> str:
         .order_by(Member.siret.collate("C"))
     ).all()
     links: list[str] = []
-    known = vat.facts(session, period)
+    known, seen = vat.facts(session, period), availability.of_period(session, period)
     added = {"state": "closed", **vat.sealed(session, known)}
     for start in range(0, len(rows), AT_ONCE):
         chosen = rows[start : start + AT_ONCE]
@@ -274,7 +282,9 @@ def seal(session: Session, period: Period) -> str:
         for statement, member in chosen:
             with session.no_autoflush:  # what seals it is written at once
                 statement.previous_hash = before.get(member.id, first_link(member.siret))
-                document = _document(period, statement, member, lines.pop(statement.id, []), known)
+                document = _document(
+                    period, statement, member, lines.pop(statement.id, []), known, seen.get(member.id, [])
+                )
                 document |= added | _energy(taken.get(member.id))
                 links.append(_seal(session, period, statement, document))
         session.flush()

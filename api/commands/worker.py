@@ -20,6 +20,7 @@ from tenants import (
     schedules,
     service_exports,
     trail,
+    upgrades_working,
     usage_working,
 )
 
@@ -32,6 +33,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("schedules", 10, schedules.run),
     Duty("backups", 15, backups_working.run),
     Duty("drift", 30, drift.run),
+    Duty("upgrades", 30, upgrades_working.run),
     Duty("exports", 60, service_exports.run),
     Duty("usage", 60, usage_working.run),
     Duty("reconcile", 60, reconcile.run),

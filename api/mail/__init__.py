@@ -58,6 +58,7 @@ def environment(language: str) -> Environment:
         amount=lambda text: formats.amount(Decimal(text), language),
         delta=lambda text: formats.delta(Decimal(text), language),
         day=lambda text: _day(text, language),
+        instant=lambda text: formats.instant(datetime.fromisoformat(text), language),
         month=lambda label: formats.month(label, language),
         word=lambda code, table: catalogue(language).gettext(words.french(code, table)),
         task=lambda name: words.task(name) or name if language == "fr" else name,

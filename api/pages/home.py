@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api import auth
 from orchestrator.tables import FLOW_LIVE, Member
-from tenants import approvals, overview, reading
+from tenants import approvals, overview, reading, upgrades_planned
 
 blueprint = APIBlueprint("home_pages", __name__, enable_openapi=False)
 WAITING = 10  # orders that wait for somebody else; the list of orders has the rest
@@ -40,4 +40,7 @@ def _still(session: Session) -> dict[str, Any]:
         "money": overview.money(session, auth.now(), zone),
         "budget": overview.budget(session, member_id, auth.now(), zone) if member else None,
         "changes": overview.changes(session),
+        "upgrades": [row for row in upgrades_planned.listed(session, open_only=True) if row["told_at"]]
+        if member
+        else [],
     }

@@ -33,6 +33,7 @@ from tenants import (
     service_secrets,
     trade_meters,
     upgrades,
+    upgrades_planned,
 )
 from tenants.acts import Act
 from tenants.prices import InForce
@@ -108,6 +109,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
         "measured_every": auth.settings().availability_seconds // 60 or 1,
         "counts": trade_meters.counts(session, service_id, view.whole.offer.stack if view.whole else None),
         "newer": upgrades.newer(session, view.service, auth.now()),
+        "planned": upgrades_planned.of(session, service_id),
         "secrets": service_secrets.listed(session, view.service),
         "row": view.row,
         "flow": newest,

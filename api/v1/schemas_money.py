@@ -50,14 +50,15 @@ class VatOut(Given):
 
 
 # What documents say that are not of the oldest release, or not of every month.
-SINCE = ("adjustments", "billing", "vat", "payable", "contract", "issuer", "terms", "energy")
+SINCE = ("adjustments", "billing", "vat", "payable", "contract", "issuer", "terms", "energy", "availability")
 
 
 class StatementDetail(Given):
     """An account with its lines, which lead to prices and keys; amounts in euros. The hash covers all of it.
 
     billing: how it is paid (mode: title, deduction with what is withheld, information). What was closed
-    before that was told, or VAT looked at, has no such field.
+    before that was told, or VAT looked at, has no such field. availability: of each application with a web address,
+    how often it was asked and answered in the month; share: percent, null when nothing was measured.
     """
 
     id: int
@@ -85,6 +86,7 @@ class StatementDetail(Given):
         description="kWh, gCO2e of use (`grams`) and of fabrication (`embodied`), whether measured or estimated, what"
         " is missing, the factors with their sources, each service's; null: not known. Absent where none was declared",
     )
+    availability: list[dict[str, Any]] | None = None
     previous_hash: str | None
     hash: str | None
 

@@ -9,8 +9,10 @@ from apiflask import APIBlueprint
 from api import auth
 from api.v1.schemas import FlowOut
 from api.v1.schemas_services import UpgradeOut
+from api.v1.schemas_upgrades import PlannedOut, PostponeIn
 from orchestrator.tables import Flow, Service
-from tenants import reading, upgrades
+from tenants import reading, upgrades, upgrades_planned
+from tenants.upgrades_planned import Rules
 
 blueprint = APIBlueprint("upgrades", __name__, url_prefix="/api/v1/services/<int:service_id>/upgrade", tag="Services")
 
@@ -39,3 +41,15 @@ def upgrade(service_id: int) -> dict[str, Any]:
     with auth.scope() as session:
         flow = upgrades.upgrade(session, service_id, auth.now(), most=auth.settings().snapshots_per_service)
         return reading.show(session, Flow, flow.id)
+
+
+@blueprint.post("/postpone")
+@blueprint.doc(responses={409: "Nothing is planned, or it was put off before"})
+@blueprint.input(PostponeIn, location="json")
+@blueprint.output(PlannedOut)
+def postpone(service_id: int, json_data: PostponeIn) -> dict[str, Any]:
+    """Put the planned upgrade off, once: to the member's first window 14 days after the one that was told."""
+    with auth.scope() as session:
+        rules = Rules.of(auth.settings())
+        row = upgrades_planned.postpone(session, service_id, json_data.reason, auth.now(), rules)
+        return upgrades_planned.show(session, row)

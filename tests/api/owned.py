@@ -31,6 +31,7 @@ from tenants.tables_disputes import Dispute
 from tenants.tables_finance import CostEntry
 from tenants.tables_identity import Account, SignedIn, Token
 from tenants.tables_notices import Delivery, Endpoint
+from tenants.tables_upgrades import PlannedUpgrade
 from tests.api.people import Person, invite
 from tests.tenants.ordering import KEY, NOW, wish
 
@@ -205,6 +206,12 @@ def _snapshot(session: Session, member_id: int, service_id: int) -> int:
     return _add(session, Snapshot(member_id=member_id, service_id=service_id, name="t", requested_by="t"))
 
 
+def _planned(session: Session, member_id: int, service_id: int) -> int:
+    return _add(session, PlannedUpgrade(member_id=member_id, service_id=service_id, version="2", brings=[],
+                                        not_before=NOW, starts_at=NOW, ends_at=NOW + timedelta(hours=4),
+                                        planned_by="t", planned_at=NOW))  # fmt: skip
+
+
 def _endpoint(session: Session, member_id: int) -> int:
     return _add(session, Endpoint(member_id=member_id, label="t", url="https://t.example", events=[], secret=b"t",
                                   made_by="t", made_at=NOW))  # fmt: skip
@@ -267,6 +274,9 @@ IDS: dict[str, Find] = {
 }
 
 IDS |= {
+    "upgrade_id": lambda world, slug, asking: world.once(
+        "upgrade", slug, lambda session, member: _planned(session, member, world.once("service", slug, _service))
+    ),
     "snapshot_id": lambda world, slug, asking: world.once(
         "snapshot", slug, lambda session, member: _snapshot(session, member, world.once("service", slug, _service))
     ),

@@ -34,7 +34,7 @@ from tenants.tables_administration import MemberChange, PriceDraft
 from tenants.tables_finance import KINDS
 from tests.api.administered import _measured
 from tests.api.screen import MEMBER, TERRITORY, Screen, inside, press, typed
-from tests.api.screens_portal import by_hand, drifted, waiting
+from tests.api.screens_portal import by_hand, drifted, planned, waiting
 from tests.api.valley import resource
 from tests.tenants.costed import SERVERS, book
 from tests.tenants.test_members_changes import _document
@@ -282,6 +282,7 @@ EMPTY = tuple(
     _filled(path)
     for path in (
         "/admin/orders", "/admin/flows", "/admin/capacity", "/admin/quotas", "/admin/workers", "/admin/announcements",
+        "/admin/upgrades",
         "/admin/catalogue?state=draft", "/finance/periods", "/finance/keys", "/finance/keys/simulate",
         "/finance/costs", "/finance/unit-cost", "/finance/energy",
         "/finance/statements", "/services", "/orders", "/approvals",
@@ -310,6 +311,7 @@ SCREENS = (
     Screen("admin-capacity", "/admin/capacity", TERRITORY, inside(measured)),
     Screen("admin-drift", "/admin/drift", TERRITORY, inside(lambda s, m: drifted(s, m) and None)),
     Screen("admin-outside", "/admin/outside", TERRITORY, inside(lambda s, m: by_hand(s, m) and None)),
+    Screen("admin-upgrades", "/admin/upgrades", TERRITORY, inside(lambda s, m: planned(s, m) and None)),
     Screen("admin-quotas", "/admin/quotas", TERRITORY),
     Screen("admin-quotas-odd", "/admin/quotas?odd=1", TERRITORY),
     Screen("admin-offer", "", TERRITORY, inside(lambda s, m: f"/admin/catalogue/{catalogue.find(s, 'vm-large').id}")),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import sqlalchemy as sa
 from playwright.sync_api import Page
+from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from orchestrator import audit, entry, events, outsiders
@@ -21,9 +23,10 @@ from orchestrator.tables_entry import Availability
 from orchestrator.tables_exports import Export
 from orchestrator.tables_reconcile import CloudReading
 from tenants import orders, stacks
-from tenants.tables import Offer
+from tenants.tables import Meter, Offer, Price
 from tenants.tables_consoles import ConsoleReading
-from tests.tenants.ordering import KEY, wish
+from tenants.tables_upgrades import PlannedUpgrade
+from tests.tenants.ordering import KEY, count_trades, wish
 
 
 def running(session: Session, member_id: int) -> int:
@@ -133,6 +136,10 @@ def wiki(session: Session, member_id: int) -> int:
     offer = stacks.columns(stacks.read(ROOT / "playbooks" / "stacks" / "collaboration"))[0]
     if session.scalar(sa.select(Offer.id).where(Offer.slug == offer["slug"])) is None:
         session.add(Offer(version=1, **offer))
+        count_trades(session)
+        accounts = session.scalars(sa.select(Meter.id).where(Meter.code == "collaboration_accounts")).one()
+        during = Range(datetime(2026, 1, 1, tzinfo=UTC), None)
+        session.add(Price(meter_id=accounts, during=during, hourly=Decimal("0.0007"), book="2026"))
         session.flush()
     given = {"name": name, "title": "Espace de travail", "email": "ines@valmont.fr", "public_reading": True}
     order = orders.place(session, member_id, offer["slug"], given, str(uuid4()), at)
@@ -184,6 +191,19 @@ def refreshing(session: Session, member_id: int) -> str:
 def moving(session: Session, member_id: int) -> str:
     """What going to another member would do."""
     return f"/services/{backed_up(session, member_id)}/move?to=orgelune"
+
+
+def planned(session: Session, member_id: int) -> str:
+    """An application that will be upgraded, as its member was told."""
+    made, at = wiki(session, member_id), datetime.now(UTC)
+    brings = {"fr": "Recherche plus rapide, corrections de sécurité.", "en": "Quicker search, security fixes."}
+    begins = at + timedelta(days=6)
+    session.add(PlannedUpgrade(service_id=made, member_id=member_id, version="99",
+                               brings=[{"version": "99", "brings": brings}], not_before=at, starts_at=begins,
+                               ends_at=begins + timedelta(hours=4), told_at=at, planned_by="t", planned_at=at,
+                               said="no_proof"))  # fmt: skip
+    session.flush()
+    return f"/services/{made}"
 
 
 def drifted(session: Session, member_id: int) -> str:

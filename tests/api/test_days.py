@@ -42,7 +42,7 @@ from tests.api.days import (
 )
 from tests.api.people import PASSWORD, invite
 from tests.orchestrator.conftest import CLOUDS
-from tests.tenants.ordering import HOURLY, member, seed
+from tests.tenants.ordering import HOURLY, count_trades, member, seed
 
 pytestmark = [pytest.mark.cloud, pytest.mark.browser]
 
@@ -347,6 +347,7 @@ def month(app: APIFlask, settings: Settings, owner: sa.Engine, staff: sa.Engine)
     """The month of a sample, drafted."""
     with territory_session(owner, "tests") as session:
         catalogue.load(session)
+        count_trades(session)
         prices.apply(session, finance.price_book(settings.territory_dir), settings.timezone)
     for slug in ("brevaux", "orgelune"):
         member(owner, slug)

@@ -62,6 +62,12 @@ FACTS: dict[str, list[dict[str, Any]]] = {
         {"path": "/services/1", "name": "salut", "member": "Brevaux", "made": made, "resource": "server",
          "facts": [{"kind": "resized", "at": "2026-11-21T01:00:00+00:00"}]} for made in (True, False)
     ],
+    "upgrade": [
+        {"path": "/services/1", "name": "salut", "member": "Brevaux", "version": "2", "step": step, "reason": "Vote.",
+         "brings": [{"version": "2", "brings": {"fr": "Mieux.", "en": "Better."}}], "why": "no_proof",
+         "starts_at": "2026-12-01T20:00:00+00:00", "ends_at": "2026-12-02T00:00:00+00:00"}
+        for step in ("announce", "postpone", "miss", "done", "failed", "cancel")
+    ],
     "dispute": [
         {"path": "/finance/disputes/1", "member": "Brevaux", "step": step, "period": "2026-10", "position": 3,
          "reason": "Trop.", "words": words, "amount": amount}

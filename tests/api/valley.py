@@ -35,7 +35,7 @@ from tenants.tables import Period, Statement
 from tenants.tables_administration import CapacitySample, CloudUsage, Hypervisor
 from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
 from tests.api.people import Person, invite
-from tests.tenants.ordering import wish
+from tests.tenants.ordering import count_trades, wish
 
 TOWN = "charmelune"
 # What a commune of some size runs, oldest first: name, offer, data disk in GiB, public address, age in days.
@@ -121,6 +121,7 @@ def _declare(session: Session, settings: Settings) -> dict[str, int]:
         place = Ids(**{part.name: str(uuid4()) for part in fields(Ids)})
         members_record.write_place(session, ids[declared.slug], place)
     catalogue.load(session)
+    count_trades(session)
     prices.apply(session, finance.price_book(settings.territory_dir), settings.timezone)
     pools.apply_keys(session, finance.sharing(settings.territory_dir))
     session.execute(sa.update(Member).values(created_at=datetime(2026, 1, 5, 9, tzinfo=UTC)))

@@ -28,6 +28,7 @@ import tenants.tables_identity as i
 import tenants.tables_notices as w
 import tenants.tables_requests as r
 import tenants.tables_schedules as h
+import tenants.tables_upgrades as z
 import tenants.tables_vat as v
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
@@ -95,6 +96,9 @@ def fill(session: Session) -> None:
                 h.SnapshotSchedule(member_id=number, service_id=service.id, hour=2, weekdays=[1], daily=1, weekly=0,
                                    monthly=0, handled_until=START, changed_by="t"),
                 h.ScheduledSnapshot(member_id=number, service_id=service.id, due_at=START, snapshot_id=number),
+                z.MaintenanceWindow(member_id=number, weekdays=[1], hour=2, hours=3, changed_by="t"),
+                z.PlannedUpgrade(member_id=number, service_id=service.id, version="2", brings=[], planned_by="t",
+                                 planned_at=START, not_before=START, starts_at=START, ends_at=END),
                 v.Contract(member_id=number, since=START.date(), regime="exempt", made_by="t"),
                 a.UsageCheckServer(period_id=period, server=f"c{number}", member_id=number, name="web", running=1,
                                    existing=1, cloud=1, reasons={}, odd=False),

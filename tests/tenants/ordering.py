@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
 from orchestrator.tables import Member
-from tenants import catalogue
+from tenants import catalogue, stacks, trade_meters
 from tenants.tables import Budget, Meter, Price, Quota
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -28,6 +32,18 @@ def seed(owner: sa.Engine) -> None:
         for code, hourly in HOURLY.items():
             during = Range(datetime(2026, 1, 1, tzinfo=UTC), None)
             session.add(Price(meter_id=meters[code], during=during, hourly=Decimal(hourly), book="2026"))
+
+
+@cache
+def shipped() -> tuple[Mapping[str, Any], ...]:
+    """What offers say of the stacks that come with us."""
+    return tuple(stacks.columns(one)[0]["stack"] for one in stacks.read_all([stacks.ROOT / "playbooks" / "stacks"]))
+
+
+def count_trades(session: Session) -> None:
+    """Have the meters that shipped stacks bill, as publishing them does."""
+    for stack in shipped():
+        trade_meters.ensure(session, dict(stack))
 
 
 def member(owner: sa.Engine, slug: str = "brevaux", *, budget: str = "60000", **quota: int) -> int:

@@ -14,6 +14,7 @@ from orchestrator.errors import Conflict, InvalidInput
 from orchestrator.settings import ROOT, Settings
 from tenants import finance, pools, prices
 from tenants.tables import Period
+from tests.tenants.ordering import count_trades
 
 PARIS = "Europe/Paris"
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -127,6 +128,7 @@ def test_bad_price_book_is_refused(staff: sa.Engine, tmp_path: Path, text: str, 
 def test_shipped_territory_can_be_applied(settings: Settings, staff: sa.Engine) -> None:
     territory = ROOT / "tenants" / "territories" / "vallombre"
     with territory_session(staff, "test") as session:
+        count_trades(session)
         assert prices.apply(session, finance.price_book(territory), PARIS)
         assert pools.apply_keys(session, finance.sharing(territory))
         assert pools.apply_keys(session, finance.sharing(territory)) == []

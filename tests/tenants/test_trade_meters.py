@@ -13,11 +13,13 @@ from orchestrator import usage
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict
 from orchestrator.events import Owner
+from orchestrator.settings import ROOT
 from orchestrator.tables import Flow, Service
 from orchestrator.tables_usage import MeterSample
 from tenants import (
     catalogue,
     finance,
+    orders,
     periods,
     prices,
     stacks,
@@ -28,6 +30,7 @@ from tenants import (
 )
 from tenants.tables import Meter, Offer
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger, at
+from tests.tenants.ordering import NOW, count_trades, member, seed, shipped
 
 MONTH = "2026-03"
 STACK = {
@@ -125,6 +128,34 @@ def test_an_estimate_expects_what_the_stack_says(staff: sa.Engine) -> None:
         estimate = prices.in_force(session, at("2026-03-01 00:00")).service(catalogue.components(offer))
         assert [(line.meter, line.amount) for line in estimate.lines][-1] == (CAMERAS, Decimal("29.20"))
         assert session.scalars(sa.select(Meter.id).where(Meter.code == CAMERAS)).one() == trade_meters.FIRST
+
+
+def test_the_shipped_book_has_a_price_for_all_that_shipped_stacks_bill(staff: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        count_trades(session)
+        prices.apply(session, finance.price_book(ROOT / "tenants" / "territories" / "vallombre"), PARIS)
+        book = prices.in_force(session, at("2026-11-01 00:00"))
+        found = {}
+        for stack in shipped():
+            offer = Offer(slug="o", version=1, kind="stack", vcpus=1, ram_mib=1024, stack=dict(stack))
+            lines = book.service(catalogue.components(offer), application=True).lines
+            found |= {line.meter: line.amount for line in lines if line.meter.startswith(stack["slug"])}
+        assert found == {
+            "collaboration_accounts": Decimal("5.11"), "library_borrowers": Decimal("4.38"),
+            "school_pupils": Decimal("14.60"), "video_cameras": Decimal("32.12"), "website_media_mib": Decimal("0.73"),
+        }  # fmt: skip
+
+
+def test_an_application_without_a_price_is_not_ordered(owner: sa.Engine) -> None:
+    seed(owner)
+    commune = member(owner)
+    with territory_session(owner, "test") as session:
+        catalogue.load(session, places=[ROOT / "playbooks" / "stacks"])
+        with pytest.raises(Conflict) as error:
+            orders.place(session, commune, "school-small", {"name": "ecoles", "disk_gib": 10}, "k", NOW)
+        assert (error.value.code, error.value.facts) == (
+            "missing_price", {"meter": "school_pupils", "at": NOW.isoformat()},
+        )  # fmt: skip
 
 
 def test_a_stack_bills_only_what_it_counts() -> None:

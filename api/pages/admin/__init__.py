@@ -27,6 +27,7 @@ from api.pages.admin import (
     prices,
     settings,
     statements,
+    upgrades,
     vat,
     words,
 )
@@ -36,8 +37,8 @@ from tenants.energy import LABELS, UNITS
 BLUEPRINTS = (costs.unit, *(
     module.blueprint
     for module in (
-        members, capacity, drift, outside, orders, flows, catalogue, prices, policy, audit, announcements, periods,
-        keys, statements, disputes, focus, costs, cycle, energy, billing, vat, settings,
+        members, capacity, drift, upgrades, outside, orders, flows, catalogue, prices, policy, audit, announcements,
+        periods, keys, statements, disputes, focus, costs, cycle, energy, billing, vat, settings,
     )
 ))  # fmt: skip
 
