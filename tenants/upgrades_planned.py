@@ -25,6 +25,8 @@ from tenants.tables_upgrades import PLAN_OPEN, PlannedUpgrade
 POSTPONED = timedelta(days=14)  # what putting off gives, at least
 LONGEST_REASON = 500  # characters
 MOST = 200  # rows of the list
+PUBLISHED = (Offer.state == "published") & (Offer.kind == "stack")
+RUNNING = Service.specification["stack"]["version"].as_string()
 
 
 @dataclass(frozen=True)
@@ -55,31 +57,36 @@ def plan(
     """
     if day is not None and day < at.astimezone(ZoneInfo(rules.timezone)).date():
         raise InvalidInput("day_over", "Ce jour est passé.", "Choisissez un jour à venir, ou n’en donnez pas.")
-    made = [_plan(session, service, found, at, rules, day) for service, found in _older(session, slug, at)]
+    offer = session.scalar(sa.select(Offer).where(Offer.slug == slug, PUBLISHED))
+    older = _older(session, offer, at) if offer else []
+    made = [_plan(session, service, found, at, rules, day) for service, found in older]
     if not made:
         raise Conflict(
             "nothing_to_plan",
             Text("Aucun service de l’offre « {slug} » n’attend de version plus récente.", slug=slug),
             "Publiez d’abord la nouvelle version, ou voyez ce qui est déjà prévu.",
         )
-    if dry_run:
-        return sorted((show(session, row) for row in made), key=lambda row: (row["starts_at"], row["service_id"]))
+    if not dry_run:
+        _keep(session, made)
+    return sorted((show(session, row) for row in made), key=lambda row: (row["starts_at"], row["service_id"]))
+
+
+def _keep(session: Session, made: list[PlannedUpgrade]) -> None:
     session.add_all(made)
     session.flush()
     for row in made:
         detail = {"upgrade": row.id, "version": row.version, "starts_at": row.starts_at.isoformat()}
         audit.record(session, "upgrade.plan", f"service {row.service_id}", member_id=row.member_id, detail=detail)
-    ids = [row.id for row in made]
-    return sorted((row for row in listed(session) if row["id"] in ids), key=lambda row: row["starts_at"])
 
 
-def _older(session: Session, slug: str, at: datetime) -> list[tuple[Service, upgrades.Newer]]:
+def _older(session: Session, offer: Offer, at: datetime) -> list[tuple[Service, upgrades.Newer]]:
     """The living services of an offer that something newer is offered for and nothing is planned for."""
     known = sa.exists().where(PlannedUpgrade.service_id == Service.id, PlannedUpgrade.state.in_(PLAN_OPEN))
+    versions = (offer.stack or {}).get("versions") or [{"version": None}]  # none: it waits for its source
     living = session.scalars(
         sa.select(Service)
-        .where(Service.specification["offer"].as_string() == slug, Service.state.in_(schedules.LIVING),
-               Service.delete_after.is_(None), ~known)
+        .where(Service.specification["offer"].as_string() == offer.slug, versions[0]["version"] != RUNNING,
+               Service.state.in_(schedules.LIVING), Service.delete_after.is_(None), ~known)
         .order_by(Service.id)
     )  # fmt: skip
     found = ((service, upgrades.newer(session, service, at)) for service in living)
@@ -113,10 +120,9 @@ def listed(session: Session, *, open_only: bool = False, service_id: int | None 
     Each has the columns of PlannedUpgrade and `name`, `running` (the version that the service has), `member`,
     `member_name`.
     """
-    running = Service.specification["stack"]["version"].as_string()
     query = (
         sa.select(*PlannedUpgrade.__table__.columns, Service.name, Member.slug.label("member"),
-                  Member.name.label("member_name"), running.label("running"))
+                  Member.name.label("member_name"), RUNNING.label("running"))
         .join(Service, Service.id == PlannedUpgrade.service_id)
         .join(Member, Member.id == PlannedUpgrade.member_id)
         .order_by(PlannedUpgrade.ended_at.desc().nulls_first(), PlannedUpgrade.starts_at, PlannedUpgrade.id)
@@ -137,8 +143,8 @@ def of(session: Session, service_id: int) -> PlannedUpgrade | None:
 
 def plannable(session: Session, at: datetime) -> list[tuple[Offer, int]]:
     """The published offers that have services with an older version, and how many; what is planned does not count."""
-    offers = session.scalars(sa.select(Offer).where(Offer.state == "published", Offer.kind == "stack")).all()
-    counted = [(offer, len(_older(session, offer.slug, at))) for offer in sorted(offers, key=lambda one: one.slug)]
+    offers = session.scalars(sa.select(Offer).where(PUBLISHED).order_by(Offer.slug)).all()
+    counted = [(offer, len(_older(session, offer, at))) for offer in offers]
     return [(offer, count) for offer, count in counted if count]
 
 

@@ -24,9 +24,16 @@ blueprint = APIBlueprint("maintenance_pages", __name__, enable_openapi=False, ur
 @blueprint.get("")
 def show() -> str | Response:
     """The window of one's house; `?member=`: of another, for the territory, which else sees all of them."""
-    if g.caller.member_id is None and not request.args.get("member"):
-        return redirect(url_for("admin_upgrades.list_") + "#windows")
-    return _form()
+    return _form() if _whose() else _elsewhere()
+
+
+def _whose() -> bool:
+    """Whether it is said of which member."""
+    return g.caller.member_id is not None or bool(request.args.get("member"))
+
+
+def _elsewhere() -> Response:
+    return redirect(url_for("admin_upgrades.list_") + "#windows")
 
 
 def _member(session: Session) -> Member:
@@ -54,6 +61,8 @@ def _typed(window: Window) -> dict[str, Any]:
 @blueprint.post("")
 def put() -> Response | tuple[str, int]:
     """Choose it, or with `default` have the territory's again."""
+    if not _whose():
+        return _elsewhere()
     try:
         with auth.scope() as session:
             slug, rules = _member(session).slug, Rules.of(auth.settings())

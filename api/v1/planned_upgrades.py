@@ -15,7 +15,7 @@ from tenants import reading, upgrades_planned, windows
 from tenants.upgrades_planned import Rules
 
 blueprint = APIBlueprint("planned_upgrades", __name__, url_prefix="/api/v1/upgrades", tag="Upgrades")
-window = APIBlueprint("windows", __name__, url_prefix="/api/v1/members/<member_slug>/window", tag="Upgrades")
+window = APIBlueprint("windows", __name__, url_prefix="/api/v1/windows/<member_slug>", tag="Upgrades")
 
 
 @blueprint.get("")

@@ -83,11 +83,11 @@ def test_the_api_and_the_command_line(app: APIFlask, place: Valley, run: Run) ->
         {"Authorization": f"Bearer {invite(app, name, house, [role]).token()}"}
         for name, house, role in (("Dominique", None, "dsi_admin"), ("Camille", "brevaux", "requester"))
     )
-    window = "/api/v1/members/brevaux/window"
+    window = "/api/v1/windows/brevaux"
     assert client.get(window, headers=agent).json["weekdays"] == [2, 4]
     wanted = {"weekdays": [7], "hour": 3, "hours": 2}
     assert client.put(window, json=wanted, headers=agent).json["own"] is True
-    assert client.get("/api/v1/members/agglo/window", headers=agent).status_code == 404
+    assert client.get("/api/v1/windows/agglo", headers=agent).status_code == 404
     assert client.post("/api/v1/upgrades", json={"offer": "hello"}, headers=agent).status_code == 403
     dry = client.post("/api/v1/upgrades", json={"offer": "hello", "dry_run": True}, headers=dsi).json["items"]
     assert [(one["id"], one["running"], one["version"]) for one in dry] == [(None, "1", "2")]
