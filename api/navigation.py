@@ -80,7 +80,6 @@ MENU = (
             Entry("/finance/billing", N_("Modes de paiement"), "period.read", territory=True),
             Entry("/finance/statements", N_("Relevés"), "statement.read", territory=True),
             Entry("/finance/disputes", N_("Contestations"), "statement.read", territory=True),
-            Entry("/finance/vat", N_("TVA et contrats"), "period.read", territory=True),
             Entry("/finance/settings", N_("Réglages"), "period.read", territory=True),
         ),
     ),

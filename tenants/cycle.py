@@ -68,7 +68,8 @@ def overview(session: Session, year: int, accounts: Accounting, today: date) -> 
     terms, known = cycle_terms.current(session, cycle_terms.checked_year(year)), rows(session, year)
     return Year(
         year=year, basis=cycle_terms.basis(session, year, accounts), terms=terms,
-        telling=cycle_terms.telling(session, year, accounts, today), unit={**accounts.unit(f"{year}-12").label},
+        telling=cycle_terms.telling(session, year, accounts, today),
+        unit=cycle_terms.words(accounts.unit(f"{year}-12")),
         closed=cycle_terms.closed(session, year), settled=any(row.settled is not None for row in known),
         rows=tuple(known),
     )  # fmt: skip

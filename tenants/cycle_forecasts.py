@@ -48,7 +48,8 @@ class Line:
 
 def subjects(session: Session, year: int, accounts: Accounting) -> Subjects:
     """Of a year."""
-    offers = dict(session.execute(sa.select(Offer.slug, Offer.title).order_by(Offer.slug, Offer.version)).all())
+    titles = session.execute(sa.select(Offer.slug, Offer.title).order_by(Offer.slug, Offer.version))
+    offers: dict[str, Any] = dict(titles.all())
     members = session.scalars(sa.select(Member).order_by(Member.name))
     return Subjects(frozenset(accounts.unit(f"{year}-12").meters), offers,
                     {one.slug: one for one in members})  # fmt: skip

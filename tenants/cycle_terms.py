@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
 from tenants import unit_cost
-from tenants.accounting import Accounting, Vote
+from tenants.accounting import Accounting, Unit, Vote
 from tenants.tables import Period
 from tenants.tables_cycle import FREQUENCIES, Due, YearTerms
 
@@ -47,6 +47,11 @@ class Telling:
     vote: date | None
     source: str
     read_on: date | None
+
+
+def words(unit: Unit) -> dict[str, str]:
+    """What a unit is called, by language."""
+    return {str(language): said for language, said in unit.label.items()}
 
 
 def divided(costs: Decimal, units: Decimal) -> Decimal:

@@ -68,7 +68,7 @@ def facts(session: Session, year: int, accounts: Accounting, member_id: int | No
     found = Facts(
         year=cycle_terms.checked_year(year), periods={month.id: month for month in months},
         terms=cycle_terms.current(session, year), next=cycle_terms.current(session, year + 1),
-        unit={**unit.label}, weights=dict(unit.meters),
+        unit=cycle_terms.words(unit), weights=dict(unit.meters),
         titles=dict(session.execute(sa.select(Offer.slug, Offer.title).order_by(Offer.slug, Offer.version)).all()),
         calls=dues.listed(session, year, "call", member_id),
         forecasts=cycle_forecasts.in_force(session, year, member_id),
@@ -183,7 +183,7 @@ def _total(rows: Iterable[Document], name: str) -> Decimal:
 def settle(session: Session, year: int, accounts: Accounting, today: date) -> list[Due]:
     """Seal the yearly statement of every member with a statement or a call, by SIRET: once.
 
-    Raises Conflict year_not_closed, cost_not_told (of the next year) or year_settled.
+    Raises Conflict year_not_closed, cost_not_told (of the next year), year_settled or year_wrong (its proof fails).
     """
     cycle_terms.refuse_settled(session, cycle_terms.checked_year(year))
     session.execute(sa.select(Period.id).where(Period.label.startswith(f"{year}-")).with_for_update(read=True))
@@ -199,6 +199,10 @@ def settle(session: Session, year: int, accounts: Accounting, today: date) -> li
     for member in members:
         body = document(known, member)
         made.append(dues.add(session, member, year, "settlement", 0, today, Decimal(body["amount"]), body))
+    if wrong := differences(session, year):
+        raise Conflict("year_wrong", Text("Ces états annuels ne se vérifient pas : {references}.",
+                                          references=", ".join(wrong[:5])),
+                       "Rien n’est scellé : prévenez la DSI.")  # fmt: skip
     return made
 
 

@@ -41,7 +41,7 @@ def _row(session: Session, year: int, member: Member) -> cycle.Row | None:
     return next(iter(cycle.rows(session, year, member.id)), None)
 
 
-@blueprint.get("/file.<any(pdf, csv, json):kind>")
+@blueprint.get("/file.<any(csv, json, pdf):kind>")
 def file(kind: str) -> Response:
     """A yearly statement to take away."""
     with auth.scope() as session:

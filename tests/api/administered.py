@@ -148,9 +148,9 @@ def pages(made: Administered) -> list[str]:
         "/admin/announcements", "/admin/announcements/new", f"/admin/announcements/{made.announcement}",
         "/finance/periods", f"/finance/periods/{LABEL}", f"/finance/periods/{LABEL}/close",
         f"/finance/periods/{LABEL}/usage-check", f"/finance/periods/{LABEL}/usage-check?odd=1",
-        "/finance/keys", "/finance/keys/simulate", "/finance/energy",
-        "/finance/vat", "/finance/vat/rates/new", "/finance/vat/texts/new",
-        "/finance/vat/costs/new", "/finance/vat/contracts/brevaux",
+        "/finance/keys", "/finance/keys/simulate", "/finance/energy", "/finance/settings",
+        "/finance/settings/vat/rates/new", "/finance/settings/vat/texts/new", "/finance/settings/vat/costs/new",
+        "/finance/settings/vat/contracts/brevaux",
         "/finance/statements", "/finance/statements?period=2020-01", f"/finance/statements/{made.statement}",
         f"/finance/statements/{made.statement}/lines/1",
     ]  # fmt: skip

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as Answer
 
 from api import auth
@@ -189,16 +188,19 @@ def settle() -> Answer | str | tuple[str, int]:
     return redirect(url_for(".show", year=_year()))
 
 
-@blueprint.get("/<any(appels, regularisation):what>.csv")
-def export(what: str) -> Response:
-    """The pre-titles of a year's calls (of `?month=` only), or of its settlement."""
+@blueprint.get("/calls.csv")
+def calls() -> Response:
+    """The pre-titles of a year's calls (of `?month=` only)."""
     year, month = _year(), request.args.get("month", "")
     with auth.scope() as session:
-        rows = _pretitles(session, what, year, int(month) if month.isdecimal() else None)
-    return download(pretitles.as_csv(rows), f"{what}-{year}.csv", "text/csv")
+        rows = cycle_files.calls(session, year, int(month) if month.isdecimal() else None, _accounts())
+    return download(pretitles.as_csv(rows), f"appels-{year}.csv", "text/csv")
 
 
-def _pretitles(session: Session, what: str, year: int, month: int | None) -> list[pretitles.Row]:
-    if what == "appels":
-        return cycle_files.calls(session, year, month, _accounts())
-    return cycle_files.settlements(session, year, _accounts())
+@blueprint.get("/settlement.csv")
+def settlements() -> Response:
+    """The pre-titles of a year's settlement."""
+    year = _year()
+    with auth.scope() as session:
+        rows = cycle_files.settlements(session, year, _accounts())
+    return download(pretitles.as_csv(rows), f"regularisation-{year}.csv", "text/csv")

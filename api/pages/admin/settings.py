@@ -1,19 +1,33 @@
-"""What finance books with: accounts, rates, units, factors of energy and texts, each with its date and source."""
+"""What finance books with: VAT and contracts, accounts, rates, units, factors of energy and texts, dated, with sources."""
 
 from __future__ import annotations
 
-from flask import render_template
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import redirect, render_template, url_for
+from werkzeug.wrappers import Response as Answer
 
 from api import auth
 from api.pages.admin.guard import territory
-from tenants import accounting, finance
+from tenants import accounting, contracts, finance, vat_rules
 
-blueprint = territory("finance_settings", "/finance/settings")
+blueprint = territory("finance_settings", "/finance")
 
 
-@blueprint.get("")
+@blueprint.get("/settings")
 def show() -> str:
     """All of it, the territory's own first."""
     folder = auth.settings().territory_dir
-    shown = {"accounts": accounting.load(folder), "power": finance.power(folder), "now": f"{auth.now():%Y-%m}"}
+    today = auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
+    with auth.scope() as session:
+        shown: dict[str, Any] = {"members": contracts.of_all(session, today), "rates": vat_rules.rates(session)}
+        shown |= {"texts": vat_rules.texts(session), "costs": vat_rules.costs(session)}
+    shown |= {"accounts": accounting.load(folder), "power": finance.power(folder), "now": f"{today:%Y-%m}"}
     return render_template("admin/finance/settings.html", **shown)
+
+
+@blueprint.get("/vat")
+def former() -> Answer:
+    """Where VAT and contracts were."""
+    return redirect(url_for(".show", _anchor="tva"), 301)

@@ -1,10 +1,9 @@
-"""VAT and contracts: rates, words of the law and unit costs, each with its source; which regime each member has."""
+"""The forms of VAT and contracts: a rate, words of the law, a unit cost, each with its source; a member's contract."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext
@@ -18,22 +17,12 @@ from tenants import contracts, prices_drafts, reading, vat_rules
 from tenants.tables import REGIMES
 from tenants.tables_vat import TEXTS
 
-blueprint = territory("finance_vat", "/finance/vat")
+blueprint = territory("finance_vat", "/finance/settings/vat")
 ADD: dict[str, Callable[..., Any]] = {
     "rates": vat_rules.add_rate,
     "texts": vat_rules.add_text,
     "costs": vat_rules.add_cost,
 }
-
-
-@blueprint.get("")
-def show() -> str:
-    """Everything that VAT follows."""
-    today = auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
-    with auth.scope() as session:
-        shown: dict[str, Any] = {"members": contracts.of_all(session, today), "rates": vat_rules.rates(session)}
-        shown |= {"texts": vat_rules.texts(session), "costs": vat_rules.costs(session)}
-    return render_template("admin/finance/vat.html", **shown)
 
 
 @blueprint.get("/<any(rates, texts, costs):kind>/new")
@@ -52,7 +41,7 @@ def add(kind: str) -> Answer | tuple[str, int]:
     except InvalidInput as error:
         return _form(kind, sent.refused(error)), error.status
     flash(gettext("C’est ajouté ; les périodes closes gardent ce qu’elles disaient."), "success")
-    return redirect(url_for("finance_vat.show"))
+    return redirect(url_for("finance_settings.show"))
 
 
 def _form(kind: str, form: Form) -> str:

@@ -1,7 +1,8 @@
 """The year worked out a second time, from the story alone and as plainly as can be: whole microseconds and fractions.
 
 Nothing of what is tested is imported, and nothing of how it does things is known here: the rules are those of
-docs/finance.md. Every month is worked out anew for each later one that knows more; what is more or less, is adjusted.
+docs/finance/meter.md. Every month is worked out anew for each later one that knows more; what is more or less, is
+adjusted.
 """
 
 from collections import defaultdict
