@@ -1,4 +1,4 @@
-"""What finance books with: VAT and contracts, accounts, rates, units, factors of energy and texts, dated, with sources."""
+"""What finance books with: VAT, contracts, accounts, rates, units, factors and texts, each with its date and source."""
 
 from __future__ import annotations
 
