@@ -267,6 +267,7 @@ USAGE_REASONS = {
     "built_before": N_("lancé, selon Nova, avant que nous ne comptions"),
     "built_after": N_("lancé, selon Nova, après que nous avons compté"),
     "deleted_before": N_("supprimé, selon Nova, pendant que nous comptions encore"),
+    "moved": N_("supprimé après son passage à un autre membre, à qui l’on ne facture que le nouveau"),
     "deleted_after": N_("compté par Nova après sa suppression notée chez nous"),
     "unlaunched": N_("connu de nous, mais son lancement n’a pas été noté"),
     "unknown": N_("inconnu de nous : fait à la main dans l’espace du membre"),

@@ -24,7 +24,7 @@ from tenants import metering, periods
 from tenants.tables import Period
 from tenants.tables_administration import UsageCheck, UsageCheckServer
 
-NORMAL = ("starting", "stopped", "failed", "relaunched")
+NORMAL = ("starting", "stopped", "failed", "relaunched", "moved")
 ODD = ("built_before", "built_after", "deleted_before", "deleted_after", "unlaunched", "unknown", "missing",
        "unexplained")  # fmt: skip
 TOLERANCE = 10  # seconds: Nova takes some to delete a server, and writes whole ones
@@ -47,7 +47,8 @@ class Asked:
 @dataclass(frozen=True)
 class Ours:
     """What we counted of a server. running, stopped: seconds; since, until: its existence within what was asked;
-    launches: every one that we noted; failed: its creation failed, so nothing of it is billed.
+    launches: every one that we noted; failed: its creation failed, so nothing of it is billed; moved: its service went
+    to another member, which pays from then on, and it was deleted after that.
     """
 
     member_id: int
@@ -58,6 +59,7 @@ class Ours:
     since: datetime
     until: datetime
     launches: Sequence[datetime]
+    moved: bool
 
 
 OURS = f"""
@@ -67,7 +69,9 @@ SELECT r.cloud_id, r.member_id, v.name, v.state = 'failed' AS failed,
         FILTER (WHERE m.code = 'vcpu_stopped'), 0) AS stopped,
     min(lower(d.during)) FILTER (WHERE m.code = 'server') AS since,
     max(upper(d.during)) FILTER (WHERE m.code = 'server') AS until,
-    (SELECT array_agg(e.at) FROM resource_events e WHERE e.resource_id = r.id AND e.kind = 'launched') AS launches
+    (SELECT array_agg(e.at) FROM resource_events e WHERE e.resource_id = r.id AND e.kind = 'launched') AS launches,
+    EXISTS (SELECT FROM resource_events e WHERE e.resource_id = r.id AND e.kind = 'deleted' AND e.at < r.deleted_at)
+        AS moved
 FROM ({metering.DERIVED}) d JOIN meters m ON m.id = d.meter_id JOIN resources r ON r.id = d.resource_id
 JOIN services v ON v.id = r.service_id
 WHERE r.kind = 'server' GROUP BY r.id, v.id
@@ -199,7 +203,7 @@ def _existence(asked: Asked, mine: Ours, usage: ServerUsage, cloud: Decimal) -> 
     longer = _seconds(mine.until - ended)
     return {
         "built_before" if later < 0 else "relaunched" if again else "built_after": later,
-        "deleted_before" if longer > 0 else "deleted_after": longer,
+        "deleted_before" if longer > 0 else "moved" if mine.moved else "deleted_after": longer,
         "unexplained": _seconds(ended - begun) - cloud,
     }
 

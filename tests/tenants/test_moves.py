@@ -18,8 +18,8 @@ from orchestrator.settings import Settings
 from orchestrator.steps import Run, Runtime
 from orchestrator.tables import AuditEntry, Flow, Member, Place, Resource, Service
 from orchestrator.tables_backups import Backup
-from tenants import metering, moves, quotas
-from tenants.tables import Order, Period
+from tenants import metering, moves, quotas, usage_check
+from tenants.tables import Meter, Order, Period
 from tests.tenants.ordering import NOW
 from tests.tenants.vaulted import MADE, Valley, backed_up, refused
 
@@ -50,6 +50,8 @@ def place(owner: sa.Engine, settings: Settings) -> Valley:
             row = events.record_resource(session, Owner(found.commune, found.service_id, 1), kind, f"old-{kind}")
             first = "serving" if kind == "server" else "created"
             events.record_event(session, row, first, launched, size=size)
+            if kind == "server":
+                events.record_event(session, row, "launched", launched, size=size)
     return found
 
 
@@ -132,7 +134,10 @@ def test_each_second_is_billed_to_one_of_the_two(place: Valley) -> None:
         [instant] = {datetime.fromisoformat(told or "") for told in at}
         period = Period(during=Range(NOW - timedelta(days=30), NOW + timedelta(days=4000)), sample=False, id=1)
         until = datetime.now(UTC) + timedelta(hours=1)
-        rows = metering.derive(session, period, until)
+        compared = session.scalar(sa.select(Meter.id).where(Meter.code == "server"))
+        rows = [row for row in metering.derive(session, period, until) if row.meter_id != compared]
+        known = session.execute(sa.text(usage_check.OURS), metering.parameters(period, until)).all()
+        assert [(row.cloud_id, row.until, row.moved) for row in known] == [("old-server", instant, True)]
     ends = {(row.member_id, row.meter_id): row.during for row in rows if row.resource_id is not None}
     for meter_id in {meter_id for _, meter_id in ends}:
         before, after = ends.get((place.commune, meter_id)), ends.get((place.agglomeration, meter_id))
