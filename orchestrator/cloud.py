@@ -150,9 +150,9 @@ def _misconfigured(sentence: str, detail: str = "") -> InvalidInput:
     )
 
 
-def fetch(service: Any, path: str) -> Any:
+def fetch(service: Any, path: str, *, microversion: str | None = None) -> Any:
     """The JSON at a path of a service, where the SDK has no call of its own. Use it inside `translated()`."""
-    answer = service.get(path)
+    answer = service.get(path, microversion=microversion)
     sdk.raise_from_response(answer)
     return answer.json()
 
