@@ -39,6 +39,7 @@ LABELS = {
 UNITS = {"idle_watts": "W", "full_watts": "W", "load": "", "tib_watts": "W", "pue": "", "carbon": "gCO2e/kWh",
          "embodied": "gCO2e"}  # fmt: skip
 BASES = {"measured": N_("mesuré"), "estimated": N_("estimé")}
+WATT_SECONDS = 3_600_000  # of a kWh
 WATT_HOUR, GRAM = Decimal("0.001"), Decimal("1")
 # A wide context, so that no digit of a long month of a big member is lost before the one rounding.
 WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -81,6 +82,16 @@ class Figures:
     embodied: Decimal | None
 
 
+@dataclass(frozen=True)
+class Rates:
+    """kWh of a vCPU-second and of a GiB-second; gCO2e of a kWh, and of a vCPU-second for its fabrication."""
+
+    vcpu: Fraction | None
+    gib: Fraction | None
+    carbon: Fraction | None
+    embodied: Fraction | None
+
+
 def freeze(power: Power, month: str) -> dict[str, dict[str, str]] | None:
     """The factors of a month as its period keeps them; None where the territory declares none at all."""
     if not power.factors:
@@ -111,17 +122,26 @@ def basis(factors: Factors, codes: Iterable[str]) -> str:
     return "measured" if all(factors[code]["basis"] == "measured" for code in codes) else "estimated"
 
 
-def figures(factors: Factors, use: Use) -> Figures:
-    """What a service took, by these factors."""
+def rates(factors: Factors) -> Rates:
+    """What a unit and second comes to, worked out once for all services of a month."""
     value = {code: Fraction(one["value"]) for code, one in factors.items()}
-    kwh = grams = embodied = None
+    vcpu = gib = None
     if all(code in value for code in POWER):
         watts = value["idle_watts"] + (value["full_watts"] - value["idle_watts"]) * value["load"]
-        joules = Fraction(use.vcpu) * watts + Fraction(use.gib) / 1024 * value["tib_watts"]
-        kwh = _rounded(joules * value["pue"] / 3_600_000, WATT_HOUR)
-        grams = _rounded(Fraction(kwh) * value["carbon"], GRAM) if "carbon" in value else None
-    if "embodied" in value:
-        embodied = _rounded(Fraction(use.vcpu) / 3600 * value["embodied"], GRAM)
+        vcpu = watts * value["pue"] / WATT_SECONDS
+        gib = value["tib_watts"] / 1024 * value["pue"] / WATT_SECONDS
+    made = value["embodied"] / 3600 if "embodied" in value else None
+    return Rates(vcpu, gib, value.get("carbon"), made)
+
+
+def figures(by: Rates, use: Use) -> Figures:
+    """What a service took, by these rates."""
+    kwh = grams = embodied = None
+    if by.vcpu is not None and by.gib is not None:
+        kwh = _rounded(Fraction(use.vcpu) * by.vcpu + Fraction(use.gib) * by.gib, WATT_HOUR)
+        grams = _rounded(Fraction(kwh) * by.carbon, GRAM) if by.carbon is not None else None
+    if by.embodied is not None:
+        embodied = _rounded(Fraction(use.vcpu) * by.embodied, GRAM)
     return Figures(kwh, grams, embodied)
 
 
@@ -158,7 +178,8 @@ def of_members(session: Session, period: Period, members: Sequence[int] | None =
 
 def told(factors: Factors, uses: Sequence[Use]) -> dict[str, Any]:
     """As a statement says it: figures as texts, each service's, what is missing, and the factors with their sources."""
-    found = [figures(factors, use) for use in uses]
+    by = rates(factors)
+    found = [figures(by, use) for use in uses]
     whole = total(found, factors)
     return {
         **_texts(whole),
@@ -191,7 +212,7 @@ def of_service(session: Session, service_id: int, member_id: int, most: int = 12
 
 def _month(period: Period, use: Use) -> dict[str, Any]:
     factors: Factors = period.energy or {}
-    said = figures(factors, use)
+    said = figures(rates(factors), use)
     codes = NEEDED if said.grams is not None else POWER
     return {
         "period": period.label, "state": period.state, **vars(said), "missing": missing(factors),

@@ -48,7 +48,7 @@ def as_csv(found: Report) -> bytes:
     """A row for each month, member and offer, then the year."""
     text = io.StringIO()
     exports.write(text, COLUMNS)
-    head: list[Cell] = [mention(found), found.year]
+    head: list[exports.Cell] = [mention(found), found.year]
     for one in found.months:
         exports.write(text, [*head, "mois", one.label, None, *_figures(one), *_said(one), one.metered_kwh])
     for kind, rows in (("membre", found.members), ("offre", found.offers)):
@@ -85,7 +85,7 @@ def _basis(code: str | None) -> str:
     return BASES[code] if code else "non connu"
 
 
-def _said(one: Month) -> list[Cell]:
+def _said(one: Month) -> list[str]:
     return [_basis(one.basis), " ; ".join(LABELS[code] for code in one.missing)]
 
 

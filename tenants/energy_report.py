@@ -96,7 +96,8 @@ def report(session: Session, year: str, power: Power) -> Report:
     periods = _periods(session, year)
     factors: dict[int, dict[str, dict[str, str]]] = {period.id: period.energy or {} for period in periods}
     uses = energy.used(session, list(factors))
-    found = [(use, energy.figures(factors[use.period_id], use)) for use in uses]
+    rates = {period: energy.rates(one) for period, one in factors.items()}
+    found = [(use, energy.figures(rates[use.period_id], use)) for use in uses]
     metered = _metered(session, [period.label for period in periods])
     months = [_month(period, found, metered) for period in periods]
     return Report(

@@ -53,7 +53,7 @@ PICTURES = (
         Picture(path, path, TERRITORY, drawn=())
         for path in ("/", "/admin/members", "/services", "/orders", "/costs", "/statements", "/admin/quotas",
                      "/admin/orders", "/admin/flows", "/admin/catalogue", "/admin/prices", "/admin/audit",
-                     "/finance/statements", "/finance/energy", "/finance/billing")
+                     "/finance/statements", "/finance/energy")
     ),
 )  # fmt: skip
 
