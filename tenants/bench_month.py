@@ -144,10 +144,13 @@ def run(settings: Settings, servers: int, members: int = MEMBERS, part: Decimal 
 
 
 def scale(settings: Settings, servers: int, members: int = MEMBERS) -> dict[str, list[dict[str, Any]]]:
-    """Runs that show what time follows: ×1, ×4 and ×16 of the hours with the same changes, then of the changes."""
+    """Runs that show what time follows: ×1, ×4 and ×16 of the hours with the same changes, then of the changes.
+
+    ×16 is what was asked for: the whole month, and `servers` servers.
+    """
     return {
         "hours": [run(settings, servers, members, Decimal(times) / 16) | {"times": times} for times in (1, 4, 16)],
-        "changes": [run(settings, servers * times, members) | {"times": times} for times in (1, 4, 16)],
+        "changes": [run(settings, max(servers * times // 16, 1), members) | {"times": times} for times in (1, 4, 16)],
     }
 
 

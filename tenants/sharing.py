@@ -98,7 +98,7 @@ def share_pools(session: Session, period: Period) -> None:
     statements = _statements(session, period)
     measures = measure(session, period)
     weights: dict[int, dict[str, Fraction]] = {}  # by key: several pools have the same
-    lines = []
+    lines: list[dict[str, object]] = []
     for order, (pool, key) in enumerate(pools):
         criteria = {criterion: Decimal(weight) for criterion, weight in key.weights.items()}
         if key.id not in weights:

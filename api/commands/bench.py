@@ -37,7 +37,7 @@ def order(rounds: int, as_json: bool) -> None:
 @command.command()
 @click.option("--servers", type=click.IntRange(1, 100_000), default=10_000, show_default=True, help="How many servers.")
 @click.option("--members", type=click.IntRange(1, 5_000), default=40, show_default=True, help="How many members.")
-@click.option("--scale", is_flag=True, help="×1, ×4, ×16 of hours, then of changes.")
+@click.option("--scale", is_flag=True, help="×1, ×4, ×16 of hours, then of changes; ×16: as asked.")
 @json_option
 def month(servers: int, members: int, scale: bool, as_json: bool) -> None:
     """A whole month of events → statements. Drafted, checked, closed."""
@@ -49,7 +49,8 @@ def month(servers: int, members: int, scale: bool, as_json: bool) -> None:
         found = bench_month.scale(chosen, servers, members)
         words = {"hours": "durée", "changes": "changements"}
         _tell(found, as_json, *(
-            f"{words[what]} ×{run['times']:<2} : {run['changes']:>9} changements, {_seconds(run['seconds'])}"
+            f"{words[what]} ×{run['times']:<2} : {run['changes']:>9} changements, {_seconds(run['seconds'])},"
+            f" processeur {_seconds(run['cpu'] or 0)}"
             for what, runs in found.items() for run in runs
         ))  # fmt: skip
         return
