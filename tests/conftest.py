@@ -21,7 +21,7 @@ import structlog
 
 from orchestrator import database, postgres, schema
 from orchestrator.settings import Settings
-from tenants import catalogue, declarations_yaml, legal
+from tenants import catalogue, declarations_yaml, legal, stacks
 from tests import dev_clouds
 
 SECRET = "a secret for the tests only"
@@ -54,7 +54,7 @@ def yaml_read_once() -> Iterator[None]:
     """The same few declarations are read by almost every test: to parse them costs more than most tests do."""
     read = cache(declarations_yaml.load_yaml)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (catalogue, legal):
+        for module in (catalogue, legal, stacks):
             patch.setattr(module, "load_yaml", read)
         yield
 
