@@ -98,6 +98,7 @@ class _Life:
         self.version = stack.versions[-1].version
         self.changed: list[str] = []
         self.secrets = {secret.name: SecretStr(service_secrets.invent(secret.length)) for secret in stack.secrets}
+        self.former: list[SecretStr] = []
         self.host = stacks_town.host(stack.slug) if stack.web else ""
 
     def live(self, tell: Tell) -> list[Lived]:
@@ -120,7 +121,7 @@ class _Life:
             ("health", self.check_health),
             ("put", lambda: self.play("test/put")),
             ("check", lambda: self.play("test/check")),
-            *([("visit", self.receive)] if self.visit and self.stack.web else []),
+            *([("site, renewed", self.renew), ("visit", self.receive)] if self.visit and self.stack.web else []),
             *((act.removeprefix("test/"), lambda act=act: self.play(act)) for act in self.further),
             ("usage", self.count),
             *(self.losing() if self.stack.backup else []),
@@ -206,7 +207,7 @@ class _Life:
     def hidden(self) -> list[str]:
         """What nobody may read: secrets, of a key each line that is not its frame."""
         clients = [[client.private_key, client.passphrase] for client in self.town.clients.values()]
-        whole = ansible.secrets_in([self.secrets, clients])
+        whole = ansible.secrets_in([self.secrets, self.former, clients])
         return [
             line for secret in whole for line in secret.splitlines() if len(line) >= SHORTEST and "-----" not in line
         ]
@@ -233,6 +234,13 @@ class _Life:
         if (told := outcome.result) != {"version": self.version}:
             raise _wrong("wrong_version", f"upgrade to {self.version} gave {told}")
         return outcome
+
+    def renew(self) -> Outcome:
+        """What people need to come in is made anew: the old one opens nothing any more."""
+        shown = {secret.name: secret.length for secret in self.stack.secrets if secret.shown}
+        self.former += [self.secrets[name] for name in shown]
+        self.secrets |= {name: SecretStr(service_secrets.invent(length)) for name, length in shown.items()}
+        return self.play("site")
 
     def receive(self) -> None:
         """Somebody comes by the address, with what the service was given to open it."""
