@@ -18,12 +18,13 @@ from flask import Flask, Response, current_app, g, has_app_context, request
 from flask_babel import Babel, Domain, get_locale
 from markupsafe import Markup
 
-from api import formats, words
+from api import auth, formats, words
 from api.recognising import recognise
 from api.translations import LANGUAGES, SOURCE, catalogue
 from api.typography import typeset
 from orchestrator.errors import Text
 from orchestrator.settings import Settings
+from tenants import trade_meters
 
 COOKIE = "clocher_language"
 PROGRAMS = "/api/v1/"
@@ -147,7 +148,20 @@ def word(code: str | None, table: str, language: str | None = None) -> str:
     """The word for a code of ours, such as a state; one that is in no table is shown as it is."""
     if code is None:
         return ""
+    if table == "meter" and code not in words.WORDS["meter"]:
+        return _trade(code, language or current()) or code
     return _word(code, table, language or current())
+
+
+def _trade(code: str, language: str) -> str | None:
+    """What an application counts has the name that its stack gave it; None where nobody asks for a page."""
+    if not g or not g.get("caller"):
+        return None
+    if "trade" not in g:
+        with auth.scope() as session:
+            g.trade = trade_meters.labels(session)
+    label: dict[str, str] = g.trade.get(code, {})
+    return label.get(language) or label.get(SOURCE)
 
 
 @lru_cache(maxsize=4096)
@@ -159,9 +173,9 @@ def _word(code: str, table: str, language: str) -> str:
 def metered(line: Mapping[str, Any], language: str | None = None) -> str:
     """What a line of a statement is for, and which step of the price it is in."""
     read_in = language or current()
-    # What the trade counts has the name that its stack gave it, in French.
-    name = word(line["meter"], "meter", read_in) if line["meter"] in words.WORDS["meter"] else line["label"]
-    if not line.get("step") or line["meter"] not in words.WORDS["meter"]:
+    ours = line["meter"] in words.WORDS["meter"]
+    name = word(line["meter"], "meter", read_in) if ours else _trade(line["meter"], read_in) or line["label"]
+    if not line.get("step") or not ours:
         return name
     gettext = catalogue(read_in).gettext
     if line["step"] > 1:

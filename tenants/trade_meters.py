@@ -46,6 +46,12 @@ def counts(session: Session, service_id: int, stack: dict[str, Any] | None) -> l
     ]  # fmt: skip
 
 
+def labels(session: Session) -> dict[str, dict[str, str]]:
+    """What stacks call each of their meters that is in the book, by language."""
+    query = sa.select(Meter.code, Meter.label).where(Meter.id.between(FIRST, LAST))
+    return {row.code: row.label for row in session.execute(query)}
+
+
 def _add(session: Session, slug: str, meter: dict[str, Any]) -> None:
     code = code_of(slug, meter["code"])
     if session.scalar(sa.select(Meter.id).where(Meter.code == code)):

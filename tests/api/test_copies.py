@@ -13,7 +13,8 @@ from orchestrator.settings import Settings
 from orchestrator.tables import Place
 from tests.api.conftest import Run, told
 from tests.api.people import csrf, invite
-from tests.tenants.ordering import NOW
+from tests.api.screens_portal import backed_up as backed_up_wiki
+from tests.tenants.ordering import NOW, member, seed
 from tests.tenants.test_changes import end
 from tests.tenants.vaulted import Valley, backed_up
 
@@ -49,6 +50,17 @@ def test_a_copy_is_ordered_in_its_page_and_refreshed(app: APIFlask, place: Valle
     assert agent.post(f"/services/{copy_id}/refresh", data={"csrf": csrf(agent)}).status_code == 302
     assert agent.get(f"{page}/refresh").status_code == 409
     assert agent.get(f"{page}/move").status_code == 403
+
+
+def test_what_an_application_counts_has_a_name_in_its_price(app: APIFlask, owner: sa.Engine) -> None:
+    seed(owner)
+    member(owner)
+    with territory_session(owner, "tests") as session:
+        made = backed_up_wiki(session, 1)
+    agent = invite(app, "Camille", "brevaux", ["requester"]).client()
+    for language, name in (("fr", "Comptes (collaboration)"), ("en", "Accounts (collaboration)")):
+        shown = agent.get(f"/services/{made}/copies?lang={language}").text
+        assert name in shown and "collaboration_accounts" not in shown
 
 
 def test_the_api_and_the_command_line_order_one(app: APIFlask, place: Valley, run: Run) -> None:
