@@ -33,6 +33,7 @@ TAGS = {
     "Webhooks": "Who is told of events, and what was sent.",
     "Members": "The communes and bodies that share the cloud (DSI).",
     "Drift": "Guests that are no longer as their plays make them.",
+    "Usage": "Until when the cloud was read, and what was done there without us (DSI, finance).",
     "Capacity": "What the cloud has left (DSI).",
     "Policy": "Who must approve which orders.",
     "Prices": "The price book, and tariffs being prepared.",
