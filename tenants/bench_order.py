@@ -30,7 +30,8 @@ from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
 from orchestrator.steps_resources import PAUSE
 from orchestrator.tables import Flow, Member, Place, Service
-from tenants import catalogue, finance, orders, prices
+from tenants import catalogue, orders, prices
+from tenants.bench_month import BOOK
 from tenants.tables import Budget, Offer, Quota
 
 ACTOR = "bench"
@@ -95,7 +96,7 @@ def _seed(alone: Settings, engine: sa.Engine, ids: Ids, settings: Settings) -> t
     """The member's id and the flavor of what it orders."""
     with territory_session(engine, ACTOR) as session:
         catalogue.load(session)
-        prices.apply(session, finance.price_book(settings.territory_dir), settings.timezone)
+        prices.apply(session, BOOK, settings.timezone)
         member = Member(slug=ACTOR, name="Bench", kind="commune", siren="000000000", siret="00000000000000")
         session.add(member)
         session.flush()
