@@ -51,6 +51,15 @@ class Visitor:
     def look(self, width: int) -> list[str]:
         """What is wrong with the page as it is now, at a width: what axe finds, what does not fit."""
         self.page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+        # What a narrow page is made of is the same in every language: of the English one, whether its words fit.
+        faults = self._judge() if self.language == "fr" or width == max(WIDTHS) else []
+        if self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            faults.append("wider than the screen")
+        if self.page.locator("h1").count() != 1:
+            faults.append(f"{self.page.locator('h1').count()} h1")
+        return faults
+
+    def _judge(self) -> list[str]:
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE)
         # Contrast is three quarters of axe's work, and colours are the same in every language.
@@ -60,12 +69,7 @@ class Visitor:
             "rules": {"color-contrast": {"enabled": self.language == "fr"}},
         }
         found: list[dict[str, Any]] = self.page.evaluate("how => axe.run(how).then(r => r.violations)", options)
-        faults = [f"{one['id']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:3])}" for one in found]
-        if self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-            faults.append("wider than the screen")
-        if self.page.locator("h1").count() != 1:
-            faults.append(f"{self.page.locator('h1').count()} h1")
-        return faults
+        return [f"{one['id']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:3])}" for one in found]
 
     def close(self) -> None:
         self.context.close()
