@@ -19,6 +19,8 @@ from tests.api.people import invite
 from tests.tenants.applications import greeting
 from tests.tenants.ordering import NOW
 
+pytestmark = pytest.mark.slow
+
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 
@@ -51,7 +53,6 @@ def member_of(session: Session, service_id: int) -> int:
     return session.get_one(Service, service_id).member_id
 
 
-@pytest.mark.slow
 def test_the_page_begins_with_the_address(app: APIFlask, known: int) -> None:
     agent = invite(app, "Camille", "brevaux", ["requester"]).client()
     page = agent.get(f"/services/{known}").text
@@ -87,13 +88,11 @@ def test_a_hundred_percent_means_always() -> None:
     assert str(addresses.Month("2026-11", 7, 7).share) == "100.00"
 
 
-@pytest.mark.slow
 def test_a_rename_says_what_becomes_of_the_address(app: APIFlask, known: int) -> None:
     agent = invite(app, "Camille", "brevaux", ["requester"]).client()
     assert "l’ancienne ne répondra plus" in agent.get(f"/services/{known}/acts/rename").text
 
 
-@pytest.mark.slow
 def test_members_do_not_order_what_is_the_territorys(
     app: APIFlask, owner: sa.Engine, settings: Settings, service_id: int
 ) -> None:

@@ -20,6 +20,8 @@ from orchestrator.settings import Settings
 from tests.api.conftest import Run, told
 from tests.tenants.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 MONTH = "2024-03"
 PRICES = """
 tariffs:

@@ -17,6 +17,8 @@ from tenants.tables_costs import CostDay, CostService
 from tests.tenants.ledger import LATER, PARIS, at
 from tests.tenants.test_month import write_month
 
+pytestmark = pytest.mark.slow
+
 MEMBERS = ("aubrac", "breval", "cidre", "desert")
 
 
@@ -79,7 +81,6 @@ def test_days_of_a_past_month_sum_to_the_lines(staff: sa.Engine) -> None:
     assert live["aubrac"].amount == Decimal("17.50")
 
 
-@pytest.mark.slow
 def test_a_day_that_is_over_never_changes(staff: sa.Engine) -> None:
     seen: dict[date, Decimal] = {}
     for hours in range(6, 31 * 24, 17):
@@ -125,7 +126,6 @@ def test_a_forecast_ends_at_a_planned_deletion(owner: sa.Engine, staff: sa.Engin
     assert territory["Aubrac"].ahead == found.ahead
 
 
-@pytest.mark.slow
 def test_a_month_is_the_same_whether_its_days_were_counted_or_not(staff: sa.Engine, worker: sa.Engine) -> None:
     for now in map(at, ("2026-03-12 10:00", "2026-03-15 00:30", "2026-03-24 22:00", "2026-03-31 20:59:59.5")):
         with territory_session(worker, "worker 1") as session:
@@ -167,7 +167,6 @@ def test_a_service_costs_what_the_month_says_of_it(staff: sa.Engine, worker: sa.
                 assert found == parts.get(service.id, (service.id, service.name, 0, 0))
 
 
-@pytest.mark.slow
 def test_kept_days_are_the_live_ones(staff: sa.Engine, worker: sa.Engine) -> None:
     members = ids(staff)
     for now in map(at, ("2026-03-12 10:00", "2026-03-12 18:30", "2026-03-12 22:59:59", "2026-03-27 08:00",
@@ -202,7 +201,6 @@ def _by_meter(each: dict[str, costs.Costs]) -> dict[str, Decimal]:
     return found
 
 
-@pytest.mark.slow
 def test_a_member_sees_its_own(staff: sa.Engine, web: sa.Engine, worker: sa.Engine) -> None:
     members = ids(staff)
     with territory_session(worker, "worker 1") as session:

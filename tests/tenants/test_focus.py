@@ -24,6 +24,8 @@ from tests.tenants.focus_checker import File, faults, of_csv, of_parquet
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger
 from tests.tenants.test_month import write_month
 
+pytestmark = pytest.mark.slow
+
 MONTH = "2026-03"
 VERSIONS = ("1.2", "1.4")
 READERS: dict[str, Callable[[bytes, str], File]] = {"csv": of_csv, "parquet": of_parquet}
@@ -309,7 +311,6 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.slow
 def test_the_checker_sees_what_is_wrong(staff: sa.Engine, territory: Path) -> None:
     with territory_session(staff, "test") as session:
         period = draft(session, month(session))

@@ -27,6 +27,8 @@ from tests.tenants.approving import Caller, person
 from tests.tenants.ordering import member
 from tests.tenants.receiving import Receiver, receiver
 
+pytestmark = pytest.mark.slow
+
 HOME = Rules.of(("127.0.0.0/8",), 5)
 DAY = timedelta(days=1)
 

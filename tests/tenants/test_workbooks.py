@@ -18,6 +18,8 @@ from tenants.finance import Sharing
 from tests.tenants.ledger import LATER, PARIS, Ledger
 from tests.tenants.test_month import TOTALS, write_month
 
+pytestmark = pytest.mark.slow
+
 MONTH = "2026-03"
 
 
@@ -44,7 +46,6 @@ def cents(value: Any) -> Decimal:
     return Decimal(str(value)).quantize(Decimal("0.01"))
 
 
-@pytest.mark.slow
 def test_every_figure_of_the_month_is_there(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         documents = closed(session)
@@ -182,7 +183,6 @@ def test_more_lines_than_a_sheet_has_are_refused(monkeypatch: pytest.MonkeyPatch
         sheets.workbook("a", [page], LATER)
 
 
-@pytest.mark.slow
 def test_a_year_is_what_was_closed_before(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = write_month(session)
