@@ -39,12 +39,15 @@ def ask(slug: str) -> str | tuple[str, int]:
     return _asked(slug, Form.asked())
 
 
-def _asked(slug: str, form: Form) -> str | tuple[str, int]:
+def _asked(slug: str, form: Form, refused: ClocherError | None = None) -> str | tuple[str, int]:
+    """refused: why it was not planned, which a look alone may not find."""
     rows: list[dict[str, Any]] = []
     try:
         rows = _plan(slug, str(form.values.get("day", "")), dry_run=True)
     except ClocherError as error:
-        form = form.refused(error, "day" if isinstance(error, InvalidInput) else "")
+        refused = error
+    if refused:
+        form = form.refused(refused, "day" if isinstance(refused, InvalidInput) else "")
     status = 409 if form.sentence else 200
     return render_template("admin/upgrades/plan.html", slug=slug, rows=rows, form=form), status
 
@@ -67,8 +70,8 @@ def plan(slug: str) -> Answer | str | tuple[str, int]:
     """Plan them; members are told when it is time."""
     try:
         made = len(_plan(slug, request.form.get("day", ""), dry_run=False))
-    except ClocherError:
-        return _asked(slug, Form.sent())
+    except ClocherError as error:
+        return _asked(slug, Form.sent(), error)
     flash(ngettext("%(num)d mise à jour est prévue.", "%(num)d mises à jour sont prévues.", made), "success")
     return redirect(url_for("admin_upgrades.list_"))
 
