@@ -39,6 +39,7 @@ def test_a_wrong_token_is_nobody(app: APIFlask, given: str) -> None:
     problem(answer, 401, "invalid_token")
 
 
+@pytest.mark.slow
 def test_a_service_is_deleted_as_in_the_pages(brevaux: Caller, owner: sa.Engine) -> None:
     brevaux.place(wish())
     with territory_session(owner, "worker") as session:
@@ -57,6 +58,7 @@ def test_a_service_is_deleted_as_in_the_pages(brevaux: Caller, owner: sa.Engine)
     assert brevaux("POST", "/services/1/undelete").json["delete_after"] is None
 
 
+@pytest.mark.slow
 def test_an_order_from_outside(brevaux: Caller, owner: sa.Engine) -> None:
     placed = brevaux.place(wish(disk_gib=20))
     assert placed.status_code == 201
@@ -80,6 +82,7 @@ def test_an_order_from_outside(brevaux: Caller, owner: sa.Engine) -> None:
     assert [flow["kind"] for flow in brevaux("GET", "/flows").json["items"]] == ["stop_server", "create_server"]
 
 
+@pytest.mark.slow
 def test_a_flow_shows_steps_and_tasks(brevaux: Caller, owner: sa.Engine) -> None:
     flow_id = brevaux.place(wish()).json["flow_id"]
     with territory_session(owner, "worker") as session:
@@ -94,6 +97,7 @@ def test_a_flow_shows_steps_and_tasks(brevaux: Caller, owner: sa.Engine) -> None
     assert "error_detail" not in flow  # that is for the DSI
 
 
+@pytest.mark.slow
 def test_another_members_rows_look_like_none(brevaux: Caller, orgelune: Caller, dsi: Caller) -> None:
     order = brevaux.place(wish(), "vm-small").json
     order_id, service_id, flow_id = order["id"], order["service_id"], order["flow_id"]
@@ -116,6 +120,7 @@ def test_another_members_rows_look_like_none(brevaux: Caller, orgelune: Caller, 
         assert dsi("GET", f"/{noun}?member=orgelune").json["items"] == []
 
 
+@pytest.mark.slow
 def test_the_territory_decides(brevaux: Caller, dsi: Caller) -> None:
     first = brevaux.place(wish("one"), "vm-xlarge", "1").json
     second = brevaux.place(wish("two"), "vm-xlarge", "2").json
@@ -141,6 +146,7 @@ def test_a_refusal_tells_what_was_met(brevaux: Caller, owner: sa.Engine) -> None
     assert brevaux("GET", "/orders").json["items"] == []
 
 
+@pytest.mark.slow
 def test_pages_of_a_list_follow_each_other(brevaux: Caller) -> None:
     placed = [brevaux.place(wish(f"web-{number}"), key=str(number)).json["id"] for number in range(5)]
     seen: list[int] = []
@@ -186,6 +192,7 @@ BAD_INPUT: list[tuple[str, str, dict[str, Any], int, str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_bad_input_is_told_and_loses_nothing(brevaux: Caller) -> None:
     for method, path, more, status, code in BAD_INPUT:
         kind = {"content_type": "application/json"} if "data" in more else {}
@@ -217,6 +224,7 @@ def test_ready_when_migrated(app: APIFlask, owner: sa.Engine) -> None:
     assert (client.get("/readyz").status_code, client.get("/readyz").json["code"]) == (503, "not_migrated")
 
 
+@pytest.mark.slow
 def test_metrics_tell_requests_and_states(app: APIFlask, brevaux: Caller) -> None:
     brevaux.place(wish())
     brevaux.place(wish("big"), "vm-xlarge", "big")
@@ -234,6 +242,7 @@ def test_metrics_tell_requests_and_states(app: APIFlask, brevaux: Caller) -> Non
     assert "clocher_oldest_queued_flow_seconds" in text
 
 
+@pytest.mark.slow
 def test_the_catalogue_has_prices(brevaux: Caller, owner: sa.Engine) -> None:
     offers = brevaux("GET", "/catalogue").json["items"]
     assert [(offer["slug"], offer["monthly"]) for offer in offers][:2] == [

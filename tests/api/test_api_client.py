@@ -96,6 +96,7 @@ def test_a_service_is_changed_from_afar(far: Run, owner: sa.Engine) -> None:
     assert told(far("services", "protect", service, "--off", "--json"))["protected"] is False
 
 
+@pytest.mark.slow
 def test_a_flow_is_cancelled_from_afar_after_a_yes(far: Run) -> None:
     flow = str(told(far("orders", "place", "vm-small", "--name", "web", "--ssh-key", KEY, "--json"))["flow_id"])
     refused = far("flows", "cancel", flow, input="non\n")
@@ -131,6 +132,7 @@ def test_a_token_does_not_leave_in_clear(monkeypatch: pytest.MonkeyPatch) -> Non
     assert connect("https://cloud.example/").url == "https://cloud.example"
 
 
+@pytest.mark.slow
 def test_refusals_keep_their_facts(portal: str, brevaux: Caller) -> None:
     assert brevaux.secret
     here = Client(portal, brevaux.secret)

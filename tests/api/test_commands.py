@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pytest
 import sqlalchemy as sa
 
 from api.cli import main
@@ -17,6 +18,7 @@ from tests.tenants.ordering import KEY, member, seed
 from tests.tenants.test_changes import create, end
 
 
+@pytest.mark.slow
 def test_an_order_by_command(run: Run, owner: sa.Engine, tmp_path: Path) -> None:
     seed(owner)
     member(owner, vcpus=20)
@@ -41,6 +43,7 @@ def test_an_order_by_command(run: Run, owner: sa.Engine, tmp_path: Path) -> None
     assert actions[0] == "order.place"
 
 
+@pytest.mark.slow
 def test_decisions_by_command(run: Run, owner: sa.Engine) -> None:
     seed(owner)
     member(owner)
@@ -51,6 +54,7 @@ def test_decisions_by_command(run: Run, owner: sa.Engine) -> None:
     assert told(run("orders", "cancel", str(third), "--json"))["state"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_flow_is_cancelled_after_a_yes(run: Run, owner: sa.Engine) -> None:
     seed(owner)
     member(owner)
@@ -96,6 +100,7 @@ def test_people_by_command(run: Run, owner: sa.Engine) -> None:
     assert told(run("accounts", "close", "yann@agglo.fr", "--yes", "--json"))["state"] == "closed"
 
 
+@pytest.mark.slow
 def test_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
     assert "Publiez-le" in run("catalogue", "list").stdout
     published = {row["slug"] for row in told(run("catalogue", "apply", "--json"))}
@@ -106,6 +111,7 @@ def test_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
     assert offers[0]["monthly"] is None  # no price yet, and still worth reading
 
 
+@pytest.mark.slow
 def test_versions_of_the_catalogue_by_command(run: Run, owner: sa.Engine) -> None:
     told(run("catalogue", "apply", "--json"))
     [small] = [row for row in told(run("catalogue", "versions", "--json")) if row["slug"] == "vm-small"]
@@ -137,6 +143,7 @@ def test_announcements_by_command(run: Run, owner: sa.Engine) -> None:
     assert json.loads(wrong.stderr)["error"]["code"] == "invalid_announcement"
 
 
+@pytest.mark.slow
 def test_the_trail_is_searched_by_command(run: Run, owner: sa.Engine) -> None:
     published = told(run("catalogue", "apply", "--json"))
     found = told(run("audit", "search", "--action", "offer.", "--subject", "offer vm-small", "--json"))
@@ -148,6 +155,7 @@ def test_the_trail_is_searched_by_command(run: Run, owner: sa.Engine) -> None:
     assert run("audit", "export", "--csv").stdout.startswith("\ufeff")
 
 
+@pytest.mark.slow
 def test_capacity_costs_and_keys_by_command(run: Run, owner: sa.Engine, settings: Settings) -> None:
     seed(owner)
     member(owner)
@@ -202,6 +210,7 @@ def test_a_changed_entry_breaks_the_chain(run: Run, owner: sa.Engine) -> None:
     assert "entrée 2" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_service_is_changed_by_command(run: Run, owner: sa.Engine, web: sa.Engine) -> None:
     seed(owner)
     service = str(create(owner, web, member(owner), "web", disk_gib=10))

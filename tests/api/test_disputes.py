@@ -57,6 +57,7 @@ def test_pages_take_a_dispute_from_objection_to_decision(app: APIFlask, owner: s
     assert sorted(step for _, step in mailed(owner)) == ["answer", "open", "settle"]
 
 
+@pytest.mark.slow
 def test_the_api_and_the_command_do_the_same(app: APIFlask, owner: sa.Engine, run: Run) -> None:
     march = closed_march(owner)
     api = app.test_client()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 from apiflask import APIFlask
 
@@ -12,6 +13,7 @@ from tests.api.people import invite
 from tests.tenants.applications import greeting
 
 
+@pytest.mark.slow
 def test_what_awaits_its_source_says_so(app: APIFlask, owner: sa.Engine) -> None:
     greeting(owner)
     with territory_session(owner, "tests") as session:

@@ -39,6 +39,7 @@ def held(dsi_run: Run, owner: sa.Engine) -> str:
         return str(administered.held(session, found))
 
 
+@pytest.mark.slow
 def test_it_is_handed_over_then_goes_on(dsi_run: Run, held: str, owner: sa.Engine) -> None:
     assert "prise en main par la DSI" in " ".join(dsi_run("flows", "list").stdout.split())
     assert told(dsi_run("flows", "hand-over", held, "Marc", "--note", "Port bloqué", "--json"))["keeper"] == "Marc"
@@ -58,6 +59,7 @@ def test_it_is_undone_after_a_yes(dsi_run: Run, held: str, owner: sa.Engine) -> 
         assert session.get_one(Flow, int(held)).undo_requested
 
 
+@pytest.mark.slow
 def test_a_member_reads_a_secret_once_from_afar(
     run: Run, portal: str, owner: sa.Engine, worker: sa.Engine, settings: Settings, app: APIFlask,
     monkeypatch: pytest.MonkeyPatch,

@@ -82,6 +82,7 @@ def test_pages_lead_to_the_files_and_refuse_other_ones(app: APIFlask, statement:
     assert api("GET", f"/periods/{LABEL}/focus.csv?version=2.0").status_code == 422
 
 
+@pytest.mark.slow
 def test_the_command_writes_it(owner: sa.Engine, run: Run, settings: Settings, tmp_path: Path) -> None:
     administer(owner)
     member(owner, "vide")
@@ -105,6 +106,7 @@ def test_the_command_writes_it(owner: sa.Engine, run: Run, settings: Settings, t
         assert f"[{code}]" in run(*words).stderr
 
 
+@pytest.mark.slow
 def test_a_territory_that_says_nothing_of_itself(
     owner: sa.Engine, run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_choice_is_kept_and_survives_the_page(app: APIFlask) -> None:
     assert '<html lang="fr">' in client.get("/plan-du-site").text
 
 
+@pytest.mark.slow
 def test_the_api_refuses_in_the_language_that_is_asked(brevaux: Caller) -> None:
     french = brevaux.place(wish("Web"), key="1")
     english = brevaux("POST", "/orders", json={"offer": "vm-small", "parameters": wish("Web")},

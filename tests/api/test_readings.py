@@ -49,6 +49,7 @@ def nova(monkeypatch: pytest.MonkeyPatch, owner: sa.Engine, app: APIFlask) -> No
                           security_group_id="g", applied_at=BEGAN))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_was_made_by_hand_is_seen_at_each_door(run: Run, app: APIFlask, owner: sa.Engine) -> None:
     dsi = invite(app, "Denis", None, ["dsi_admin"])
     ask, page = Caller(app, dsi.token()), dsi.client()

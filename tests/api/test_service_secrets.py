@@ -29,6 +29,7 @@ def secret(worker: sa.Engine, settings: Settings, service_id: int) -> str:
         return kept.opened(session, settings, service_id)["admin_password"].get_secret_value()
 
 
+@pytest.mark.slow
 def test_a_page_shows_it_once(app: APIFlask, worker: sa.Engine, settings: Settings, service_id: int) -> None:
     agent = invite(app, "Camille", "brevaux", ["requester"]).client()
     place, known = f"/services/{service_id}", secret(worker, settings, service_id)
@@ -44,6 +45,7 @@ def test_a_page_shows_it_once(app: APIFlask, worker: sa.Engine, settings: Settin
     assert "Renouvellement d’un secret" in agent.get(place).text
 
 
+@pytest.mark.slow
 def test_the_api_shows_it_once(app: APIFlask, worker: sa.Engine, settings: Settings, service_id: int) -> None:
     client = app.test_client()
     token = invite(app, "Camille", "brevaux", ["requester"]).token()

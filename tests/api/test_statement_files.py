@@ -104,6 +104,7 @@ def test_the_api_hands_out_workbooks_and_papers(
         assert (answer.status_code, answer.json["code"]) == (409, "too_long")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ids")
 def test_the_command_writes_them(run: Run, tmp_path: Path, settings: Settings) -> None:
     def export(*more: str) -> list[Path]:

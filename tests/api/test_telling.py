@@ -35,6 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, settings: Settings, *words: str) -> str
     return outcome.stdout
 
 
+@pytest.mark.slow
 def test_from_an_order_to_its_mail_and_its_webhook(
     owner: sa.Engine,
     web: sa.Engine,

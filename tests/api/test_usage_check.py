@@ -22,6 +22,7 @@ def nova(monkeypatch: pytest.MonkeyPatch, owner: sa.Engine) -> None:
         fill(session)
 
 
+@pytest.mark.slow
 def test_the_command_compares_and_finance_reads(run: Run, app: APIFlask) -> None:
     finance = invite(app, "Karim", None, ["territory_finance"])
     ask, page = Caller(app, finance.token()), finance.client()

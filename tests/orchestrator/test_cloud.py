@@ -158,6 +158,7 @@ def test_a_refused_token_is_renewed_once_and_nothing_else_is_tried_twice(small: 
     assert len(script.asked) == 3
 
 
+@pytest.mark.slow
 def test_a_slow_cloud_is_given_up_in_time(small: Cloud, script: Script) -> None:
     script.slow = True
     started = time.monotonic()

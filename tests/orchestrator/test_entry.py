@@ -132,6 +132,7 @@ def test_what_could_not_be_told_is_told_later(town: Town) -> None:
     assert len(town.told) == 2 and town.told[0] == town.told[1]
 
 
+@pytest.mark.slow
 def test_one_at_a_time_tells_it_and_the_last_word_is_the_newest(town: Town) -> None:
     """The second waits until the first is done, then tells what the first did not know."""
     town.application("un")

@@ -201,6 +201,7 @@ def test_the_territory_sees_all(two: None, role: str, request: pytest.FixtureReq
             assert _members(session, table) == {OWN, OTHER}, table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["web", "staff", "worker", "door"])
 def test_what_is_hidden_from_a_role_is_refused(two: None, role: str, request: pytest.FixtureRequest) -> None:
     """Not empty but refused: the role has no privilege at all on these tables."""

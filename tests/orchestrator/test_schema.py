@@ -35,6 +35,7 @@ def test_upgrade_again_changes_nothing(settings: Settings, owner: sa.Engine) -> 
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
 
 
+@pytest.mark.slow
 def test_two_databases_of_one_server_are_upgraded_at_once(settings: Settings, owner: sa.Engine, server: sa.URL) -> None:
     beside = sa.create_engine(server.set(drivername="postgresql+psycopg"))
     together = Barrier(2)

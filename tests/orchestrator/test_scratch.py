@@ -19,6 +19,7 @@ def left(owner: sa.Engine) -> int:
         return int(connection.scalar(LEFT) or 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_who_is_told_to_end_leaves_no_database(settings: Settings, owner: sa.Engine, kind: signal.Signals) -> None:
     before = signal.getsignal(signal.SIGTERM)

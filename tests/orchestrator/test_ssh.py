@@ -38,6 +38,7 @@ def test_a_guest_that_does_not_greet_is_unreachable() -> None:
     assert caught.value.code == "guest_unreachable"
 
 
+@pytest.mark.slow
 def test_waiting_ends_when_the_server_greets(monkeypatch: pytest.MonkeyPatch) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     port = server.getsockname()[1]

@@ -53,6 +53,7 @@ def test_the_states_are_those_of_the_flows() -> None:
         assert set(acts.NEEDS[name]) <= {*flows.KINDS[kind].needs, flows.KINDS[kind].during}, name
 
 
+@pytest.mark.slow
 def test_what_is_possible_follows_the_service(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux = member(owner)
     service = create(owner, web, brevaux, disk_gib=10)
@@ -87,6 +88,7 @@ def test_prices_and_losses_are_told(owner: sa.Engine, web: sa.Engine) -> None:
     assert found["delete"].tells and "72 heures" in found["delete"].tells
 
 
+@pytest.mark.slow
 def test_each_operation_queues_its_flow(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux = member(owner)
     service = create(owner, web, brevaux)

@@ -67,6 +67,7 @@ def adjusted(session: Session, label: str, member: str = "breval") -> list[dict[
     return [line for line in document["lines"] if line["kind"] == "adjustment"]
 
 
+@pytest.mark.slow
 def test_a_deletion_told_late_is_a_line_of_the_next_month(staff: sa.Engine, web: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -169,6 +170,7 @@ def test_shares_of_the_closed_month_stay_and_keys_do_not_weigh_corrections(staff
         assert sum(amount for _, amount in shares) == 10
 
 
+@pytest.mark.slow
 def test_who_left_and_is_only_corrected_bears_no_common_cost(staff: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -188,6 +190,7 @@ def test_who_left_and_is_only_corrected_bears_no_common_cost(staff: sa.Engine) -
     assert told["breval"]["total"] == told["breval"]["adjustments"] == "-0.58"
 
 
+@pytest.mark.slow
 def test_a_creation_that_failed_after_the_close_is_given_back(staff: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -199,6 +202,7 @@ def test_a_creation_that_failed_after_the_close_is_given_back(staff: sa.Engine) 
         assert true_now(session, "2026-03") == told(session, "2026-03")
 
 
+@pytest.mark.slow
 def test_what_a_month_had_no_price_for_is_named(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         ledger = Ledger(session)
@@ -214,6 +218,7 @@ def test_what_a_month_had_no_price_for_is_named(staff: sa.Engine) -> None:
     assert error.value.facts["at"] == at("2026-03-20").isoformat()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["owner", "staff"])
 def test_corrections_are_sealed_with_their_month(owner: sa.Engine, staff: sa.Engine, role: str) -> None:
     close_month(staff)
@@ -231,6 +236,7 @@ def test_corrections_are_sealed_with_their_month(owner: sa.Engine, staff: sa.Eng
         assert state == "CL002" or (role == "staff" and state == "42501"), (attempt, state)
 
 
+@pytest.mark.slow
 def test_files_say_what_is_corrected(staff: sa.Engine) -> None:
     """CSV, JSON, workbook and FOCUS of April: the same line, by each one's form."""
     close_month(staff)

@@ -137,6 +137,7 @@ def _book(session: Session) -> dict[str, list[tuple[date | None, Decimal]]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_tariff_is_drafted_compared_and_adopted(owner: sa.Engine, staff: sa.Engine) -> None:
     with territory_session(owner, "test") as session:
         ledger = Ledger(session)

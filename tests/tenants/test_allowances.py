@@ -46,6 +46,7 @@ def test_the_next_minute_begins_anew_and_forgets(processes: list[sa.Engine], own
         assert connection.execute(sa.select(Request.source, Request.count)).all() == [("camille", 1)]
 
 
+@pytest.mark.slow
 def test_none_is_lost_and_none_waits_for_ever(processes: list[sa.Engine]) -> None:
     sources = ["camille", "paul", "nadia", "helene"]
 

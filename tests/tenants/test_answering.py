@@ -32,6 +32,7 @@ def test_a_change_of_answers_is_seen_before_it_is_ordered(web: sa.Engine, servic
     assert seen.limits == seen.limits[-1:], "no quota is touched, the budget alone is told"
 
 
+@pytest.mark.slow
 def test_answers_are_ordered_and_the_flow_brings_them(owner: sa.Engine, web: sa.Engine, service: Service) -> None:
     order = change(web, service.member_id, service.id, key="k1", answers={"greeting": "Salut"})
     again = change(web, service.member_id, service.id, key="k1", answers={"greeting": "Salut"})
@@ -55,6 +56,7 @@ def test_answers_are_ordered_and_the_flow_brings_them(owner: sa.Engine, web: sa.
     assert bigger.state == "approved", "the order of answers counts as what the service is made of"
 
 
+@pytest.mark.slow
 def test_only_what_is_declared_changes_and_only_as_its_rule_says(
     owner: sa.Engine, web: sa.Engine, service: Service
 ) -> None:

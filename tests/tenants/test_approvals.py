@@ -87,6 +87,7 @@ def refused(act: Callable[[], object], kind: type[ClocherError], code: str) -> C
     return error.value
 
 
+@pytest.mark.slow
 def test_each_step_in_its_turn_and_the_last_starts(house: House) -> None:
     adopt(house.owner, *CHAIN)
     order = place(house.web, house.camille)
@@ -122,6 +123,7 @@ def test_an_approver_alone_starts_it(house: House) -> None:
     assert (order.state, order.service_id is not None, order.flow_id is not None) == ("approved", True, True)
 
 
+@pytest.mark.slow
 def test_a_refusal_ends_it_and_frees_what_it_held(house: House) -> None:
     adopt(house.owner, *CHAIN)
     order = place(house.web, house.camille)
@@ -146,6 +148,7 @@ def test_nobody_approves_his_own_order_unless_the_policy_says_so(house: House) -
     refused(lambda: house.approve(boss, order), Forbidden, "own_order")  # it keeps the rules it was placed under
 
 
+@pytest.mark.slow
 def test_what_nobody_in_the_house_can_decide_goes_to_the_dsi(house: House) -> None:
     adopt(house.owner, "approver", "finance")
     with territory_session(house.owner, "tests") as session:
@@ -196,6 +199,7 @@ def test_a_deputy_decides_in_anothers_name(house: House) -> None:
         assert (entry.actor, entry.detail["for"]) == (house.sacha.actor, "Noor")
 
 
+@pytest.mark.slow
 def test_a_deputy_has_no_more_than_the_one_replaced(house: House) -> None:
     adopt(house.owner, "approver")
     with house.session(house.noor) as session:
@@ -256,6 +260,7 @@ def test_a_yes_can_be_taken_back_while_the_next_step_waits(house: House) -> None
     refused(lambda: take_back(house.sacha), Conflict, "order_decided")
 
 
+@pytest.mark.slow
 def test_what_nobody_decides_expires_and_frees_what_it_held(house: House, worker: sa.Engine) -> None:
     adopt(house.owner, "approver", "dsi", approver={"expires_days": 5})
     order = place(house.web, house.camille)
@@ -270,6 +275,7 @@ def test_what_nobody_decides_expires_and_frees_what_it_held(house: House, worker
     assert house.told(order)[-1] == ("order.expire", "w")
 
 
+@pytest.mark.slow
 def test_the_clock_of_a_step_starts_with_its_turn(house: House, worker: sa.Engine) -> None:
     adopt(house.owner, "approver", "dsi", approver={"expires_days": 5}, dsi={"expires_days": 5})
     order = place(house.web, house.camille)
@@ -278,6 +284,7 @@ def test_the_clock_of_a_step_starts_with_its_turn(house: House, worker: sa.Engin
     assert house.approve(house.dominique, order, NOW + 8 * DAY).state == "approved"
 
 
+@pytest.mark.slow
 def test_each_reminder_day_reminds_once(house: House, worker: sa.Engine) -> None:
     adopt(house.owner, "approver", approver={"remind_days": [3, 10]})
     order = place(house.web, house.camille)

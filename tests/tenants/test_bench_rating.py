@@ -12,6 +12,7 @@ from tenants import bench_rating
 CENT = Decimal("0.01")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("servers", "hours"), [(7, 31), pytest.param(200, 720, marks=pytest.mark.slow)])
 def test_the_total_is_the_sum_of_each_server_and_volume(settings: Settings, servers: int, hours: int) -> None:
     expected = Decimal(0)

@@ -168,6 +168,7 @@ def test_an_increase_is_held_at_once_a_decrease_is_free_at_the_end(owner: sa.Eng
     assert held(owner, brevaux)["vcpus"] == 1
 
 
+@pytest.mark.slow
 def test_a_waiting_change_holds_blocks_and_is_decided(
     owner: sa.Engine, web: sa.Engine, staff: sa.Engine, strict: None
 ) -> None:
@@ -190,6 +191,7 @@ def test_a_waiting_change_holds_blocks_and_is_decided(
     assert change(web, brevaux, service, offer="vm-small").state == "approved"  # what gets smaller asks nobody
 
 
+@pytest.mark.slow
 def test_quota_and_budget_bound_the_difference(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux = member(owner, vcpus=2, disk_gib=40, budget="400")
     service = create(owner, web, brevaux, disk_gib=20)
@@ -204,6 +206,7 @@ def test_quota_and_budget_bound_the_difference(owner: sa.Engine, web: sa.Engine)
     assert (error.facts["asked"], error.facts["held"]) == ("18.25", "10.95")
 
 
+@pytest.mark.slow
 def test_what_makes_no_sense_is_refused(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux, orgelune = member(owner), member(owner, "orgelune")
     service = create(owner, web, brevaux, disk_gib=20)

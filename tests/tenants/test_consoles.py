@@ -64,6 +64,7 @@ def found(owner: sa.Engine, service_id: int) -> ConsoleReading | None:
         return row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("screen", [True, False])
 def test_it_is_read(
     settings: Settings, owner: sa.Engine, web: sa.Engine, worker: sa.Engine, service: tuple[int, int], screen: bool
@@ -84,6 +85,7 @@ def test_it_is_read(
     assert found(owner, service_id) is None
 
 
+@pytest.mark.slow
 def test_what_is_not_in_the_cloud_is_said(
     settings: Settings, owner: sa.Engine, web: sa.Engine, worker: sa.Engine, service: tuple[int, int]
 ) -> None:
@@ -98,6 +100,7 @@ def test_what_is_not_in_the_cloud_is_said(
     assert (row.state, row.fault) == ("failed", "La machine n’existe pas encore dans le nuage.")
 
 
+@pytest.mark.slow
 def test_what_is_gone_has_none(owner: sa.Engine, web: sa.Engine, service: tuple[int, int]) -> None:
     brevaux, service_id = service
     with territory_session(owner, "tests") as session:

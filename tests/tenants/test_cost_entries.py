@@ -30,6 +30,7 @@ def months(starts: date, count: int) -> list[str]:
     return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(first - 2, first + count + 3)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.decimals("-99999999.99", "99999999.99", places=2),
@@ -142,6 +143,7 @@ def drafted(staff: sa.Engine, *entries: dict[str, str]) -> Sharing:
     return declared
 
 
+@pytest.mark.slow
 def test_entries_make_up_the_pools(staff: sa.Engine) -> None:
     drafted(staff, SUPPLIER, ENERGY, STAFF)
     with territory_session(staff, "test") as session:
@@ -151,6 +153,7 @@ def test_entries_make_up_the_pools(staff: sa.Engine) -> None:
             Decimal("1200.50")]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_entry_of_an_unknown_pool_stops_the_month(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = write_month(session)
@@ -160,6 +163,7 @@ def test_an_entry_of_an_unknown_pool_stops_the_month(staff: sa.Engine) -> None:
     assert refused.value.code == "unknown_pool"
 
 
+@pytest.mark.slow
 def test_a_closed_month_keeps_its_parts(staff: sa.Engine, owner: sa.Engine) -> None:
     drafted(staff, STAFF, SUPPLIER)
     with territory_session(staff, "test") as session:

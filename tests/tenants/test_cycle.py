@@ -99,6 +99,7 @@ def test_the_unit_cost_is_told_with_its_day(staff: sa.Engine) -> None:
         session.execute(sa.text("UPDATE year_terms SET unit_cost = 1"))
 
 
+@pytest.mark.slow
 def test_calls_are_exact_over_the_year(staff: sa.Engine, begun: Sharing) -> None:
     with territory_session(staff, "test") as session:
         with pytest.raises(Conflict) as refused:
@@ -140,6 +141,7 @@ def test_a_new_forecast_changes_what_is_still_to_be_called(staff: sa.Engine, beg
         assert amounts(made, session, "aubrac") == []
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     units=st.lists(st.decimals("0.01", 99999, places=2), min_size=1, max_size=4),
@@ -170,6 +172,7 @@ def close(session: Session, label: str, declared: Sharing) -> None:
     periods.close(session, label, after)
 
 
+@pytest.mark.slow
 def test_a_year_is_settled_and_told(staff: sa.Engine, web: sa.Engine, begun: Sharing) -> None:
     end = date(2027, 2, 1)
     with territory_session(staff, "test") as session:
@@ -243,6 +246,7 @@ def _check_files(session: Session, known: dict[str, Any]) -> None:
     assert json.loads(cycle_files.annual_json(known["aubrac"]))["hash"] == known["aubrac"]["hash"]
 
 
+@pytest.mark.slow
 def test_a_reduction_says_that_helios_issues_no_credit_note(staff: sa.Engine, begun: Sharing) -> None:
     with territory_session(staff, "test") as session:
         foresee(session, "breval", "99999")

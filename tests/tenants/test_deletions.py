@@ -38,6 +38,7 @@ def due(worker: sa.Engine, hours: int) -> list[int]:
         return deletions.delete_due(session, NOW + timedelta(hours=hours))
 
 
+@pytest.mark.slow
 def test_a_deletion_stops_waits_and_is_queued_once(owner: sa.Engine, web: sa.Engine, worker: sa.Engine) -> None:
     brevaux = member(owner)
     service = create(owner, web, brevaux)

@@ -35,6 +35,7 @@ def opened(web: sa.Engine, march: tuple[int, int], position: int = 6) -> int:
         return disputes.open_(session, march[1], position, " Le disque était supprimé. ", END).id
 
 
+@pytest.mark.slow
 def test_a_settlement_is_a_line_of_the_next_month(staff: sa.Engine, web: sa.Engine, march: tuple[int, int]) -> None:
     number = opened(web, march)
     with territory_session(staff, "finance") as session:
@@ -71,6 +72,7 @@ def test_a_settlement_is_a_line_of_the_next_month(staff: sa.Engine, web: sa.Engi
     assert exports_xlsx.xlsx_file("2026-04", [breval], PARIS)
 
 
+@pytest.mark.slow
 def test_a_settlement_by_quantity_is_at_the_price_of_the_line(
     staff: sa.Engine, web: sa.Engine, march: tuple[int, int]
 ) -> None:

@@ -78,6 +78,7 @@ def test_what_could_not_be_compared_keeps_what_was_known(owner: sa.Engine, servi
         assert found and found.row and (found.row.state, found.failed, found.refused) == ("differs", True, None)
 
 
+@pytest.mark.slow
 def test_the_dsi_is_mailed_when_it_is_new(owner: sa.Engine, service: Service) -> None:
     person(owner, "dsi", None, "dsi_admin")
     person(owner, "camille", service.member_id, "requester")
@@ -89,6 +90,7 @@ def test_the_dsi_is_mailed_when_it_is_new(owner: sa.Engine, service: Service) ->
         assert told == [("dsi@vallombre.example", ["Harden SSH"], f"/services/{service.id}")]
 
 
+@pytest.mark.slow
 def test_each_is_compared_every_week_at_night_a_few_at_a_time(
     owner: sa.Engine, web: sa.Engine, service: Service
 ) -> None:
@@ -110,6 +112,7 @@ def test_each_is_compared_every_week_at_night_a_few_at_a_time(
     assert due(owner, NIGHT + timedelta(days=7)) == [service.id]
 
 
+@pytest.mark.slow
 def test_a_repair_is_asked_for_by_its_people_and_of_what_differs(
     owner: sa.Engine, web: sa.Engine, service: Service
 ) -> None:
@@ -126,6 +129,7 @@ def test_a_repair_is_asked_for_by_its_people_and_of_what_differs(
         drift.check(session, service.id)
 
 
+@pytest.mark.slow
 def test_the_list_begins_with_what_differs_longest(owner: sa.Engine, web: sa.Engine, service: Service) -> None:
     machines = [create(owner, web, service.member_id, f"web-{number}") for number in range(2)]
     with territory_session(owner, "tests") as session:

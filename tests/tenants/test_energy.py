@@ -59,6 +59,7 @@ def test_each_service_as_worked_out_by_hand(staff: sa.Engine) -> None:
     assert said["aubrac"]["factors"]["pue"]["source"] == "Essai"
 
 
+@pytest.mark.slow
 def test_a_closed_month_keeps_its_figures(staff: sa.Engine, web: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         facts = write_month(session)
@@ -84,6 +85,7 @@ def test_a_closed_month_keeps_its_figures(staff: sa.Engine, web: sa.Engine) -> N
         assert energy.of_service(session, other, member) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("without", "kwh", "grams", "lacking"),
     [
@@ -103,6 +105,7 @@ def test_what_is_not_declared_is_not_known(
     assert said["embodied"] == (None if "embodied" in without else "520")
 
 
+@pytest.mark.slow
 def test_without_any_factor_nothing_is_said(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         period = periods.draft(session, MONTH, write_month(session), LATER, PARIS)

@@ -38,6 +38,7 @@ def year(session: Session) -> Power:
     return without
 
 
+@pytest.mark.slow
 def test_sums_are_those_of_the_statements(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         chosen = year(session)
@@ -62,6 +63,7 @@ def test_sums_are_those_of_the_statements(staff: sa.Engine) -> None:
     assert [(one.label, one.years) for one in found.equipment] == [("Serveurs", 5)]
 
 
+@pytest.mark.slow
 def test_files_say_the_same(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         found = energy_report.report(session, "2026", year(session))

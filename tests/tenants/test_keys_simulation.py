@@ -41,6 +41,7 @@ def march(staff: sa.Engine) -> sa.Engine:
     return staff
 
 
+@pytest.mark.slow
 def test_by_hand(march: sa.Engine) -> None:
     """100.00 in four equal parts: 25.00 each. By inhabitants, of 4500: 22.22, 66.67 (the cent left), none, 11.11."""
     with territory_session(march, "test") as session:
@@ -60,6 +61,7 @@ def test_by_hand(march: sa.Engine) -> None:
         }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_key_in_force_changes_nothing_though_inhabitants_changed(march: sa.Engine) -> None:
     with territory_session(march, "test") as session:
         session.execute(sa.update(Member).values(population=sa.func.coalesce(Member.population, 0) * 3 + 7))
@@ -106,6 +108,7 @@ def draft_all(session: Session, declared: Sharing) -> None:
         assert periods.check(session, label) == []
 
 
+@pytest.mark.slow
 def test_nothing_is_written(march: sa.Engine) -> None:
     with territory_session(march, "test") as session:
         session.execute(sa.text("SET TRANSACTION READ ONLY"))
@@ -125,6 +128,7 @@ def month(session: Session, label: str, sample: bool = False) -> None:
     periods.draft(session, label, Sharing.model_validate({"pools": costs}), LATER, PARIS, sample=sample)
 
 
+@pytest.mark.slow
 def test_twelve_months_up_to_the_last_one_shared(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         Ledger(session).member("a", 1, 10)
@@ -232,6 +236,7 @@ def test_yaml() -> None:
         assert list(refused("invalid_key", InvalidInput, lambda text=text: from_yaml(text))) == ["weights"]
 
 
+@pytest.mark.slow
 def test_csv_is_what_a_spreadsheet_reads(march: sa.Engine) -> None:
     with territory_session(march, "test") as session:
         session.execute(sa.update(Member).where(Member.slug == "aubrac").values(name="=Aubrac"))
@@ -243,6 +248,7 @@ def test_csv_is_what_a_spreadsheet_reads(march: sa.Engine) -> None:
     assert lines[5].endswith(";Total;;1;100,00;100,00;0,00;0,00")
 
 
+@pytest.mark.slow
 def test_closed_months_do_not_move(march: sa.Engine) -> None:
     with territory_session(march, "test") as session:
         before = session.execute(sa.text("SELECT t::text FROM statement_lines t ORDER BY id")).all()

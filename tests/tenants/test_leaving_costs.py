@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 
 from orchestrator.database import territory_session
@@ -21,6 +22,7 @@ def documents(staff: sa.Engine, service_id: int) -> list[Document]:
         return export_costs.documents(session, service, session.get_one(Member, service.member_id), LATER, PARIS)
 
 
+@pytest.mark.slow
 def test_it_is_what_the_statement_says(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         write_month(session)

@@ -82,6 +82,7 @@ def test_month_is_what_was_worked_out(staff: sa.Engine, monkeypatch: pytest.Monk
     assert exports.json_file(closed) == (EXPECTED / "2026-03.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_draft_again_is_the_same_to_the_byte(staff: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     exported = []
     with territory_session(staff, "test") as session:
@@ -96,6 +97,7 @@ def test_draft_again_is_the_same_to_the_byte(staff: sa.Engine, monkeypatch: pyte
     assert b"PROJET" in exported[0][0]
 
 
+@pytest.mark.slow
 def test_line_leads_to_its_intervals(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         periods.draft(session, "2026-03", write_month(session), LATER, PARIS)

@@ -57,6 +57,7 @@ def choose(owner: sa.Engine, who: Caller, wanted: str) -> None:
         notices.choose(session, who.account_id, wanted)
 
 
+@pytest.mark.slow
 def test_each_hand_through_which_an_order_goes_is_told(
     owner: sa.Engine, web: sa.Engine, staff: sa.Engine, worker: sa.Engine, brevaux: int, camille: Caller
 ) -> None:
@@ -97,6 +98,7 @@ def test_what_was_decided_meanwhile_is_not_asked_for(
     assert mailed(owner) == []
 
 
+@pytest.mark.slow
 def test_people_choose_what_they_read(
     owner: sa.Engine, web: sa.Engine, staff: sa.Engine, worker: sa.Engine, brevaux: int, camille: Caller
 ) -> None:
@@ -113,6 +115,7 @@ def test_people_choose_what_they_read(
         assert mailed(owner) == [("order_decided", name) for name in expected]
 
 
+@pytest.mark.slow
 def test_a_crash_before_the_commit_loses_and_doubles_nothing(
     owner: sa.Engine, web: sa.Engine, worker: sa.Engine, brevaux: int, camille: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +205,7 @@ def test_a_budget_is_told_at_each_step_and_again_after_it_was_less(
     assert order.state == "approved"
 
 
+@pytest.mark.slow
 def test_webhooks_hear_what_is_theirs(
     owner: sa.Engine, web: sa.Engine, staff: sa.Engine, worker: sa.Engine, settings: Settings, brevaux: int,
     camille: Caller,

@@ -88,6 +88,7 @@ def test_fifty_at_once_against_a_quota_of_twenty(owner: sa.Engine, web: sa.Engin
         assert session.scalar(sa.select(sa.func.count()).select_from(Flow)) == 20
 
 
+@pytest.mark.slow
 def test_the_same_request_at_once_is_one_order(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux = member(owner)
     with ThreadPoolExecutor(8) as pool:
@@ -129,6 +130,7 @@ def test_each_quota_says_which(owner: sa.Engine, web: sa.Engine, quota: str, mor
         assert place(web, brevaux, "plain").state == "approved"  # what it does not ask for does not count
 
 
+@pytest.mark.slow
 def test_budget_bounds_a_month_to_a_twelfth(owner: sa.Engine, web: sa.Engine) -> None:
     # vm-small costs 10.95 a month: two of them are 262.80 a year, to the cent.
     brevaux = member(owner, budget="262.80")
@@ -142,6 +144,7 @@ def test_budget_bounds_a_month_to_a_twelfth(owner: sa.Engine, web: sa.Engine) ->
     refused(lambda: place(web, orgelune, "two"), Conflict, "budget_exceeded")
 
 
+@pytest.mark.slow
 def test_a_waiting_order_holds_until_it_is_decided(owner: sa.Engine, web: sa.Engine, staff: sa.Engine) -> None:
     brevaux = member(owner, vcpus=8)
     xlarge = lambda name: place(web, brevaux, name, "vm-xlarge")  # noqa: E731
@@ -167,6 +170,7 @@ def test_a_waiting_order_holds_until_it_is_decided(owner: sa.Engine, web: sa.Eng
         assert Counter(told) == {"order.place": 4, "order.reject": 1, "order.cancel": 1, "order.approve": 1}
 
 
+@pytest.mark.slow
 def test_a_deleted_service_releases_what_it_held(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux = member(owner, servers=1)
     order = place(web, brevaux)
@@ -255,6 +259,7 @@ def test_operations_follow_the_service(owner: sa.Engine, web: sa.Engine) -> None
         refused(lambda verb=verb: ask(verb), Conflict, "not_allowed_now")
 
 
+@pytest.mark.slow
 def test_a_creation_can_be_cancelled_while_it_lives(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux = member(owner)
     order = place(web, brevaux)

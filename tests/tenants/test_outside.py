@@ -113,6 +113,7 @@ def test_a_long_answer_is_read_to_its_first_bytes(listener: Receiver) -> None:
     assert "\0" not in answer.start
 
 
+@pytest.mark.slow
 def test_a_server_that_drips_is_left(listener: Receiver) -> None:
     """A byte now and then keeps every single read short of its own limit."""
     done = threading.Event()

@@ -34,6 +34,7 @@ def refused(code: str, kind: type[ClocherError] = Conflict):
     return pytest.raises(kind, check=lambda error: error.code == code)
 
 
+@pytest.mark.slow
 def test_closing_needs_a_check_and_the_end_of_the_month(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = write_month(session)
@@ -54,6 +55,7 @@ def test_closing_needs_a_check_and_the_end_of_the_month(staff: sa.Engine) -> Non
             periods.draft(session, "2026-13", declared, LATER, PARIS)
 
 
+@pytest.mark.slow
 def test_closed_period_refuses_every_step(staff: sa.Engine) -> None:
     close_month(staff)
     for step in (
@@ -137,6 +139,7 @@ def test_line_written_while_the_period_closes_waits_and_is_refused(owner: sa.Eng
     assert found == ["CL002"]
 
 
+@pytest.mark.slow
 def test_close_writes_the_chain_and_the_audit(staff: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -157,6 +160,7 @@ def test_close_writes_the_chain_and_the_audit(staff: sa.Engine) -> None:
         assert audit.first_break(session) is None
 
 
+@pytest.mark.slow
 def test_closed_statement_keeps_the_name_of_then(staff: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -168,6 +172,7 @@ def test_closed_statement_keeps_the_name_of_then(staff: sa.Engine) -> None:
         assert statements.documents(session, period) == before
 
 
+@pytest.mark.slow
 def test_member_sees_its_own_statement_only(staff: sa.Engine, web: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
@@ -178,6 +183,7 @@ def test_member_sees_its_own_statement_only(staff: sa.Engine, web: sa.Engine) ->
     assert document["total"] == "73.13"
 
 
+@pytest.mark.slow
 def test_late_fact_is_found_before_closing(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = write_month(session)

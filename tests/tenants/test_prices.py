@@ -125,6 +125,7 @@ def test_bad_price_book_is_refused(staff: sa.Engine, tmp_path: Path, text: str, 
     assert said in refused.value.sentence
 
 
+@pytest.mark.slow
 def test_shipped_territory_can_be_applied(settings: Settings, staff: sa.Engine) -> None:
     territory = ROOT / "tenants" / "territories" / "vallombre"
     with territory_session(staff, "test") as session:

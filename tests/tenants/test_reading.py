@@ -32,6 +32,7 @@ def counting(engine: sa.Engine) -> Iterator[list[str]]:
     sa.event.remove(engine, "before_cursor_execute", listen)
 
 
+@pytest.mark.slow
 def test_lists_are_filtered_and_paged(owner: sa.Engine, web: sa.Engine, staff: sa.Engine) -> None:
     brevaux, orgelune = member(owner), member(owner, "orgelune")
     for name in ("site", "site-2", "paie"):
@@ -57,6 +58,7 @@ def test_lists_are_filtered_and_paged(owner: sa.Engine, web: sa.Engine, staff: s
         assert len(reading.page(session, Flow, service_id=1)[0]) == 1
 
 
+@pytest.mark.slow
 def test_the_page_of_a_service(owner: sa.Engine, web: sa.Engine) -> None:
     brevaux, orgelune = member(owner), member(owner, "orgelune")
     service = create(owner, web, brevaux, disk_gib=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,7 @@ def member(session: Session) -> int:
     return session.scalars(sa.select(Member.id).where(Member.slug == "breval")).one()
 
 
+@pytest.mark.slow
 def test_a_month_waits_until_the_cloud_was_read_to_its_end(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         periods.draft(session, MONTH, write_month(session), LATER, PARIS)
@@ -65,6 +67,7 @@ def lines(session: Session, month: str) -> list[tuple[str, str, str, str]]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_was_made_by_hand_is_billed_under_a_line_of_its_own(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = write_month(session)
@@ -77,6 +80,7 @@ def test_what_was_made_by_hand_is_billed_under_a_line_of_its_own(staff: sa.Engin
         assert periods.check(session, MONTH) == []
 
 
+@pytest.mark.slow
 def test_found_after_its_month_was_closed_it_is_an_adjustment(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         periods.draft(session, MONTH, write_month(session), LATER, PARIS)

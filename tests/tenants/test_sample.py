@@ -20,6 +20,7 @@ def build(session, ledger: Ledger) -> Sharing:
     return ledger.sharing({"parts": {"equal": "1"}}, {"exploitation": ("parts", "100.00")})
 
 
+@pytest.mark.slow
 def test_sample_month_is_closed_and_says_that_it_is_one(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = build(session, Ledger(session))

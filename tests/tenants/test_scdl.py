@@ -27,6 +27,7 @@ PATTERNS = {"BGT_ANNEE": r"\d{4}", "BGT_SIRET": r"\d{14}", "BGT_CONTNAT": r".{1,
             "BGT_FONCTION": r".{0,9}", "BGT_MTREAL": r"-?\d+\.\d\d"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_closed_months_by_account(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = write_month(session)

@@ -82,6 +82,7 @@ def finish(owner: sa.Engine, at: datetime) -> None:
         session.execute(sa.update(Flow).where(Flow.state == "queued").values(state="done", ended_at=at))
 
 
+@pytest.mark.slow
 def test_due_once_and_one_for_all_that_was_missed(owner: sa.Engine, web: sa.Engine, worker: sa.Engine) -> None:
     brevaux = member(owner)
     service = create(owner, web, brevaux)
@@ -119,6 +120,7 @@ def test_a_busy_service_waits_a_full_one_is_passed_over(owner: sa.Engine, web: s
     assert make(worker, utc(2026, 11, 26, 1)) == []
 
 
+@pytest.mark.slow
 def test_pruning_keeps_what_was_promised(owner: sa.Engine, web: sa.Engine, worker: sa.Engine) -> None:
     brevaux = member(owner)
     service = create(owner, web, brevaux)

@@ -58,6 +58,7 @@ def told(engine: sa.Engine, member: str) -> list[tuple[str, int, str | None]]:
         return [(one["service"], one["asked"], one["share"]) for one in document["availability"]]
 
 
+@pytest.mark.slow
 def test_a_draft_tells_what_was_measured_and_what_was_not(staff: sa.Engine, member: str) -> None:
     assert told(staff, member) == [("archives", 0, None), ("wiki", 576, "99.82")]
     with territory_session(staff, "test") as session:
@@ -68,6 +69,7 @@ def test_a_draft_tells_what_was_measured_and_what_was_not(staff: sa.Engine, memb
         assert ["wiki", 576, 575, 0.9982] in rows and ["archives", 0, 0, None] in rows
 
 
+@pytest.mark.slow
 def test_what_is_sealed_does_not_change(staff: sa.Engine, owner: sa.Engine, member: str) -> None:
     with territory_session(staff, "finance") as session:
         periods.close(session, MONTH, LATER)

@@ -61,6 +61,7 @@ def proved(session: Session) -> None:
     assert periods.check(session, MONTH) == []
 
 
+@pytest.mark.slow
 def test_steps_fill_from_the_oldest_service_on(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         ledger = Ledger(session)
@@ -84,6 +85,7 @@ def test_steps_fill_from_the_oldest_service_on(staff: sa.Engine) -> None:
         assert "Volume de données (au-delà de 100)".encode() in exports.csv_file([document], PARIS)
 
 
+@pytest.mark.slow
 def test_a_price_of_half_a_month_has_half_of_each_step(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         ledger = Ledger(session)
@@ -106,6 +108,7 @@ def test_a_price_of_half_a_month_has_half_of_each_step(staff: sa.Engine) -> None
         ]
 
 
+@pytest.mark.slow
 def test_a_kind_of_members_has_its_own_price_while_it_lasts(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         ledger = Ledger(session)
@@ -130,6 +133,7 @@ def test_a_kind_of_members_has_its_own_price_while_it_lasts(staff: sa.Engine) ->
         assert prices.in_force(session, at("2026-03-12 00:00")).rows["public_address"].hourly == Decimal("0.0038")
 
 
+@pytest.mark.slow
 def test_fees_and_minimums(staff: sa.Engine) -> None:
     book = BOOK | {"activation": "12.50", "minimum_service": "5", "minimum_member": "20.005"}
     with territory_session(staff, "test") as session:
@@ -157,6 +161,7 @@ def test_fees_and_minimums(staff: sa.Engine) -> None:
         assert before.forecast == Decimal("32.51")
 
 
+@pytest.mark.slow
 def test_any_split_gives_the_same_and_nothing_is_negative(staff: sa.Engine) -> None:
     """One volume, or the same held in pieces one after the other: the same lines. Any steps: what plain sums give."""
     chance = random.Random(7)

@@ -61,6 +61,7 @@ def sample(session: Session, service: Service, when: str, **counted: int) -> Non
     usage.keep(session, Owner(service.member_id, service.id, None), "video-light", counted, at(when))
 
 
+@pytest.mark.slow
 def test_a_count_holds_until_the_next_one(staff: sa.Engine, web: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         service = filled(session)

@@ -46,6 +46,7 @@ def test_before_anything_there_is_no_unit_cost(staff: sa.Engine) -> None:
                 unit_cost.report(session, when, ACCOUNTS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("march")
 def test_billed_against_cost(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
@@ -66,6 +67,7 @@ def test_billed_against_cost(staff: sa.Engine) -> None:
     assert (told["fctva"][0]["base"], told["fctva"][0]["amount"]) == (Decimal("1200.50"), Decimal("67.23"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("march")
 def test_statements_say_how_they_are_paid(staff: sa.Engine, web: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
@@ -79,6 +81,7 @@ def test_statements_say_how_they_are_paid(staff: sa.Engine, web: sa.Engine) -> N
         assert session.scalars(sa.select(BillingMode.reference)).all() == ["D-12"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("march")
 def test_a_mode_is_dated_and_never_changes_a_closed_month(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
@@ -102,6 +105,7 @@ def test_a_mode_is_dated_and_never_changes_a_closed_month(staff: sa.Engine) -> N
         assert fields == {"month", "mode", "withheld", "reference"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("march")
 def test_pre_titles_of_a_closed_month(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session, pytest.raises(Conflict) as refused:
@@ -124,6 +128,7 @@ def test_pre_titles_of_a_closed_month(staff: sa.Engine) -> None:
     assert Decimal(told[0]["Montant (EUR)"].replace(",", ".")) == rows[0]["Coût réel (EUR)"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("march")
 def test_a_year_is_settled_once_december_is_closed(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:

@@ -110,6 +110,7 @@ def begin(place: Valley, worker: sa.Engine) -> None:
     assert (row(place).state, live(place)) == ("started", ["upgrade_service"])
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_and_when_and_writes_nothing(place: Valley) -> None:
     [found] = plan(place, dry_run=True)
     assert (found["id"], found["name"], found["running"], found["version"]) == (None, "salut", "1", "2")
@@ -121,6 +122,7 @@ def test_a_dry_run_says_what_and_when_and_writes_nothing(place: Valley) -> None:
         plan(place, day=date(2026, 11, 22))
 
 
+@pytest.mark.slow
 def test_each_is_planned_once_and_only_what_is_older(place: Valley) -> None:
     assert [one["name"] for one in plan(place)] == ["salut"]
     with refused("nothing_to_plan"):
@@ -129,6 +131,7 @@ def test_each_is_planned_once_and_only_what_is_older(place: Valley) -> None:
         assert upgrades_planned.plannable(session, AT) == []
 
 
+@pytest.mark.slow
 def test_it_is_told_proved_in_time_and_begun_in_its_window_only(place: Valley, worker: sa.Engine) -> None:
     plan(place, day=date(2026, 12, 15))
     work(place, worker, AT)
@@ -151,6 +154,7 @@ def test_it_is_told_proved_in_time_and_begun_in_its_window_only(place: Valley, w
     assert told(place)[1:] == [("camille", "done")]
 
 
+@pytest.mark.slow
 def test_a_failed_one_is_told_to_both_and_not_tried_again(place: Valley, worker: sa.Engine) -> None:
     begin(place, worker)
     finish(place, NIGHT + HOUR, good=False)
@@ -161,6 +165,7 @@ def test_a_failed_one_is_told_to_both_and_not_tried_again(place: Valley, worker:
     assert live(place) == []
 
 
+@pytest.mark.slow
 def test_without_a_proof_it_waits_for_the_next_window(place: Valley, worker: sa.Engine) -> None:
     plan(place)
     work(place, worker, AT)
@@ -177,6 +182,7 @@ def test_without_a_proof_it_waits_for_the_next_window(place: Valley, worker: sa.
         assert missed.detail["why"] == "no_proof"
 
 
+@pytest.mark.slow
 def test_a_proof_that_is_fresh_is_not_made_again(place: Valley, worker: sa.Engine) -> None:
     plan(place)
     work(place, worker, AT)
@@ -188,6 +194,7 @@ def test_a_proof_that_is_fresh_is_not_made_again(place: Valley, worker: sa.Engin
     assert live(place) == ["upgrade_service"]
 
 
+@pytest.mark.slow
 def test_its_member_puts_it_off_once_with_a_reason(place: Valley, web: sa.Engine, worker: sa.Engine) -> None:
     plan(place)
     work(place, worker, AT)
@@ -205,6 +212,7 @@ def test_its_member_puts_it_off_once_with_a_reason(place: Valley, web: sa.Engine
         upgrades_planned.postpone(session, place.service_id, "Encore.", AT, rules(place))
 
 
+@pytest.mark.slow
 def test_a_member_chooses_its_window_and_what_is_planned_moves(place: Valley, web: sa.Engine) -> None:
     plan(place)
     with refused("invalid_window"), member_session(web, place.commune, "camille") as session:
@@ -220,6 +228,7 @@ def test_a_member_chooses_its_window_and_what_is_planned_moves(place: Valley, we
     assert row(place).starts_at == NIGHT
 
 
+@pytest.mark.slow
 def test_what_the_member_did_itself_is_done(place: Valley, worker: sa.Engine) -> None:
     plan(place)
     work(place, worker, AT)
@@ -234,6 +243,7 @@ def test_what_the_member_did_itself_is_done(place: Valley, worker: sa.Engine) ->
     assert (row(place).state, row(place).said) == ("done", "done_before")
 
 
+@pytest.mark.slow
 def test_another_version_than_was_told_is_not_begun(place: Valley, worker: sa.Engine, tmp_path: Path) -> None:
     plan(place)
     work(place, worker, AT)
@@ -244,12 +254,14 @@ def test_another_version_than_was_told_is_not_begun(place: Valley, worker: sa.En
     assert told(place)[1:] == [("camille", "cancel")]
 
 
+@pytest.mark.slow
 def test_what_was_told_late_comes_later(place: Valley, worker: sa.Engine) -> None:
     plan(place)
     work(place, worker, NIGHT)
     assert (row(place).told_at, row(place).starts_at) == (NIGHT, at("2026-12-08T20:00:00Z"))
 
 
+@pytest.mark.slow
 def test_the_dsi_gives_one_up_and_plans_anew(place: Valley, worker: sa.Engine) -> None:
     [made] = plan(place)
     with territory_session(place.owner, "dsi") as session:
@@ -260,6 +272,7 @@ def test_the_dsi_gives_one_up_and_plans_anew(place: Valley, worker: sa.Engine) -
     assert plan(place)
 
 
+@pytest.mark.slow
 def test_a_service_that_stands_still_waits(place: Valley, worker: sa.Engine) -> None:
     plan(place)
     work(place, worker, AT)

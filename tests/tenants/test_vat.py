@@ -33,6 +33,7 @@ def sums(documents: dict[str, statements.Document]) -> dict[str, tuple[str, str,
     return {slug: (one["total"], one["vat"]["amount"], one["payable"]) for slug, one in documents.items()}
 
 
+@pytest.mark.slow
 def test_each_regime_asks_what_was_worked_out(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = taxed.write(session)
@@ -53,6 +54,7 @@ def test_each_regime_asks_what_was_worked_out(staff: sa.Engine) -> None:
     assert march["cidre"]["issuer"]["siret"] == "24000001800012"
 
 
+@pytest.mark.slow
 def test_a_sealed_statement_keeps_the_words_and_the_rate_of_its_day(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         taxed.close(session, taxed.write(session))
@@ -66,6 +68,7 @@ def test_a_sealed_statement_keeps_the_words_and_the_rate_of_its_day(staff: sa.En
         assert refused.value.code == "period_closed"
 
 
+@pytest.mark.slow
 def test_the_rate_of_the_last_day_counts(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         declared = taxed.write(session)
@@ -126,6 +129,7 @@ def test_what_is_wrong_by_a_cent_does_not_close(
         assert check in {one.check for one in periods.check(session, "2026-02")}
 
 
+@pytest.mark.slow
 def test_a_cost_that_changes_after_the_draft_does_not_close(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         taxed.draft(session, taxed.write(session))
@@ -184,6 +188,7 @@ def test_rules_are_refused_by_field(staff: sa.Engine) -> None:
             assert {fault["parameter"] for fault in refused.value.facts["errors"]} == fields
 
 
+@pytest.mark.slow
 def test_a_member_sees_its_own_contract_and_changes_nothing(web: sa.Engine, staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         taxed.draft(session, taxed.write(session))
@@ -200,6 +205,7 @@ def test_a_member_sees_its_own_contract_and_changes_nothing(web: sa.Engine, staf
             connection.execute(sa.text(sql))
 
 
+@pytest.mark.slow
 def test_files_hold_vat_and_what_is_to_be_paid(staff: sa.Engine, tmp_path: Path) -> None:
     with territory_session(staff, "test") as session:
         taxed.close(session, taxed.write(session))
