@@ -198,17 +198,19 @@ CHECKS = {
             (SELECT coalesce(sum(total), 0) FROM statements WHERE period_id = :period) AS stated
             FROM periods WHERE id = :period) p
         WHERE p.usage + p.pools <> p.stated""",
+    # No two prices at an instant, and none without: together that is one.
     "one_price_at_every_instant": f"""
-        WITH {book()}
-        SELECT 'intervalle ' || u.id, extract(epoch FROM upper(u.during) - lower(u.during)), coalesce(sum(extract(epoch
-            FROM least(upper(u.during), upper(p.during)) - greatest(lower(u.during), lower(p.during)))), 0)
+        WITH {book()}, covering AS (
+            SELECT meter_id, payer, range_agg(during) AS covered FROM book GROUP BY meter_id, payer)
+        SELECT concat(m.code, ' ', p.payer), '1', (p.during * q.during)::text
+        FROM book p JOIN book q ON q.meter_id = p.meter_id AND q.payer = p.payer AND q.during && p.during
+            AND (q.price_id, lower(q.during)) > (p.price_id, lower(p.during)) JOIN meters m ON m.id = p.meter_id
+        UNION ALL
+        SELECT 'intervalle ' || u.id, '1', (tstzmultirange(u.during) - coalesce(c.covered, tstzmultirange()))::text
         FROM usage_intervals u JOIN meters m ON m.id = u.meter_id AND m.sku IS NOT NULL
         JOIN members y ON y.id = u.member_id
-        LEFT JOIN book p ON p.meter_id = u.meter_id AND p.payer = y.kind AND NOT isempty(p.during * u.during)
-        WHERE u.period_id = :period GROUP BY u.id
-        HAVING coalesce(sum(extract(epoch FROM least(upper(u.during), upper(p.during))
-            - greatest(lower(u.during), lower(p.during)))), 0)
-            <> extract(epoch FROM upper(u.during) - lower(u.during))""",  # noqa: S608
+        LEFT JOIN covering c ON c.meter_id = u.meter_id AND c.payer = y.kind
+        WHERE u.period_id = :period AND (c.covered @> u.during) IS NOT TRUE""",  # noqa: S608
     "interval_is_inside_period": """
         SELECT 'intervalle ' || u.id, p.during::text, u.during::text FROM usage_intervals u
         JOIN periods p ON p.id = u.period_id WHERE u.period_id = :period AND NOT p.during @> u.during""",

@@ -112,8 +112,7 @@ BROKEN = {
         " DELETE FROM statements WHERE member_id = 1",
     ],
     "interval_is_inside_period": [
-        "UPDATE usage_intervals SET during = tstzrange(lower(during), upper(during) + '1 day')"
-        " WHERE upper(during) = '2026-03-31 22:00Z'",
+        "UPDATE periods SET during = tstzrange(lower(during) + interval '1 day', upper(during))",
     ],
 }  # fmt: skip
 

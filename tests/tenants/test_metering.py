@@ -1,5 +1,6 @@
 """Events → intervals."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from orchestrator.database import territory_session
 from tenants import comparison, metering, periods
 from tenants.tables import Period
+from tests.orchestrator.flowing import eventually
 from tests.tenants.ledger import LATER, PARIS, Ledger, at
 
 Found = list[tuple[str, Decimal, datetime, datetime]]
@@ -137,6 +139,8 @@ def test_derive_filters_by_member_and_resource(staff: sa.Engine) -> None:
         ("[2026-03-20 00:00+00,2026-03-21 00:00+00]", "23514"),
         ("[2026-03-20 00:00+00,)", "23514"),
         ("empty", "23514"),
+        ("[2026-02-20 00:00+00,2026-02-21 00:00+00)", "23503"),
+        ("[2026-03-31 00:00+00,2026-04-01 00:00+00)", "23503"),
     ],
 )
 def test_database_refuses_overlapping_usage(staff: sa.Engine, owner: sa.Engine, during: str, state: str | None) -> None:
@@ -156,6 +160,54 @@ def test_database_refuses_overlapping_usage(staff: sa.Engine, owner: sa.Engine, 
     except (DatabaseError, IntegrityError) as error:
         refused = error.orig.sqlstate
     assert refused == state
+
+
+def test_two_who_write_at_once_cannot_overlap(staff: sa.Engine, owner: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        ledger = Ledger(session)
+        ledger.member("a", 1, 10)
+        ledger.address(ledger.service("a", "web"), ("created", "2026-03-01 00:00"), ("deleted", "2026-03-02 00:00"))
+        usage(session, period(session))
+    insert = sa.text(
+        "INSERT INTO usage_intervals (period_id, resource_id, member_id, meter_id, quantity, during)"
+        " SELECT period_id, resource_id, member_id, meter_id, 1, CAST(:during AS tstzrange)"
+        " FROM usage_intervals LIMIT 1"
+    )
+
+    def write(during: str, **options: str) -> str | None:
+        try:
+            with owner.connect().execution_options(**options) as connection, connection.begin():
+                connection.execute(insert, {"during": during})
+        except (DatabaseError, IntegrityError) as error:
+            return str(error.orig.sqlstate)
+        return None
+
+    with owner.connect() as first, ThreadPoolExecutor(1) as beside:
+        first.execute(insert, {"during": "[2026-03-10 00:00+00,2026-03-12 00:00+00)"})
+        second = beside.submit(write, "[2026-03-11 00:00+00,2026-03-13 00:00+00)")
+        with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as onlooker:
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            eventually(lambda: onlooker.execute(sa.text(waiting)).scalar_one() == 1, "the second waits")
+        first.commit()
+        assert second.result(timeout=30) == "23P01"
+    assert write("[2026-03-20 00:00+00,2026-03-21 00:00+00)", isolation_level="REPEATABLE READ") == "0A000"
+    assert write("[2026-03-20 00:00+00,2026-03-21 00:00+00)") is None
+
+
+def test_what_usage_points_at_stays(staff: sa.Engine, owner: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        ledger = Ledger(session)
+        ledger.member("a", 1, 10)
+        ledger.address(ledger.service("a", "web"), ("created", "2026-03-01 00:00"))
+        usage(session, period(session))
+    refused = []
+    for attempt in ("DELETE FROM periods", "DELETE FROM meters", "UPDATE usage_intervals SET meter_id = 9999"):
+        with pytest.raises(IntegrityError) as error, owner.begin() as connection:
+            connection.execute(sa.text(attempt))
+        refused.append(error.value.orig.sqlstate)
+    assert refused == ["23503"] * 3
 
 
 def test_hours_beside_the_clouds(staff: sa.Engine) -> None:
