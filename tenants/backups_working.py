@@ -4,6 +4,7 @@ proved, lateness told."""
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 import structlog
@@ -16,7 +17,7 @@ from orchestrator.settings import Settings
 from orchestrator.steps import Runtime
 from orchestrator.tables import FLOW_LIVE, Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
-from tenants import backups, operations, schedules
+from tenants import backups, operations, schedules, starting
 
 log = structlog.get_logger()
 
@@ -87,16 +88,11 @@ def make_due(session: Session, at: datetime, hour: int, timezone: str) -> list[i
                Service.delete_after.is_(None), ~good, ~tried)
         .order_by(BackupClient.service_id)
     ).all()  # fmt: skip
-    return [service_id for service_id in waiting if _make(session, service_id, at)]
-
-
-def _make(session: Session, service_id: int, at: datetime) -> bool:
-    try:
-        with session.begin_nested():
-            backups.back_up(session, service_id, at, scheduled=True)
-    except Conflict:  # another operation runs
-        return False
-    return True
+    return [
+        service_id
+        for service_id in waiting
+        if starting.unless_busy(session, partial(backups.back_up, session, service_id, at, scheduled=True))
+    ]
 
 
 def prove_due(session: Session, at: datetime, hour: int, timezone: str) -> int | None:
@@ -120,21 +116,15 @@ def prove_due(session: Session, at: datetime, hour: int, timezone: str) -> int |
                proved.is_(None) | (proved < at - PROVE_EVERY), failed.is_(None) | (failed < at - PROVE_AGAIN))
         .order_by(proved.nulls_first(), Service.id)
     ).all()  # fmt: skip
-    return next((service_id for service_id, backup_id in waiting if _prove(session, service_id, backup_id)), None)
+    for service_id, backup_id in waiting:
+        if starting.unless_busy(session, partial(backups.prove, session, service_id, backup_id)):
+            return int(service_id)
+    return None
 
 
 def _proving(session: Session) -> bool:
     live = sa.exists().where(Flow.kind == "prove_backup", Flow.state.in_(FLOW_LIVE))
     return bool(session.scalar(sa.select(live)))
-
-
-def _prove(session: Session, service_id: int, backup_id: int) -> bool:
-    try:
-        with session.begin_nested():
-            backups.prove(session, service_id, backup_id)
-    except Conflict:  # another operation runs, or the vault does not let it in
-        return False
-    return True
 
 
 def watch(session: Session, at: datetime) -> list[int]:

@@ -16,16 +16,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict, InvalidInput, NotFound
+from orchestrator.errors import Conflict, InvalidInput
 from orchestrator.tables import Member
-from tenants import statements
+from tenants import reading, statements
 from tenants.tables import Period, Statement
 from tenants.tables_disputes import Dispute
 
 CENT = Decimal("0.01")
 MOST = Decimal("999999999999.99")
 LONGEST = 2000  # letters of a reason
-BEYOND = 2**63 - 1
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "open": ("answered", "settled", "rejected", "withdrawn"),
     "answered": ("answered", "settled", "rejected", "withdrawn"),
@@ -65,15 +64,7 @@ def open_(session: Session, statement_id: int, position: int, reason: str, at: d
     """Object to a line of a closed statement. Raises NotFound not_found, Conflict statement_not_closed or disputed,
     InvalidInput reason_missing.
     """
-    found = session.execute(
-        sa.select(Statement, Period, Member)
-        .join(Period, Period.id == Statement.period_id)
-        .join(Member, Member.id == Statement.member_id)
-        .where(Statement.id == min(statement_id, BEYOND))
-    ).one_or_none()
-    if found is None:
-        raise _unknown()
-    statement, period, member = found
+    statement, period, member = reading.statement_row(session, statement_id)
     if statement.document is None:
         raise Conflict(
             "statement_not_closed", "Ce relevé est un projet : il peut encore changer.", "Attendez sa clôture."
@@ -96,7 +87,7 @@ def line_of(document: Mapping[str, Any], position: int) -> dict[str, Any]:
     """A statement's line by its place. Raises NotFound not_found."""
     found: list[dict[str, Any]] = [line for line in document["lines"] if line["position"] == position]
     if not found:
-        raise _unknown()
+        raise reading.unknown()
     return found[0]
 
 
@@ -164,10 +155,10 @@ def listed(session: Session, *, state: str | None = None, member: str | None = N
 
 def one(session: Session, dispute_id: int) -> dict[str, Any]:
     """One of them, with its statement's line. Raises NotFound not_found."""
-    found = session.get(Dispute, min(dispute_id, BEYOND))
+    found = session.get(Dispute, min(dispute_id, reading.BEYOND))
     rows = [row for row in listed(session, statement_id=found.statement_id) if row["id"] == found.id] if found else []
     if found is None or not rows:
-        raise _unknown()
+        raise reading.unknown()
     statement, period = session.get_one(Statement, found.statement_id), session.get_one(Period, found.period_id)
     document = statements.document(session, statement, period, session.get_one(Member, found.member_id))
     return {**rows[0], "line": line_of(document, found.position)}
@@ -184,9 +175,9 @@ def different(session: Session, period: Period) -> list[tuple[str, Decimal | Non
 
 
 def _locked(session: Session, dispute_id: int, to: str) -> Dispute:
-    found = session.get(Dispute, min(dispute_id, BEYOND), with_for_update=True, populate_existing=True)
+    found = session.get(Dispute, min(dispute_id, reading.BEYOND), with_for_update=True, populate_existing=True)
     if found is None:
-        raise _unknown()
+        raise reading.unknown()
     if to not in ALLOWED[found.state]:
         raise Conflict("dispute_state", "Cette contestation est déjà tranchée.", "Ouvrez-en une autre s’il le faut.")
     return found
@@ -233,7 +224,3 @@ def _words(text: str) -> str:
     if not words or len(words) > LONGEST:
         raise InvalidInput("reason_missing", "Il faut dire pourquoi, en 2000 signes au plus.", "Écrivez la raison.")
     return words
-
-
-def _unknown() -> NotFound:
-    return NotFound("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Revenez à la liste.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -146,18 +147,9 @@ def make_due(session: Session, at: datetime, hour: int, timezone: str) -> list[i
     for service_id in waiting:
         if len(made) >= room:
             break
-        if _make(session, service_id):
+        if starting.unless_busy(session, partial(check, session, service_id)):
             made.append(service_id)
     return made
-
-
-def _make(session: Session, service_id: int) -> bool:
-    try:
-        with session.begin_nested():
-            check(session, service_id)
-    except Conflict:  # another operation runs
-        return False
-    return True
 
 
 def run(runtime: Runtime) -> None:

@@ -93,7 +93,7 @@ def show(session: Session, kind: type[Row], row_id: int) -> dict[str, Any]:
     """One row as `page` gives it; the same error whether it is unknown or another member's."""
     row = session.execute(_shown(kind).where(kind.id == min(row_id, BEYOND))).mappings().one_or_none()
     if row is None:
-        raise _unknown()
+        raise unknown()
     return dict(row)
 
 
@@ -102,7 +102,7 @@ def both(session: Session, kind: type[Row], row_id: int) -> tuple[Row, dict[str,
     query = sa.select(kind, Member.slug).join(Member, Member.id == kind.member_id)
     found = session.execute(query.where(kind.id == min(row_id, BEYOND))).one_or_none()
     if found is None:
-        raise _unknown()
+        raise unknown()
     row, slug = found
     return row, {column.key: getattr(row, column.key) for column in kind.__table__.columns} | {"member": slug}
 
@@ -115,7 +115,7 @@ def find(session: Session, kind: type[Row], row_id: int, *, lock: bool = False) 
     """One row to work on, locked until the transaction ends if asked; errors as `show`."""
     row = session.get(kind, min(row_id, BEYOND), with_for_update=lock, populate_existing=lock)
     if row is None:
-        raise _unknown()
+        raise unknown()
     return row
 
 
@@ -129,7 +129,8 @@ def member(session: Session, slug: str) -> Member:
     return found
 
 
-def _unknown() -> NotFound:
+def unknown() -> NotFound:
+    """What is told of a row that is not there, and of one that is another's."""
     return NotFound("not_found", "Cela n’existe pas, ou n’est pas à vous.", "Revenez à la liste.")
 
 
@@ -195,8 +196,8 @@ def tasks(session: Session, flow_id: int, *, after: int = 0, limit: int = 500) -
     return list(session.scalars(query.order_by(AnsibleEvent.id).limit(limit)))
 
 
-def statement(session: Session, statement_id: int) -> dict[str, Any]:
-    """A statement's whole document, with its id and its own hash; errors as `show`."""
+def statement_row(session: Session, statement_id: int) -> tuple[Statement, Period, Member]:
+    """A statement with its period and its member; errors as `show`."""
     found = session.execute(
         sa.select(Statement, Period, Member)
         .join(Period, Period.id == Statement.period_id)
@@ -204,8 +205,14 @@ def statement(session: Session, statement_id: int) -> dict[str, Any]:
         .where(Statement.id == min(statement_id, BEYOND))
     ).one_or_none()
     if found is None:
-        raise _unknown()
+        raise unknown()
     row, period, whose = found
+    return row, period, whose
+
+
+def statement(session: Session, statement_id: int) -> dict[str, Any]:
+    """A statement's whole document, with its id and its own hash; errors as `show`."""
+    row, period, whose = statement_row(session, statement_id)
     return {**statements.document(session, row, period, whose), "id": row.id, "hash": row.hash}
 
 

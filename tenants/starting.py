@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -168,3 +169,13 @@ def _specification(order: Order, offer: Offer) -> dict[str, Any]:
         "ssh_keys": chosen["ssh_keys"],
         **(stacks.specification(offer.stack, chosen) if offer.stack else {"play": "vm"}),
     }
+
+
+def unless_busy(session: Session, act: Callable[[], object]) -> bool:
+    """What a duty asks for of many services: `act`, or nothing while something stands against it (it comes again)."""
+    try:
+        with session.begin_nested():
+            act()
+    except Conflict:  # another operation runs, or the vault does not let it in
+        return False
+    return True

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
-from orchestrator.errors import Conflict
 from orchestrator.steps import Runtime
 from orchestrator.tables import Flow, Service
 from orchestrator.tables_usage import MeterSample
-from tenants import operations, schedules
+from tenants import operations, schedules, starting
 from tenants.tables import Offer
 
 log = structlog.get_logger()
@@ -47,16 +47,9 @@ def due(session: Session, at: datetime, hour: int, timezone: str) -> list[int]:
 
 def ask(session: Session, at: datetime, hour: int, timezone: str) -> list[int]:
     """Queue the counts that are due; the ids of their services. One that is busy waits for the next time."""
-    return [service_id for service_id in due(session, at, hour, timezone) if _ask(session, service_id)]
-
-
-def _ask(session: Session, service_id: int) -> bool:
-    try:
-        with session.begin_nested():
-            operations.ask_for(session, service_id, "count_service", "usage.count")
-    except Conflict:  # another operation runs
-        return False
-    return True
+    count = partial(operations.ask_for, session, kind="count_service", action="usage.count")
+    waiting = due(session, at, hour, timezone)
+    return [service_id for service_id in waiting if starting.unless_busy(session, partial(count, service_id))]
 
 
 def run(runtime: Runtime) -> None:

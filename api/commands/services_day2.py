@@ -32,32 +32,35 @@ def change_options(act: Callable[..., None]) -> Callable[..., None]:
     return click.option("--dry-run", is_flag=True, help="Show what it would cost and do; order nothing.")(act)
 
 
-@click.command()
-@service_argument
-@click.argument("offer")
-@change_options
-def resize(service_id: int, offer: str, **more: Any) -> None:
-    """Order another size: that of OFFER."""
-    _change(service_id, {"offer": offer}, **more)
+def change_commands(order: Callable[..., None]) -> tuple[click.Command, click.Command, click.Command]:
+    """The commands `resize`, `grow` and `address`; `order`: as `_change`."""
 
+    @click.command()
+    @service_argument
+    @click.argument("offer")
+    @change_options
+    def resize(service_id: int, offer: str, **more: Any) -> None:
+        """Order another size: that of OFFER."""
+        order(service_id, {"offer": offer}, **more)
 
-@click.command()
-@service_argument
-@click.argument("disk_gib", type=click.IntRange(0, 2000))
-@click.option("--volume", help="Which volume; one that does not exist is added.")
-@change_options
-def grow(service_id: int, disk_gib: int, volume: str | None, **more: Any) -> None:
-    """Order a volume of DISK_GIB: bigger, new, or none for 0."""
-    _change(service_id, {"disk_gib": disk_gib, **({"volume": volume} if volume else {})}, **more)
+    @click.command()
+    @service_argument
+    @click.argument("disk_gib", type=click.IntRange(0, 2000))
+    @click.option("--volume", help="Which volume; one that does not exist is added.")
+    @change_options
+    def grow(service_id: int, disk_gib: int, volume: str | None, **more: Any) -> None:
+        """Order a volume of DISK_GIB: bigger, new, or none for 0."""
+        order(service_id, {"disk_gib": disk_gib, **({"volume": volume} if volume else {})}, **more)
 
+    @click.command()
+    @service_argument
+    @click.argument("wanted", type=click.Choice(["on", "off"]))
+    @change_options
+    def address(service_id: int, wanted: str, **more: Any) -> None:
+        """Order a public address, or give it back."""
+        order(service_id, {"public_address": wanted == "on"}, **more)
 
-@click.command()
-@service_argument
-@click.argument("wanted", type=click.Choice(["on", "off"]))
-@change_options
-def address(service_id: int, wanted: str, **more: Any) -> None:
-    """Order a public address, or give it back."""
-    _change(service_id, {"public_address": wanted == "on"}, **more)
+    return resize, grow, address
 
 
 def change_command(read: Callable[[int], list[dict[str, Any]]], order: Callable[..., None]) -> click.Command:
@@ -100,6 +103,7 @@ def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key:
         tell_change(reading.show(session, Order, placed.id), as_json)
 
 
+resize, grow, address = change_commands(_change)
 change = change_command(_parameters, _change)
 
 

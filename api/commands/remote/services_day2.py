@@ -11,7 +11,7 @@ from api.commands.remote import client, pages, read
 from api.commands.services_day2 import (
     ask_to_delete_snapshot,
     change_command,
-    change_options,
+    change_commands,
     print_snapshots,
     schedule_options,
     service_argument,
@@ -27,34 +27,6 @@ from api.v1.schemas import FlowOut, OrderOut, ServiceOut
 from api.v1.schemas_services import SnapshotOut
 
 
-@click.command()
-@service_argument
-@click.argument("offer")
-@change_options
-def resize(service_id: int, offer: str, **more: Any) -> None:
-    """Order another size: that of OFFER."""
-    _change(service_id, {"offer": offer}, **more)
-
-
-@click.command()
-@service_argument
-@click.argument("disk_gib", type=click.IntRange(0, 2000))
-@click.option("--volume", help="Which volume; one that does not exist is added.")
-@change_options
-def grow(service_id: int, disk_gib: int, volume: str | None, **more: Any) -> None:
-    """Order a volume of DISK_GIB: bigger, new, or none for 0."""
-    _change(service_id, {"disk_gib": disk_gib, **({"volume": volume} if volume else {})}, **more)
-
-
-@click.command()
-@service_argument
-@click.argument("wanted", type=click.Choice(["on", "off"]))
-@change_options
-def address(service_id: int, wanted: str, **more: Any) -> None:
-    """Order a public address, or give it back."""
-    _change(service_id, {"public_address": wanted == "on"}, **more)
-
-
 def _change(service_id: int, wanted: dict[str, Any], dry_run: bool, request_key: str | None, as_json: bool) -> None:
     path = f"/services/{service_id}/changes"
     if dry_run:
@@ -68,6 +40,7 @@ def _parameters(service_id: int) -> list[dict[str, Any]]:
     return found
 
 
+resize, grow, address = change_commands(_change)
 change = change_command(_parameters, _change)
 
 
