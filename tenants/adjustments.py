@@ -1,22 +1,23 @@
 """What came to be known of a month after it was closed → adjustment lines of the next one that is open.
 
 First what each resource's closed month lacked or had too much, from one instant to another (`usage_corrections`); then
-that month is rated again, at its own prices, by the same query, for the members concerned: a line is the difference
-with what was billed of it until now. So a closed month and its adjustments sum to what it would cost if closed now.
-Shares of its common costs, its fees and its minimums are not made again (ADR 18, 19).
+that month is rated again, at its own prices, by the same query, for the members concerned: a line of use, of a fee or
+of a minimum is the difference with what was billed of it until now. So a closed month and its adjustments sum to what
+it would cost if closed now. Shares of its common costs are not made again (ADR 18).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from orchestrator.tables import Member, Service
-from tenants import metering
-from tenants.prices_book import ROUNDED, book, stepped
-from tenants.rating import KEPT_OF_LINES, USED
+from tenants import checks_due, metering
+from tenants.rating import FEES_OF_WHOSE, rated
+from tenants.statements import ALL_SERVICES
 from tenants.tables import Meter, Period, Price, Statement, StatementLine, UsageCorrection
 
 # Closed months before this one, with the resources of which something was told since. Where an earlier month is still
@@ -79,26 +80,36 @@ SELECT k.resource_id, k.member_id, k.meter_id, k.quantity - k.counted, k.during
 FROM usage_corrections k JOIN periods q ON q.id = k.period_id
 WHERE k.corrects_id = :corrects AND k.member_id IN (TABLE whose) AND (q.state = 'closed' OR q.id = :period)
 """
+WHOSE = "whose AS (SELECT DISTINCT member_id FROM resources WHERE id = ANY(CAST(:resources AS bigint[])))"
+# All that was billed of the closed month until now to these members: its own lines, and what corrected it since.
+BILLED = """
+SELECT l.* FROM statement_lines l JOIN periods q ON q.id = l.period_id AND q.state = 'closed'
+WHERE l.member_id IN (TABLE whose) AND (l.period_id = :corrects AND l.kind IN ('usage', 'fee', 'minimum')
+    OR l.corrects_id = :corrects AND l.kind = 'adjustment')
+"""
+# A member that left and is corrected nothing but a fee has no statement yet.
 LINES = f"""
-WITH whose AS (
-    SELECT DISTINCT member_id FROM usage_corrections WHERE period_id = :period AND corrects_id = :corrects
-), {book()}, used AS ({USED.format(source=CORRECTED)}
-), {stepped(KEPT_OF_LINES)}, rated AS (
-    SELECT service_id, member_id, meter_id, price_id, coalesce(step, 0) AS step, unit_seconds, {ROUNDED} AS amount
-    FROM lines
-), billed AS (
-    SELECT l.service_id, l.member_id, l.meter_id, l.price_id, coalesce(l.step, 0) AS step,
-        sum(l.unit_seconds) AS unit_seconds, sum(l.amount) AS amount,
-        min(l.position) FILTER (WHERE l.kind = 'usage') AS position
-    FROM statement_lines l JOIN periods q ON q.id = l.period_id AND q.state = 'closed'
-    WHERE l.member_id IN (TABLE whose) AND (l.period_id = :corrects AND l.kind = 'usage'
-        OR l.corrects_id = :corrects AND l.kind = 'adjustment')
-    GROUP BY l.service_id, l.member_id, l.meter_id, l.price_id, coalesce(l.step, 0)
+WITH {WHOSE}, {rated(source=CORRECTED, fees=FEES_OF_WHOSE)}, billed AS (
+    SELECT coalesce(service_id, 0) AS service, member_id, meter_id, price_id, coalesce(step, 0) AS step,
+        sum(unit_seconds) AS unit_seconds, sum(amount) AS amount,
+        min(position) FILTER (WHERE kind <> 'adjustment') AS position
+    FROM ({BILLED}) l GROUP BY coalesce(service_id, 0), member_id, meter_id, price_id, coalesce(step, 0)
+), worth AS (
+    SELECT coalesce(service_id, 0) AS service, member_id, meter_id, price_id, coalesce(step, 0) AS step, unit_seconds,
+        amount FROM rated
 ), lacking AS (
-    SELECT service_id, member_id, meter_id, price_id, step, b.position,
-        trim_scale(coalesce(r.unit_seconds, 0) - coalesce(b.unit_seconds, 0)) AS unit_seconds,
-        coalesce(r.amount, 0) - coalesce(b.amount, 0) AS amount
-    FROM rated r FULL JOIN billed b USING (service_id, member_id, meter_id, price_id, step)
+    SELECT nullif(service, 0) AS service_id, member_id, meter_id, price_id, step, b.position,
+        CASE m.basis WHEN 'hour' THEN trim_scale(coalesce(w.unit_seconds, 0) - coalesce(b.unit_seconds, 0)) END
+            AS unit_seconds, coalesce(w.amount, 0) - coalesce(b.amount, 0) AS amount
+    FROM worth w FULL JOIN billed b USING (service, member_id, meter_id, price_id, step)
+    JOIN meters m ON m.id = meter_id
+    WHERE (coalesce(w.unit_seconds, 0), coalesce(w.amount, 0))
+        <> (coalesce(b.unit_seconds, 0), coalesce(b.amount, 0))
+), stated AS (
+    INSERT INTO statements (period_id, member_id, total, weighs)
+    SELECT DISTINCT CAST(:period AS bigint), member_id, 0, false FROM lacking
+    WHERE member_id NOT IN (SELECT member_id FROM statements WHERE period_id = :period)
+    RETURNING id, member_id
 ), taken AS (
     SELECT statement_id, max(position) AS last FROM statement_lines WHERE period_id = :period GROUP BY statement_id
 )
@@ -108,10 +119,24 @@ SELECT t.id, :period, k.member_id, coalesce(taken.last, 0) + row_number() OVER
     (PARTITION BY k.member_id ORDER BY v.name COLLATE "C", k.service_id, k.meter_id, lower(p.during), k.step),
     'adjustment', k.service_id, k.meter_id, k.price_id, nullif(k.step, 0), k.unit_seconds, k.amount,
     :corrects, k.position
-FROM lacking k JOIN services v ON v.id = k.service_id JOIN prices p ON p.id = k.price_id
-JOIN statements t ON t.period_id = :period AND t.member_id = k.member_id
+FROM lacking k LEFT JOIN services v ON v.id = k.service_id JOIN prices p ON p.id = k.price_id
+JOIN (SELECT id, member_id FROM statements WHERE period_id = :period UNION ALL TABLE stated) t
+    ON t.member_id = k.member_id
 LEFT JOIN taken ON taken.statement_id = t.id
-WHERE (k.unit_seconds, k.amount) <> (0, 0)
+"""  # noqa: S608
+# The fees and minimums of a closed month as they are due now, and what was billed of them with this month's lines.
+UNDUE = f"""
+WITH {WHOSE}, told AS ({BILLED.replace("q.state = 'closed'", "(q.state = 'closed' OR q.id = :period)")}),
+{
+    checks_due.due(
+        fees=FEES_OF_WHOSE,
+        used="SELECT member_id, service_id, sum(amount) AS amount FROM told WHERE unit_seconds IS NOT NULL"
+        " GROUP BY member_id, service_id HAVING sum(unit_seconds) <> 0",
+        billed="SELECT CASE m.basis WHEN 'once' THEN 'fee' ELSE 'minimum' END AS kind, member_id, service_id, price_id,"
+        " sum(amount) AS amount FROM told JOIN meters m ON m.id = meter_id WHERE unit_seconds IS NULL"
+        " GROUP BY m.basis, member_id, service_id, price_id HAVING sum(amount) <> 0",
+    )
+}
 """  # noqa: S608
 # What would be corrected now and what is stored must be the same set.
 STALE = f"""
@@ -127,22 +152,27 @@ WHERE q.id = :period GROUP BY q.label, d.resource_id ORDER BY d.resource_id
 """  # noqa: S608
 
 
-def correct(session: Session, period: Period) -> None:
-    """Write anew what the period corrects of closed months: of each resource, when, and from how much to how much."""
+Touched = list[tuple[Period, list[int]]]
+
+
+def correct(session: Session, period: Period) -> Touched:
+    """Write anew what the period corrects of closed months: of each resource, when, and from how much to how much.
+
+    Returns these months, the oldest first, each with the resources of which something was told since it was closed.
+    """
     session.execute(sa.text("DELETE FROM usage_corrections WHERE period_id = :period"), {"period": period.id})
-    for closed, resources in _touched(session, period):
+    touched = _touched(session, period)
+    for closed, resources in touched:
         session.execute(sa.text(CORRECT), _chosen(period, closed, resources))
+    return touched
 
 
-def rate(session: Session, period: Period) -> None:
-    """Write the lines of those corrections after the period's usage lines, the oldest month first."""
-    query = sa.text("""
-        SELECT c.id, lower(c.during) AS starts, upper(c.during) AS ends FROM periods c
-        WHERE EXISTS (SELECT FROM usage_corrections k
-            WHERE k.period_id = :period AND k.corrects_id = c.id) ORDER BY c.during""")
-    for closed, starts, ends in session.execute(query, {"period": period.id}).all():
-        month = {"corrects": closed, "starts": starts, "ends": ends}
-        session.execute(sa.text(LINES), {"period": period.id} | month)
+def rate(session: Session, period: Period, touched: Touched) -> None:
+    """Write the lines of what `correct` found after the period's own lines, the oldest month first: of use, and of the
+    fees and minimums that follow from it.
+    """
+    for closed, resources in touched:
+        session.execute(sa.text(LINES), _rated(period, closed, resources))
 
 
 def any_of(session: Session, period: Period) -> bool:
@@ -164,11 +194,12 @@ def listed(session: Session, period: str | None = None, *, corrected: int | None
         sa.select(
             one.statement_id.label("statement"), one.position, Period.label.label("period"),
             Member.slug.label("member"), Member.name,
-            closed.label.label("corrects"), one.corrects_position, Service.name.label("service"),
+            closed.label.label("corrects"), one.corrects_position,
+            sa.func.coalesce(Service.name, ALL_SERVICES).label("service"),
             Meter.code.label("meter"), Meter.unit, one.unit_seconds, Price.hourly, Price.book, one.amount,
         )
         .join(Period, Period.id == one.period_id).join(closed, closed.id == one.corrects_id)
-        .join(Member, Member.id == one.member_id).join(Service, Service.id == one.service_id)
+        .join(Member, Member.id == one.member_id).outerjoin(Service, Service.id == one.service_id)
         .join(Meter, Meter.id == one.meter_id).join(Price, Price.id == one.price_id)
         .where(one.kind == "adjustment")
         .order_by(Period.label.desc(), Member.siret.collate("C"), one.position)
@@ -182,20 +213,20 @@ def listed(session: Session, period: str | None = None, *, corrected: int | None
     return [dict(row) for row in session.execute(query).mappings()]
 
 
-def stale(session: Session, period: Period) -> list[tuple[str, str | None, str | None]]:
-    """(closed month and resource, what events correct now, what is stored), where they differ."""
+def stale(session: Session, period: Period) -> Iterator[tuple[str, str, str | None, str | None]]:
+    """(check, closed month and resource or due, what it is now, what is stored), where they differ."""
     touched = {closed.id: (closed, resources) for closed, resources in _touched(session, period)}
     stored = sa.text("SELECT DISTINCT corrects_id FROM usage_corrections WHERE period_id = :period")
     for closed_id in session.scalars(stored, {"period": period.id}).all():
         touched.setdefault(closed_id, (session.get_one(Period, closed_id), []))
-    return [
-        (subject, now, kept)
-        for closed, resources in touched.values()
-        for subject, now, kept in session.execute(sa.text(STALE), _chosen(period, closed, resources))
-    ]
+    for closed, resources in touched.values():
+        for subject, now, kept in session.execute(sa.text(STALE), _chosen(period, closed, resources)):
+            yield "corrections_are_events", subject, now, kept
+        for subject, due, billed in session.execute(sa.text(UNDUE), _rated(period, closed, resources)):
+            yield "adjusted_fees_and_minimums_are_due", f"{closed.label} {subject}", due, billed
 
 
-def _touched(session: Session, period: Period) -> list[tuple[Period, list[int]]]:
+def _touched(session: Session, period: Period) -> Touched:
     rows = session.execute(sa.text(TOUCHED), {"period": period.id}).all()
     return [(session.get_one(Period, closed), resources) for closed, resources in rows]
 
@@ -203,3 +234,9 @@ def _touched(session: Session, period: Period) -> list[tuple[Period, list[int]]]
 def _chosen(period: Period, closed: Period, resources: list[int]) -> dict[str, Any]:
     assert closed.during.upper
     return metering.parameters(closed, closed.during.upper, resource_ids=resources) | {"carrier": period.id}
+
+
+def _rated(period: Period, closed: Period, resources: list[int]) -> dict[str, Any]:
+    assert closed.during.upper
+    chosen = metering.parameters(closed, closed.during.upper, resource_ids=resources)
+    return chosen | {"period": period.id, "corrects": closed.id, "ends": closed.during.upper}

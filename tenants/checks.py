@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tenants import adjustments, billing, checks_adjustments, disputes, metering, rating, vat
+from tenants import adjustments, billing, checks_adjustments, checks_due, disputes, metering, rating, vat
 from tenants.prices_book import HOURLY, ROUNDED, book
 from tenants.tables import Period
 
@@ -100,31 +100,13 @@ FROM due d FULL JOIN ordered o USING (member_id, price_id, step)
 JOIN members m ON m.id = member_id JOIN prices p ON p.id = price_id JOIN meters t ON t.id = p.meter_id
 WHERE d.due IS DISTINCT FROM coalesce(o.held, 0) OR o.first < o.before
 """  # noqa: S608  (no input in it)
-# Worked out again from events and lines. What is due to the month: at least the minimum, whatever was used.
-DUE = f"""
-WITH {book()}, {rating.FEES}, owed AS ({rating.DUE}),
-    used AS (SELECT member_id, service_id, sum(amount) AS amount FROM statement_lines
-        WHERE period_id = :period AND kind = 'usage' GROUP BY member_id, service_id),
-    raised AS (SELECT u.member_id, u.service_id, o.price_id, u.amount,
-            greatest(coalesce(o.amount, 0) - u.amount, 0) AS lacks
-        FROM used u JOIN members y ON y.id = u.member_id
-        LEFT JOIN owed o ON o.payer = y.kind AND o.code = 'minimum_service'),
-    wholes AS (SELECT r.member_id, CAST(NULL AS bigint) AS service_id, o.price_id,
-            greatest(o.amount - sum(r.amount + r.lacks), 0) AS lacks
-        FROM raised r JOIN members y ON y.id = r.member_id
-        JOIN owed o ON o.payer = y.kind AND o.code = 'minimum_member'
-        GROUP BY r.member_id, o.price_id, o.amount),
-    due AS (SELECT 'fee' AS kind, member_id, service_id, price_id, amount FROM fees
-        UNION ALL SELECT 'minimum', member_id, service_id, price_id, lacks FROM raised WHERE lacks > 0
-        UNION ALL SELECT 'minimum', member_id, service_id, price_id, lacks FROM wholes WHERE lacks > 0),
-    billed AS (SELECT kind, member_id, service_id, price_id, amount FROM statement_lines
-        WHERE period_id = :period AND kind IN ('fee', 'minimum'))
-SELECT concat(kind, ' ', member_id, ' ', service_id), max(amount) FILTER (WHERE told),
-    max(amount) FILTER (WHERE NOT told)
-FROM (SELECT *, true AS told FROM (TABLE due EXCEPT ALL TABLE billed) less
-    UNION ALL SELECT *, false FROM (TABLE billed EXCEPT ALL TABLE due) more) d
-GROUP BY kind, member_id, service_id, price_id
-"""  # noqa: S608  (no input in it)
+DUE = "WITH " + checks_due.due(  # noqa: S608  (no input in it)
+    fees=rating.FEES,
+    used="SELECT member_id, service_id, sum(amount) AS amount FROM statement_lines"
+    " WHERE period_id = :period AND kind = 'usage' GROUP BY member_id, service_id",
+    billed="SELECT kind, member_id, service_id, price_id, amount FROM statement_lines"
+    " WHERE period_id = :period AND kind IN ('fee', 'minimum')",
+)
 # Each gives (subject, expected, found) of whatever differs.
 CHECKS = {
     "total_is_sum_of_lines": """
@@ -247,4 +229,4 @@ def differences(session: Session, period: Period, until: datetime) -> list[Diffe
     for subject, due, kept in disputes.different(session, period):
         found.append(Difference("settlements_are_decided", subject, str(due or "—"), str(kept or "—")))
     late = adjustments.stale(session, period)
-    return found + [Difference("corrections_are_events", s, e or "—", k or "—") for s, e, k in late]
+    return found + [Difference(check, s, str(e or "—"), str(k or "—")) for check, s, e, k in late]

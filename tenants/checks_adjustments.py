@@ -13,7 +13,7 @@ CORRECTED = """
             sum(l.unit_seconds) AS unit_seconds, sum(l.amount) AS amount
         FROM touched t JOIN statement_lines l ON l.member_id = t.member_id AND (l.kind = 'usage'
             AND l.period_id = t.corrects_id OR l.kind = 'adjustment' AND l.corrects_id = t.corrects_id)
-        WHERE l.period_id IN (TABLE counts)
+        WHERE l.period_id IN (TABLE counts) AND l.unit_seconds IS NOT NULL
         GROUP BY t.corrects_id, l.service_id, l.member_id, l.meter_id, l.price_id, l.step)"""
 PRICED = """extract(epoch FROM
     least(upper(i.during), upper(p.during)) - greatest(lower(i.during), lower(p.during)))"""
@@ -51,15 +51,11 @@ CHECKS = {
         WHERE l.period_id = :period AND l.kind = 'adjustment'
         GROUP BY q.id, l.service_id, l.member_id, m.id, l.price_id, l.step HAVING count(*) > 1""",
     "adjustment_names_its_line": """
-        SELECT 'ligne ' || l.id, (SELECT o.position FROM statement_lines o WHERE o.period_id = l.corrects_id
-                AND (o.kind, o.service_id, o.member_id, o.meter_id, o.price_id)
-                    = ('usage', l.service_id, l.member_id, l.meter_id, l.price_id)
-                AND o.step IS NOT DISTINCT FROM l.step) AS place, l.corrects_position
-        FROM statement_lines l WHERE l.period_id = :period AND l.kind = 'adjustment'
-        AND l.corrects_position IS DISTINCT FROM (SELECT o.position FROM statement_lines o
-            WHERE o.period_id = l.corrects_id AND (o.kind, o.service_id, o.member_id, o.meter_id, o.price_id)
-                = ('usage', l.service_id, l.member_id, l.meter_id, l.price_id)
-                AND o.step IS NOT DISTINCT FROM l.step)""",
+        SELECT 'ligne ' || l.id, o.position, l.corrects_position FROM statement_lines l
+        LEFT JOIN statement_lines o ON o.period_id = l.corrects_id AND o.kind IN ('usage', 'fee', 'minimum')
+            AND (o.member_id, o.meter_id, o.price_id) = (l.member_id, l.meter_id, l.price_id)
+            AND o.service_id IS NOT DISTINCT FROM l.service_id AND o.step IS NOT DISTINCT FROM l.step
+        WHERE l.period_id = :period AND l.kind = 'adjustment' AND l.corrects_position IS DISTINCT FROM o.position""",
     "adjusted_month_is_closed": """
         SELECT q.label, 'closed', q.state FROM periods q JOIN periods p ON p.id = :period
         WHERE q.id IN (SELECT corrects_id FROM statement_lines WHERE period_id = :period AND corrects_id IS NOT NULL

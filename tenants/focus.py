@@ -189,14 +189,14 @@ def _usage(document: Document, line: Document, facts: Facts) -> Row:
 
 
 def _once(document: Document, line: Document, facts: Facts) -> Row:
-    """A fee, or what lacks to a minimum: one of it is bought."""
-    amount, fee = Decimal(line["amount"]), line["kind"] == "fee"
+    """A fee, or what lacks to a minimum: one of it is bought, or given back."""
+    amount, fee = Decimal(line["amount"]), line["meter"] in focus_words.FEES
     application = facts.applications.get(line["service_ref"] or "")
     service = {"ResourceId": line["service_ref"], "ResourceName": line["service"],
                "ResourceType": OFFERED_AS["stack" if application else "vm"]} if line["service_ref"] else {}  # fmt: skip
     return {
         **_offered(application or focus_words.MACHINES),
-        **_priced(Decimal(1), amount, "Standard"),
+        **_priced(Decimal(-1 if amount < 0 else 1), abs(amount), "Standard"),
         "ChargeCategory": "Purchase",
         "ChargeDescription": f"{line['service']} : {line['label']} ({line['book']})",
         "ChargeFrequency": "One-Time" if fee else "Recurring",
@@ -223,12 +223,14 @@ def _during(document: Document, line: Document, facts: Facts) -> Row:
 
 
 def _adjustment(document: Document, line: Document, facts: Facts) -> Row:
-    """Quantity and cost are differences; prices are those of then, and the charge is of when they were in force."""
+    """Quantity and cost are differences; prices are those of then, and the charge is of when they were in force. Of a
+    fee or a minimum the price is the difference.
+    """
     since = _instant(line["price_from"])
     month, place = line["corrects"], line["corrects_position"]
     bounds = (_instant(line["corrects_until"]), facts.ends.get((line["meter"], since, line["book"])))
     return {
-        **_usage(document, line, facts),
+        **(_usage if "unit_seconds" in line else _once)(document, line, facts),
         "ChargeClass": "Correction",
         "ChargeDescription": f"Rectification de {month} : {line['service']} : {line['label']} ({line['book']})",
         "ChargePeriodStart": max(since, _instant(line["corrects_from"])),

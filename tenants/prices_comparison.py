@@ -30,7 +30,7 @@ SELECT -m.id, m.id, CAST(:kind AS text), tstzrange(:starts, :ends), d.hourly, d.
 FROM jsonb_to_recordset(CAST(:drafted AS jsonb)) d (meter text, hourly numeric, steps jsonb)
 JOIN meters m ON m.code = d.meter"""
 COMPARED = f"""
-{rating.rated(ENTRIES)}, sums AS (
+WITH {rating.rated(ENTRIES)}, sums AS (
     SELECT member_id, meter_id, sum(amount) AS after, 0.00 AS before FROM rated GROUP BY member_id, meter_id
     UNION ALL
     SELECT member_id, meter_id, 0.00, sum(amount) FROM statement_lines

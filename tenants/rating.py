@@ -42,12 +42,12 @@ WHERE w.weighs
 ORDER BY m.siret COLLATE "C"
 """
 # A service begins to serve once, whatever is done to it later; its fee is at the price of that instant.
-FEES = """
+_FEES = """
 activated AS (
     SELECT r.service_id, r.member_id, min(e.at) AS at
     FROM resource_events e JOIN resources r ON r.id = e.resource_id
     WHERE e.kind = 'serving' AND starts_with(r.cloud_id, :prefix) = :sample
-        AND (CAST(:member AS bigint) IS NULL OR r.member_id = :member)
+        AND (CAST(:member AS bigint) IS NULL OR r.member_id = :member){among}
         AND EXISTS (SELECT FROM book b JOIN meters m ON m.id = b.meter_id WHERE m.basis = 'once')
     GROUP BY r.service_id, r.member_id HAVING min(e.at) >= :starts AND min(e.at) < :until
 ), fees AS (
@@ -58,6 +58,8 @@ activated AS (
     JOIN book b ON b.meter_id = m.id AND b.payer = y.kind AND b.during @> a.at
     WHERE s.state <> 'failed' AND s.specification -> 'outside' IS NULL AND round(b.hourly, 2) > 0
 )"""
+FEES = _FEES.format(among="")
+FEES_OF_WHOSE = _FEES.format(among=" AND r.member_id IN (TABLE whose)")
 # The minimum of a month is the one in force when it begins; fees don't count towards it.
 DUE = """
 SELECT b.payer, m.code, b.meter_id, b.price_id, lower(b.during) AS since, round(b.hourly, 2) AS amount
@@ -79,7 +81,7 @@ due AS MATERIALIZED ({DUE}
 )"""  # noqa: S608  (no input in it)
 
 
-# {source}: of which usage; `book` must be there.
+# {source}: of which usage; `book` must be there. What corrections took back wholly is no use any more.
 USED = """
     SELECT r.service_id, u.member_id, u.meter_id, p.price_id, p.payer, p.hourly, p.steps IS NOT NULL AS in_steps,
         min(lower(p.during)) AS since, trim_scale(sum(u.quantity * extract(epoch FROM
@@ -87,18 +89,22 @@ USED = """
     FROM ({source}) u JOIN resources r ON r.id = u.resource_id JOIN members y ON y.id = u.member_id
     JOIN book p ON p.meter_id = u.meter_id AND p.payer = y.kind AND NOT isempty(p.during * u.during)
     GROUP BY r.service_id, u.member_id, u.meter_id, p.price_id, p.payer, p.hourly, p.steps IS NOT NULL
+    HAVING sum(u.quantity * extract(epoch FROM
+            least(upper(u.during), upper(p.during)) - greatest(lower(u.during), lower(p.during)))) <> 0
 """
 STORED = "SELECT * FROM usage_intervals WHERE period_id = :period"
 KEPT_OF_LINES = "service_id, member_id, meter_id, price_id, since"
 
 
-def rated(entries: str = KEPT) -> str:
-    """The tables up to `rated`: every line that a period's stored usage gives at the prices of `entries`."""
+def rated(entries: str = KEPT, source: str = STORED, fees: str = FEES) -> str:
+    """The tables up to `rated`: every line that usage (by default a period's stored one) gives at the prices of
+    `entries`, with the fees and minimums that go with it.
+    """
     return f"""
-WITH {book(entries)}, used AS ({USED.format(source=STORED)}
+{book(entries)}, used AS ({USED.format(source=source)}
 ), {stepped(KEPT_OF_LINES)}, priced AS (
     SELECT *, {ROUNDED} AS amount FROM lines
-), {FEES}, {MINIMUMS}, rated AS (
+), {fees}, {MINIMUMS}, rated AS (
     SELECT 'usage' AS kind, service_id, member_id, meter_id, price_id, since, step, unit_seconds, amount FROM priced
     UNION ALL SELECT 'fee', service_id, member_id, meter_id, price_id, since, NULL, NULL, amount FROM fees
     UNION ALL SELECT 'minimum', service_id, member_id, meter_id, price_id, since, NULL, NULL, amount FROM of_services
@@ -111,7 +117,7 @@ WITH {book(entries)}, used AS ({USED.format(source=STORED)}
 LINES = f"""
 INSERT INTO statement_lines
     (statement_id, period_id, member_id, position, kind, service_id, meter_id, price_id, step, unit_seconds, amount)
-{rated()}
+WITH {rated()}
 SELECT (SELECT t.id FROM statements t WHERE t.period_id = :period AND t.member_id = u.member_id), :period, u.member_id,
     row_number() OVER (PARTITION BY u.member_id ORDER BY v.name COLLATE "C", u.service_id, u.meter_id, u.since, u.step),
     u.kind, u.service_id, u.meter_id, u.price_id, u.step, u.unit_seconds, u.amount

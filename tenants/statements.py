@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from orchestrator import audit
-from orchestrator.errors import NotFound, Text
+from orchestrator.errors import N_, NotFound, Text
 from orchestrator.tables import Member, Service
 from tenants import energy, vat
 from tenants import statements_availability as availability
@@ -39,6 +39,13 @@ from tenants.tables_disputes import Dispute
 Document = dict[str, Any]
 ALL_SERVICES = "Ensemble des services"  # of a line that is no single one's; services have no such names
 AT_ONCE = 30  # statements whose lines are in memory while a period is sealed
+# Of an adjustment that is of no use: by what its price is for, and whether more is due than was known.
+WHY = {
+    ("once", True): N_("Le service a commencé à servir ce mois-là, ce qui a été connu après : ses frais sont dus."),
+    ("once", False): N_("Le service n’a pas commencé à servir ce mois-là, ou pas à ce prix : ses frais sont rendus."),
+    ("month", True): N_("Ce qui a servi ce mois-là n’est plus le même : il manque davantage au minimum."),
+    ("month", False): N_("Ce qui a servi ce mois-là n’est plus le même : il manque moins au minimum."),
+}
 Corrected = aliased(Period)
 
 
@@ -147,14 +154,14 @@ def _lines(
     session: Session, period: Period, member: str | None, statement_ids: Sequence[int] | None = None
 ) -> dict[int, list[Document]]:
     """By statement, each line with what it follows from: price and its book, or pool, key and its version; of an
-    adjustment also the closed month, and the place of the line there (null: it had none); of a settlement that, the
-    dispute and why it was settled so.
+    adjustment also the closed month, the place of the line there (null: it had none) and, of a fee or minimum, why; of
+    a settlement that, the dispute and why it was settled so.
     """
     query = (
         sa.select(
             StatementLine.statement_id, StatementLine.position, StatementLine.kind, StatementLine.unit_seconds,
             StatementLine.share, StatementLine.amount, Service.name, Service.ref.cast(sa.Text), Meter.code,
-            Meter.label["fr"].as_string(), Meter.unit, Price.hourly, Price.book, sa.func.lower(Price.during),
+            Meter.label["fr"].as_string(), Meter.unit, Meter.basis, Price.hourly, Price.book, sa.func.lower(Price.during),
             Price.steps, StatementLine.step, CostPool.code, CostPool.label["fr"].as_string(), CostPool.section,
             CostPool.amount, AllocationKey.code, AllocationKey.version, AllocationKey.deliberation, Corrected.label,
             Corrected.during, StatementLine.corrects_position, Dispute.id, Dispute.decision,
@@ -176,7 +183,7 @@ def _lines(
     found: dict[int, list[Document]] = defaultdict(list)
     # Hundreds of thousands of rows: as they come, without the session's own reading of each.
     for statement_id, position, kind, unit_seconds, share, amount, *rest in session.connection().execute(query):
-        service, ref, meter, label, unit, hourly, book, since, steps, step, *more = rest
+        service, ref, meter, label, unit, basis, hourly, book, since, steps, step, *more = rest
         *shared, month, during, place, dispute, decision = more
         line = {"position": position, "kind": kind, "amount": str(amount)}
         if month is not None:
@@ -192,6 +199,8 @@ def _lines(
                 "unit": unit, "book": book, "price_from": _instant(since),
             }  # fmt: skip
             line = with_price(line, unit_seconds, hourly, steps, step)
+            if kind == "adjustment" and unit_seconds is None:
+                line |= {"why": WHY[basis, amount > 0]}
         else:
             pool, title, section, whole, key, version, deliberation = shared
             line |= {

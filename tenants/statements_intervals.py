@@ -22,7 +22,7 @@ def line(session: Session, statement_id: int, position: int) -> StatementLine:
         .where(
             StatementLine.statement_id == min(statement_id, 2**63 - 1),
             StatementLine.position == min(position, 2**31 - 1),
-            StatementLine.kind.in_(("usage", "adjustment")),
+            StatementLine.unit_seconds.is_not(None),  # what is of use, or corrects some
         )
     )
     if found is None:

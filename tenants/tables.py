@@ -338,8 +338,8 @@ class Statement(Base):
 
 
 class StatementLine(Base):
-    """One line: usage of a meter by a service at one price, a fee, what lacks to a minimum, or what a line of usage of
-    a closed month lacked, or a share of a cost pool, or what settled a dispute.
+    """One line: usage of a meter by a service at one price, a fee, what lacks to a minimum, or what such a line of a
+    closed month lacked, or a share of a cost pool, or what settled a dispute.
 
     unit_seconds: exact quantity × seconds of the usage; step: which step of the price it is in, from 1, where it has
     steps; share: exact euros before rounding; amount: euros and cents.
@@ -379,7 +379,7 @@ class StatementLine(Base):
         CheckConstraint(one_of("kind", ("usage", "fee", "minimum", "share", "adjustment", "settlement")), "kind"),
         CheckConstraint(
             "(kind IN ('usage', 'adjustment', 'fee', 'minimum')) = (meter_id IS NOT NULL AND price_id IS NOT NULL)"
-            " AND (kind IN ('usage', 'adjustment')) = (unit_seconds IS NOT NULL)"
+            " AND (kind = 'adjustment' OR (kind = 'usage') = (unit_seconds IS NOT NULL))"
             " AND (kind = 'share') = (pool_id IS NOT NULL AND share IS NOT NULL)"
             " AND (kind IN ('adjustment', 'settlement')) = (corrects_id IS NOT NULL)"
             " AND (kind = 'settlement') = (dispute_id IS NOT NULL)"

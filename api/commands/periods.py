@@ -53,7 +53,8 @@ def adjustments_(month: str, as_json: bool) -> None:
         rows = adjustments.listed(session, periods.find(session, month).label)
     if not as_json:
         for row in rows:
-            row["hours"] = (row["unit_seconds"] / 3600).quantize(Decimal("0.01"))
+            seconds = row["unit_seconds"]  # none of a fee or a minimum
+            row["hours"] = None if seconds is None else (seconds / 3600).quantize(Decimal("0.01"))
             row["amount"] = euros(row["amount"])
     print_rows(
         rows,

@@ -98,7 +98,8 @@ class StatementDetail(Given):
 
 
 class AdjustmentOut(Given):
-    """A line of a month that corrects one that was closed before; amount and unit_seconds: what was lacking there.
+    """A line of a month that corrects one that was closed before; amount and unit_seconds: what was lacking there;
+    of a fee or a minimum, unit_seconds is null and hourly the fee or minimum of then.
 
     statement, position: where the line is; corrects_position: place of the line that it corrects in the member's
     statement of `corrects`, null when it had none.
@@ -114,7 +115,7 @@ class AdjustmentOut(Given):
     service: str
     meter: str
     unit: str
-    unit_seconds: Amount
+    unit_seconds: Amount | None
     hourly: Amount
     book: str
     amount: Amount

@@ -1,7 +1,7 @@
 """A year of an invented agglomeration, from events to every export, against the same year worked out by `year.plain`.
 
-Equal line by line: what was used to the microsecond, prices, euros to the cent, corrections, shares, totals. The file
-`year/story.py` tells what happens in it.
+Equal line by line: what was used to the microsecond, prices and their steps, fees, minimums, euros to the cent,
+corrections, shares; and each statement's total, VAT, sum to pay, energy. The file `year/story.py` tells what happens.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
@@ -31,12 +31,15 @@ from tests.tenants.year.story import STORY, Data
 LABELS = {
     "vcpu": "Processeur virtuel", "ram": "Mémoire vive", "vcpu_stopped": "Processeur virtuel, serveur arrêté",
     "ram_stopped": "Mémoire vive, serveur arrêté", "volume": "Volume de données", "public_address": "Adresse publique",
-    "snapshot": "Instantané",
+    "snapshot": "Instantané", "activation": "Mise en service d’une machine",
+    "activation_application": "Mise en service d’une application", "minimum_service": "Minimum par service",
+    "minimum_member": "Minimum par membre",
 }  # fmt: skip
 SCALE = 10**20
 # By what it is of (SIRET; service, label of the meter and book of prices, or the cost; the month that is corrected):
-# euros, the quantity in unit × hours or the exact share, and euros an hour.
-Line = tuple[Decimal, Fraction, Fraction | None]
+# euros, the quantity in unit × hours (None of a fee or minimum) or the exact share, and euros an hour, or once.
+Line = tuple[Decimal, Fraction | None, Fraction | None]
+Owed = tuple[Decimal, Decimal, Decimal]  # without VAT, VAT, to pay
 Lines = dict[tuple[str, ...], Line]
 
 
@@ -46,11 +49,13 @@ def test_a_year_is_what_was_worked_out_apart(staff: sa.Engine) -> None:
     kinds: Counter[str] = Counter()
     for label, month in months.items():
         expected = worked_out(year[label])
-        totals = {siret: euros(due) for siret, due in year[label]["totals"].items()}
+        owed = {siret: due(year[label], siret) for siret in year[label]["totals"]}
         assert stated(month.documents) == expected
-        assert {one["member"]["siret"]: Decimal(one["total"]) for one in month.documents} == totals
+        assert summed(month.documents) == owed
+        assert regimes(month.documents) == {siret: regime for siret, (regime, _) in year[label]["vat"].items()}
+        assert taken(month.documents) == year[label]["energy"]
         corrections_name_their_line(month, months)
-        files_say(label, month, expected, totals)
+        files_say(label, month, expected, owed)
         kinds.update(line["kind"] for document in month.documents for line in document["lines"])
     # That much is in the story; what a careless change of it would lose.
     assert kinds == {"usage": 1257, "adjustment": 83, "share": 1136}
@@ -61,17 +66,63 @@ def euros(amount: int) -> Decimal:
     return Decimal(amount).scaleb(-2)
 
 
+def due(month: Data, siret: str) -> Owed:
+    without, vat = month["totals"][siret], month["vat"][siret][1]
+    return euros(without), euros(vat), euros(without + vat)
+
+
+def summed(documents: list[Data]) -> dict[str, Owed]:
+    """What the statements ask for; their parts add up to it."""
+    for one in documents:
+        parts = [Decimal(one[name]) for name in ("usage", "shares", "adjustments") if name in one]
+        assert sum(parts) == sum(Decimal(line["amount"]) for line in one["lines"]) == Decimal(one["total"])
+    return {
+        one["member"]["siret"]: (Decimal(one["total"]), Decimal(one["vat"]["amount"]), Decimal(one["payable"]))
+        for one in documents
+    }
+
+
+def regimes(documents: list[Data]) -> dict[str, str]:
+    return {one["member"]["siret"]: one["vat"]["regime"] for one in documents}
+
+
+def taken(documents: list[Data]) -> dict[str, dict[str, tuple[int | None, ...]]]:
+    """Watt-hours and grams of each service, which sum to what the statement says."""
+    found: dict[str, dict[str, tuple[int | None, ...]]] = {}
+    for one in (one for one in documents if "energy" in one):
+        rows = {row["service"]: whole(row) for row in one["energy"]["services"]}
+        sums = [None if None in column else sum(column) for column in zip(*rows.values(), strict=True)]
+        assert whole(one["energy"]) == tuple(sums)
+        found[one["member"]["siret"]] = rows
+    return found
+
+
+def whole(told: Data) -> tuple[int | None, ...]:
+    kwh, *grams = (told[name] and Decimal(told[name]) for name in ("kwh", "grams", "embodied"))
+    return tuple(None if one is None else int(one) for one in (kwh and kwh * 1000, *grams))
+
+
 def worked_out(month: Data) -> Lines:
     """What the plain program gives, by the names that people read; an exact share to the 20 decimals of a line."""
-    hourly = {(meter, one["from"]): Fraction(told) for one in STORY["prices"] for meter, told in one["hourly"].items()}
     used = [((*key, ""), value) for key, value in month["usage"].items()] + list(month["adjustments"].items())
     found: Lines = {}
-    for (siret, service, meter, day, corrects), (seconds, amount) in used:
-        place = (siret, service, LABELS[meter], f"Tarif {day}", corrects)
-        found[place] = (euros(amount), seconds / 3600, hourly[meter, day])
+    for (siret, service, meter, day, step, corrects), (seconds, amount, price) in used:
+        place = (siret, service or "Ensemble des services", named(meter, day, step), f"Tarif {day}", corrects)
+        found[place] = (euros(amount), None if seconds is None else seconds / 3600, price)
     for (siret, pool), (exact, amount, version) in month["shares"].items():
         found[siret, pool.title(), f"v{version}"] = (euros(amount), Fraction(round(exact * SCALE), SCALE), None)
     return found
+
+
+def named(meter: str, day: str, step: int) -> str:
+    """A meter, and which part of what a member has of it."""
+    if not step:
+        return LABELS[meter]
+    [terms] = [one["hourly"][meter] for one in STORY["prices"] if one["from"] == day]
+    bounds = [*([terms["free"]] if "free" in terms else []), *(one["above"] for one in terms.get("steps", ()))]
+    first = "franchise de" if "free" in terms else "jusqu’à"
+    told = f"{first} {bounds[0]}" if step == 1 else f"au-delà de {bounds[step - 2]}"
+    return f"{LABELS[meter]} ({told})".replace(".", ",")
 
 
 def stated(documents: list[Data]) -> Lines:
@@ -86,6 +137,8 @@ def _stated(siret: str, line: Data) -> tuple[tuple[str, ...], Line]:
     if line["kind"] == "share":
         return (siret, line["label"], f"v{line['key_version']}"), (amount, Fraction(line["share"]), None)
     place = (siret, line["service"], line["label"], line["book"], line.get("corrects", ""))
+    if "price" in line:
+        return place, (amount, None, Fraction(line["price"]))
     return place, (amount, Fraction(line["unit_seconds"]) / 3600, Fraction(line["hourly"]))
 
 
@@ -97,36 +150,42 @@ def no_line_twice(pairs: Iterable[tuple[tuple[str, ...], Line]]) -> Lines:
 
 def corrections_name_their_line(month: Month, months: dict[str, Month]) -> None:
     """The place that an adjustment names is that of the line of the same service, meter and price; or there is none."""
-    told = ("service_ref", "meter", "price_from")
+    told = ("service_ref", "meter", "price_from", "above")
     for document in month.documents:
         for line in (line for line in document["lines"] if line["kind"] == "adjustment"):
             before = [one for one in months[line["corrects"]].documents if one["member"] == document["member"]]
             same = [
                 one["position"] for closed in before for one in closed["lines"]
-                if one["kind"] == "usage" and [one[name] for name in told] == [line[name] for name in told]
+                if "corrects" not in one and [one.get(name) for name in told] == [line.get(name) for name in told]
             ]  # fmt: skip
             assert same == ([] if line["corrects_position"] is None else [line["corrects_position"]])
 
 
-def files_say(label: str, month: Month, expected: Lines, totals: dict[str, Decimal]) -> None:
-    """Each file, read by another program than ours, has the same lines, which add up to the same totals."""
+def files_say(label: str, month: Month, expected: Lines, owed: dict[str, Owed]) -> None:
+    """Each file, read by another program than ours, has the same lines, which add up to the same sums."""
     written = json.loads(month.files["json"])
-    assert stated(written) == expected
-    assert {one["member"]["siret"]: Decimal(one["total"]) for one in written} == totals
-    for lines, summed in (of_csv(month.files["csv"]), of_workbook(month.files["xlsx"]), of_focus(month, label)):
+    assert (stated(written), summed(written), taken(written)) == (expected, owed, taken(month.documents))
+    for lines, sums in (of_csv(month.files["csv"]), of_workbook(month.files["xlsx"]), of_focus(month, label, owed)):
         assert {place: value[0] for place, value in lines.items()} == {
             place: value[0] for place, value in expected.items()
         }
         for place, (_, quantity, price) in lines.items():
-            assert abs(quantity - expected[place][1]) <= Fraction(1, 10**6)
-            assert price is None or abs(price - (expected[place][2] or 0)) < Fraction(1, 10**9)
-        assert summed == totals
+            _, held, hourly = expected[place]
+            assert held is None or (quantity is not None and abs(quantity - held) <= Fraction(1, 10**6))
+            assert price is None or held is None or abs(price - (hourly or 0)) < Fraction(1, 10**9)
+        assert sums == owed
+    watts = sum(one[0] or 0 for services in taken(written).values() for one in services.values())
+    book = opened(month.files["xlsx"])
+    assert round(sum(row["Énergie (kWh)"] or 0 for row in rows(book, "Énergie et carbone")) * 1000) == watts
 
 
-def of_csv(content: bytes) -> tuple[Lines, dict[str, Decimal]]:
+def of_csv(content: bytes) -> tuple[Lines, dict[str, Owed]]:
     listed = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=";"))
-    amounts = {row["SIRET"]: _number(row["Montant (EUR)"]) for row in listed if row["Nature"] == "total"}
-    return no_line_twice(_csv_line(row) for row in listed if row["Ligne"]), amounts
+    sums: dict[str, dict[str, Decimal]] = defaultdict(dict)
+    for row in (row for row in listed if not row["Ligne"]):
+        sums[row["SIRET"]][row["Nature"]] = _number(row["Montant (EUR)"])
+    lines = no_line_twice(_csv_line(row) for row in listed if row["Ligne"])
+    return lines, {siret: (one["total"], one["TVA"], one["net à payer"]) for siret, one in sums.items()}
 
 
 def _csv_line(row: dict[str, str]) -> tuple[tuple[str, ...], Line]:
@@ -139,49 +198,54 @@ def _csv_line(row: dict[str, str]) -> tuple[tuple[str, ...], Line]:
             None,
         )
     place = (row["SIRET"], row["Service"], row["Libellé"], row["Tarif"], row["Mois rectifié"])
-    held, price = _number(row["Quantité (unité × heure)"]), _number(row["Prix unitaire horaire (EUR)"])
-    return place, (amount, Fraction(held), Fraction(price))
+    told = (row["Quantité (unité × heure)"], row["Prix unitaire horaire (EUR)"])
+    held, price = (Fraction(_number(one)) if one else None for one in told)
+    return place, (amount, held, price)
 
 
 def _number(text: str) -> Decimal:
     return Decimal(text.replace(",", "."))
 
 
-def of_workbook(content: bytes) -> tuple[Lines, dict[str, Decimal]]:
+def of_workbook(content: bytes) -> tuple[Lines, dict[str, Owed]]:
     """Cells are doubles: cents, and six decimals, are held exactly enough."""
     book = opened(content)
     used = [row for name in ("Consommations", "Rectifications") if name in book.sheetnames for row in rows(book, name)]
     lines = [_cells(row, row["Service"], row["Libellé"], row["Tarif"], row.get("Mois rectifié") or "") for row in used]
     lines += [_cells(row, row["Coût"], f"v{row['Version']}") for row in rows(book, "Coûts communs")]
-    return no_line_twice(lines), {row["SIRET"]: cents(row["Total (EUR)"]) for row in rows(book, "Synthèse")}
+    sums = ("Total (EUR)", "TVA (EUR)", "Net à payer (EUR)")
+    found = [(row["SIRET"], [cents(row[name]) for name in sums]) for row in rows(book, "Synthèse")]
+    return no_line_twice(lines), {siret: (total, vat, payable) for siret, (total, vat, payable) in found}
 
 
 def _cells(row: Data, *place: str) -> tuple[tuple[str, ...], Line]:
     price, quantity = row.get("Prix unitaire horaire (EUR)"), "Quantité (unité × heure)"
-    held = Fraction(str(row[quantity] if quantity in row else row["Quote-part exacte (EUR)"]))
-    return (row["SIRET"], *place), (cents(row["Montant (EUR)"]), held, None if price is None else Fraction(str(price)))
+    told = (row[quantity] if quantity in row else row["Quote-part exacte (EUR)"], price)
+    held, price = (None if one is None else Fraction(str(one)) for one in told)
+    return (row["SIRET"], *place), (cents(row["Montant (EUR)"]), held, price)
 
 
-def of_focus(month: Month, label: str) -> tuple[Lines, dict[str, Decimal]]:
-    """With no rule of the specification broken."""
+def of_focus(month: Month, label: str, owed: dict[str, Owed]) -> tuple[Lines, dict[str, Owed]]:
+    """With no rule of the specification broken: the rows of an invoice sum to what is to be paid, too."""
     file = focus_checker.of_csv(month.files["focus"], "1.2")
-    assert focus_checker.faults(file, "1.2", {name: Decimal(asked) for name, asked in month.asked.items()}) == []
-    summed: Counter[str] = Counter()
-    charges = [row for row in file.rows if row["ChargeCategory"] != "Tax"]
-    for row in charges:
-        summed[row["SubAccountId"].removeprefix("siret:")] += row["BilledCost"]
-    assert {row["InvoiceId"][:7] for row in file.rows} == {label}
-    return no_line_twice(map(_focus_line, charges)), dict(summed)
+    asked = {f"{label}-{siret}": payable for siret, (*_, payable) in owed.items()}
+    assert focus_checker.faults(file, "1.2", asked) == []
+    sums: Counter[tuple[str, bool]] = Counter()
+    for row in file.rows:
+        sums[row["SubAccountId"].removeprefix("siret:"), row["ChargeCategory"] == "Tax"] += row["BilledCost"]
+    parts = {siret: (Decimal(sums[siret, False]), Decimal(sums[siret, True])) for siret in owed}
+    lines = no_line_twice(_focus_line(row) for row in file.rows if row["ChargeCategory"] != "Tax")
+    return lines, {siret: (*both, sum(both, Decimal(0))) for siret, both in parts.items()}
 
 
 def _focus_line(row: Data) -> tuple[tuple[str, ...], Line]:
     siret, amount = row["SubAccountId"].removeprefix("siret:"), row["BilledCost"]
-    if row["ResourceId"] is None:
+    if row["x_AllocationKey"] is not None:
         title = json.loads(row["Tags"])["clocher/pool"].title()
         return (siret, title, row["x_AllocationKey"].split()[1]), (amount, Fraction(row["x_ExactShare"]), None)
     month = row["ChargePeriodStart"].astimezone(ZoneInfo(story.ZONE)).strftime("%Y-%m")
     corrects = month if row["ChargeClass"] == "Correction" else ""
-    place = (siret, row["ResourceName"], row["SkuMeter"], row["x_PriceBook"], corrects)
+    place = (siret, row["ResourceName"] or "Ensemble des services", row["SkuMeter"], row["x_PriceBook"], corrects)
     return place, (amount, Fraction(row["PricingQuantity"]), Fraction(row["ListUnitPrice"]))
 
 

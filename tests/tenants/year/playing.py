@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.database import territory_session
 from orchestrator.tables import Member, Resource, ResourceEvent, Service
-from tenants import exports, exports_xlsx, finance, focus, focus_files, periods, pools, prices, statements
+from tenants import (
+    contracts,
+    exports,
+    exports_xlsx,
+    finance,
+    focus,
+    focus_files,
+    periods,
+    pools,
+    prices,
+    statements,
+    vat_rules,
+)
 from tenants.focus_identity import Identity
 from tests.tenants.ledger import Ledger, at
 from tests.tenants.year.story import STORY, Data
@@ -27,7 +38,6 @@ class Month:
 
     documents: list[Data]
     files: dict[str, bytes]
-    asked: dict[str, Any]  # euros, by invoice
 
 
 def play(staff: sa.Engine) -> dict[str, Month]:
@@ -86,6 +96,8 @@ def _service(session: Session, ledger: Ledger, fact: Data) -> Service:
     if service is None:
         service = ledger.service(fact["member"], fact["service"])
         service.created_at = at(fact["at"])
+        if (fact["member"], fact["service"]) in STORY["applications"]:
+            service.specification = {"stack": {}}
     return service
 
 
@@ -106,12 +118,24 @@ def _fact(session: Session, ledger: Ledger, fact: Data) -> None:
 
 
 def decide(session: Session, label: str) -> finance.Sharing:
-    """Prices and keys that were adopted by the end of that month; gives these with the costs."""
+    """Prices, rates, contracts and keys that were adopted by the end of that month; gives these with the costs."""
+    for one in STORY["exempt"]:
+        regimes = {one["from"]: "exempt", one["until"]: "out_of_scope"}
+        if label in regimes:
+            contracts.write(session, one["member"], {"since": label, "regime": regimes[label], "reference": "C-10"})
+    for one in STORY["costs"]:
+        for meter, hourly in one["hourly"].items() if one["since"] == label else ():
+            vat_rules.add_cost(session, {**one, "meter": meter, "hourly": hourly, "source": "D-4"})
+    for one in STORY["vat"]:
+        if one["since"][:7] == label:
+            vat_rules.add_rate(session, {**one, "source": "D-5"})
     tariffs = [{**one, "book": f"Tarif {one['from']}"} for one in STORY["prices"] if one["from"][:7] <= label]
     prices.apply(session, finance.PriceBook.model_validate({"tariffs": tariffs}), STORY["zone"])
     keys = [{**one, "deliberation": f"D-{one['from']}"} for one in STORY["keys"] if one["from"][:7] <= label]
     costs = [{**one, "label": {"fr": one["code"].title()}} for one in STORY["pools"]]
-    declared = finance.Sharing.model_validate({"keys": keys, "pools": costs})
+    factors = [{"factor": code, "from": since, "value": value, "basis": "estimated", "source": "D-6",
+                "read_on": "2024-01-01"} for since, code, value in STORY["factors"]]  # fmt: skip
+    declared = finance.Sharing.model_validate({"keys": keys, "pools": costs, "power": {"factors": factors}})
     pools.apply_keys(session, declared)
     return declared
 
@@ -126,4 +150,4 @@ def taken_away(session: Session, label: str) -> Month:
         "xlsx": exports_xlsx.xlsx_file(label, documents, STORY["zone"]),
         "focus": focus_files.as_csv(focus.rows(session, period, documents, SELF), "1.2"),
     }
-    return Month(documents, files, {focus.invoice_id(one): one.get("payable", one["total"]) for one in documents})
+    return Month(documents, files)

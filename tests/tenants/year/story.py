@@ -33,13 +33,40 @@ for _member in MEMBERS:
     if _member["slug"] == "c12":  # a census
         _member["population"]["2024-04"] = 6001
 
-# In the middle of May; on 1 September; on the very day when October has 25 hours.
+# In the middle of May; on 1 September; on the very day when October has 25 hours. Units that are free, and steps, are
+# of all that a member has; `for`: companies only. What begins to serve costs `activation` once, and a month costs at
+# least the minimum, of each service and of a member as a whole.
 PRICES: list[Data] = [
     {"from": "2024-01-01", "hourly": {"vcpu": "0.0065", "ram": "0.00251", "vcpu_stopped": "0.0006", "volume": "0.00012",
      "ram_stopped": "0.00021", "public_address": "0.0038", "snapshot": "0.00005"}},
-    {"from": "2024-05-16", "hourly": {"vcpu": "0.00712345", "volume": "0.00011"}},
+    {"from": "2024-02-01", "hourly": {"activation": "15.00", "activation_application": "40", "minimum_service": "3.5"}},
+    {"from": "2024-02-12", "for": "company", "hourly": {
+        "vcpu": {"price": "0.0091", "free": "1", "steps": [{"above": "3", "price": "0.0085"}]},
+        "public_address": "0.006"}},
+    {"from": "2024-03-11", "hourly": {
+        "volume": {"price": "0.00012", "steps": [{"above": "20", "price": "0.0001"}, {"above": "45", "price": "0"}]}}},
+    {"from": "2024-04-01", "hourly": {"snapshot": {"price": "0.00005", "free": "4.5"}}},
+    {"from": "2024-05-02", "for": "company", "hourly": {"activation": "30.005", "minimum_member": "40.00"}},
+    {"from": "2024-05-16", "hourly": {"vcpu": "0.00712345",
+     "volume": {"price": "0.00011", "free": "12", "steps": [{"above": "60.5", "price": "0.00009"}]}}},
     {"from": "2024-09-01", "hourly": {"ram": "0.0024", "public_address": "0.0041"}},
+    {"from": "2024-09-16", "hourly": {"minimum_service": "21.125"}},
     {"from": "2024-10-27", "hourly": {"vcpu": "0.00699999", "ram_stopped": "0"}},
+]  # fmt: skip
+
+# Percent, from a day on; of companies. Exempt: a commune that is billed what a unit costs, exactly, for some months.
+VAT: list[Data] = [{"since": "2014-01-01", "rate": "20"}, {"since": "2024-11-30", "rate": "19.6"}]
+EXEMPT: list[Data] = [{"member": "c10", "from": "2024-06", "until": "2024-10"}]
+COSTS: list[Data] = [
+    {"since": "2024-06", "hourly": {"vcpu": "0.00712345", "ram": "0.00251", "vcpu_stopped": "0.0006",
+     "ram_stopped": "0.00021", "public_address": "0.0038"}},
+    {"since": "2024-09", "hourly": {"ram": "0.0024", "public_address": "0.0041"}},
+]  # fmt: skip
+# Nothing is known of January; of February not what a kWh emits.
+FACTORS: list[tuple[str, str, str]] = [
+    ("2024-02", "idle_watts", "2.8"), ("2024-02", "full_watts", "9.25"), ("2024-02", "load", "0.35"),
+    ("2024-02", "tib_watts", "4.1"), ("2024-02", "pue", "1.52"), ("2024-03", "carbon", "53.3"),
+    ("2024-07", "pue", "1.4"), ("2024-10", "carbon", "49"), ("2024-04", "embodied", "1.137"),
 ]  # fmt: skip
 
 # Three versions of the key of most costs. The third begins in mid-September: October is its first month.
@@ -63,6 +90,7 @@ POOLS: list[Data] = [
 ]  # fmt: skip
 
 FACTS: list[Data] = []
+APPLICATIONS = [("c14", "archives")]  # the services that are no plain machine
 # Services whose creation turned out to have failed: from that month on nothing of them was ever due.
 FAILURES: list[Data] = [{"member": "c26", "service": "essai", "told": "2024-11"}]
 
@@ -174,6 +202,8 @@ _forgotten = (("launched", "2024-02-03 08:00:00", 2, 2560), ("serving", "2024-02
               ("deleted", "2024-05-20 08:00:00", 2, 2560))  # fmt: skip
 tell("c30", "oubli", "server", *_forgotten, told="2024-07")
 tell("c30", "oubli", "floating_ip", ("created", "2024-02-03 08:00:00"), told="2024-07")
+# Of the one that is exempt from VAT then.
+tell("c10", "mairie", "floating_ip", ("deleted", "2024-07-20 10:00:00"), told="2024-09")
 # In the long night, in the hour that came twice; and on the last second of a month there.
 tell("c11", "mairie", "server", ("stopped", "2024-10-27 00:30:00", 4, 3096), told="2024-12")
 tell("c19", "mairie", "volume", ("resized", "2024-08-31 21:59:59", 90), told="2024-11")
@@ -189,5 +219,6 @@ tell("c26", "essai", "volume", ("created", "2024-09-12 09:00:00", 200))
 
 STORY: Data = {
     "zone": ZONE, "months": MONTHS, "members": MEMBERS, "prices": PRICES, "keys": KEYS, "pools": POOLS,
-    "facts": FACTS, "failures": FAILURES,
+    "facts": FACTS, "failures": FAILURES, "applications": APPLICATIONS, "vat": VAT, "exempt": EXEMPT, "costs": COSTS,
+    "factors": FACTORS,
 }  # fmt: skip

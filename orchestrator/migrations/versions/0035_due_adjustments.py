@@ -1,0 +1,13 @@
+"""Adjustments of fees and minimums: see 0035_due_adjustments.sql."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0035"
+down_revision = "0033"
+
+
+def upgrade() -> None:
+    # A whole script, without parameters: text with colons must reach the server as it is.
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text().replace("%", "%%"))
