@@ -167,7 +167,7 @@ def _line(line: Document, sign: int) -> Document:
         told = f"{line['book']} ({unit} × heure)"
         return made | {"name": f"{line['service']} : {line['label']}", "description": told,
                        "unit": "HUR", "quantity": f"{hours:f}", **_price(Decimal(line["hourly"]))}  # fmt: skip
-    told = f"Clé {line['key']} v{line['key_version']}, {line['deliberation']}" if "key" in line else ""
+    told = f"Clé {line['key']} v{line['key_version']}, {line['deliberation']}" if "key" in line else line.get("why", "")
     return made | {"name": line.get("label") or line["kind"], "description": told, "price": _cents(abs(amount)),
                    "unit": "C62", "quantity": "-1" if amount < 0 else "1"}  # fmt: skip
 

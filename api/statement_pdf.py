@@ -166,7 +166,8 @@ def _adjustment(line: Line, reader: Reader) -> tuple[Any, ...]:
         return told, reader.typed(line["label"]), "", "", reader.amount(line["amount"])
     named = reader.gettext("ligne %(place)s", place=place) if place else reader.gettext("ligne nouvelle")
     what, *rest = _usage(line, reader)
-    return f"{line['service']} · {what} · {named}", *rest
+    why = f" · {reader.gettext(line['why'])}" if "why" in line else ""
+    return f"{line['service']} · {what} · {named}{why}", *rest
 
 
 def _groups(lines: list[Line], reader: Reader) -> tuple[list[dict[str, Any]], str]:

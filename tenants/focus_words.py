@@ -69,6 +69,7 @@ class Measure:
     details: Mapping[str, Any] | None = None
 
 
+FEES = ("activation", "activation_application")
 MACHINES = offering("Machines virtuelles", "Compute", "Virtual Machines")
 COMMON = offering("Coûts communs", OTHER)
 VAT = offering("TVA", OTHER)

@@ -309,18 +309,22 @@ def refuse_in_closed_periods(session: Session, new: list[NewPrice]) -> None:
     """Raise Conflict period_closed when one of the prices would replace another in a closed period.
 
     A meter that had no price there had no use there either, or the period could not have been closed: its first price
-    changes nothing.
+    changes nothing. But the first fee or minimum would, when something is told late of that period.
     """
     for price in new:
+        before = sa.exists().where(
+            Price.meter_id == Meter.id,
+            Price.during.overlaps(Period.during),
+            # One that is for a kind of members takes the place of the general one.
+            Price.member_kind.is_(None) | Price.member_kind.is_not_distinct_from(price.kind),
+        )
         label = session.scalar(
             sa.select(Period.label)
-            .join(Price, Price.during.overlaps(Period.during))
-            .join(Meter, (Meter.id == Price.meter_id) & (Meter.code == price.meter))
+            .join(Meter, Meter.code == price.meter)
             .where(
                 Period.state == "closed",
                 Period.during.overlaps(Range(price.start, price.end)),
-                # One that is for a kind of members takes the place of the general one.
-                Price.member_kind.is_(None) | Price.member_kind.is_not_distinct_from(price.kind),
+                before | ((Meter.basis != "hour") & ~Period.sample),
             )
             .order_by(Period.label)
             .limit(1)

@@ -161,8 +161,9 @@ def _lines(
         sa.select(
             StatementLine.statement_id, StatementLine.position, StatementLine.kind, StatementLine.unit_seconds,
             StatementLine.share, StatementLine.amount, Service.name, Service.ref.cast(sa.Text), Meter.code,
-            Meter.label["fr"].as_string(), Meter.unit, Meter.basis, Price.hourly, Price.book, sa.func.lower(Price.during),
-            Price.steps, StatementLine.step, CostPool.code, CostPool.label["fr"].as_string(), CostPool.section,
+            Meter.label["fr"].as_string(), Meter.unit, Meter.basis, Price.hourly, Price.book,
+            sa.func.lower(Price.during), Price.steps, StatementLine.step, CostPool.code,
+            CostPool.label["fr"].as_string(), CostPool.section,
             CostPool.amount, AllocationKey.code, AllocationKey.version, AllocationKey.deliberation, Corrected.label,
             Corrected.during, StatementLine.corrects_position, Dispute.id, Dispute.decision,
         )

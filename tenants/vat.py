@@ -1,8 +1,9 @@
 """VAT of a month's statements: what the contract and the rate of its last day ask for, and the proof of it.
 
 Three regimes. *Out of scope* (CGI 256 B): public bodies among themselves; the default for them. *Exempt* (CGI 261 B): a
-grouping's services to its members, as long as the sums asked are exactly each one's share of common expenses: a use
-must be billed at its unit cost, and a shared cost is by construction. *Normal*: companies always, others by contract.
+grouping's services to its members, as long as the sums asked are exactly each one's share of common expenses: a use or
+a fee must be billed at its unit cost, late or not, no minimum may be made up for, and a shared cost is one by
+construction. *Normal*: companies always, others by contract.
 VAT is worked out once, on the total without it, and rounded once, half up (EN 16931).
 """
 
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Member
-from tenants.prices_book import ROUNDED
+from tenants.prices_book import HOURLY, ROUNDED
 from tenants.tables import Period, Statement
 from tenants.tables_vat import Contract, LegalText
 
@@ -35,17 +36,22 @@ UPDATE statements t SET vat_regime = d.regime, vat_rate = CASE WHEN d.regime = '
     vat = CASE WHEN d.regime = 'normal' THEN round(t.total * d.rate / 100, 2) ELSE 0 END
 FROM ({TERMS}) d WHERE t.period_id = :period AND d.member_id = t.member_id
 """  # noqa: S608  (no input in it)
-# What a line `l` costs, at the unit cost in force on the month's first day.
-COST = """(SELECT c.hourly FROM unit_costs c WHERE c.meter_id = l.meter_id
-    AND c.since <= (SELECT to_date(label, 'YYYY-MM') FROM periods WHERE id = :period)
-    ORDER BY c.since DESC, c.id DESC LIMIT 1)"""
-# Lines of exempt members whose amount is not their cost; without a unit cost `due` is null.
+# Everything at a price that is asked of exempt members and is not its cost; without a unit cost `due` is null. What
+# lacks to a minimum costs nothing. A correction is a difference of rounded amounts: at cost when its price was. That of
+# a month that was not exempt follows the terms of then.
 MARGINS = f"""
-SELECT m.name, m.slug, coalesce(e.code, '—') AS meter, l.position, l.amount, d.due FROM statement_lines l
+SELECT m.name, m.slug, e.code AS meter, l.position, l.amount, d.due FROM statement_lines l
 JOIN statements t ON t.id = l.statement_id AND t.vat_regime = 'exempt' JOIN members m ON m.id = l.member_id
-LEFT JOIN meters e ON e.id = l.meter_id
-LEFT JOIN LATERAL (SELECT {ROUNDED} AS due FROM (SELECT l.unit_seconds, {COST} AS hourly) priced) d ON true
-WHERE l.period_id = :period AND l.kind = 'usage' AND l.amount IS DISTINCT FROM d.due
+JOIN meters e ON e.id = l.meter_id JOIN prices p ON p.id = l.price_id
+LEFT JOIN LATERAL (SELECT c.hourly FROM unit_costs c WHERE c.meter_id = l.meter_id
+    AND c.since <= (SELECT to_date(label, 'YYYY-MM') FROM periods WHERE id = coalesce(l.corrects_id, l.period_id))
+    ORDER BY c.since DESC, c.id DESC LIMIT 1) c ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN e.basis = 'month' THEN 0 WHEN l.corrects_id IS NOT NULL AND c.hourly = {HOURLY}
+        THEN l.amount WHEN e.basis = 'once' THEN sign(l.amount) * round(c.hourly, 2) ELSE {ROUNDED} END AS due
+    FROM (SELECT l.unit_seconds, c.hourly) priced) d
+WHERE l.period_id = :period AND l.amount IS DISTINCT FROM d.due
+    AND NOT EXISTS (SELECT FROM statements o WHERE o.period_id = l.corrects_id AND o.member_id = l.member_id
+        AND o.vat_regime <> 'exempt')
 ORDER BY m.siret COLLATE "C", l.position
 """  # noqa: S608
 # Each gives (subject, expected, found) of whatever differs; joined to those of `tenants.checks`.

@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict, InvalidInput, NotFound
-from orchestrator.tables import AuditEntry, Member
+from orchestrator.tables import AuditEntry, Member, Resource
 from tenants import checks, contracts, exports, exports_xlsx, focus, focus_identity, periods, statements, vat_rules
 from tenants.tables import Statement
 from tenants.tables_vat import Contract
 from tests.tenants import taxed
-from tests.tenants.ledger import PARIS
+from tests.tenants.ledger import PARIS, Ledger
 
 
 def found(session: Session, label: str) -> dict[str, statements.Document]:
@@ -95,6 +95,53 @@ def test_an_exempt_member_pays_its_cost_and_no_more_nor_less(
             taxed.draft(session, declared)
         assert (refused.value.code, refused.value.facts["member"]) == (code, "breval")
         assert words in refused.value.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prices", "cost", "code"),
+    [
+        ({"activation": "20"}, None, "missing_unit_cost"),
+        ({"activation": "20"}, "18", "margin_refused"),
+        ({"activation": "20"}, "20", None),
+        ({"minimum_service": "10"}, None, "margin_refused"),
+    ],
+)
+def test_fees_of_an_exempt_member_are_at_cost_and_it_has_no_minimum(
+    staff: sa.Engine, prices: dict[str, str], cost: str | None, code: str | None
+) -> None:
+    with territory_session(staff, "test") as session:
+        declared = taxed.write(session)
+        ledger = Ledger(session)
+        ledger.prices(("2026-01-01", taxed.PRICES), ("2026-02-01", prices))
+        ledger.server(ledger.service_of("breval", "poste"), ("launched", "2026-02-05 08:00", 1, 1024),
+                      ("serving", "2026-02-05 08:00", 1, 1024))  # fmt: skip
+        if cost:
+            vat_rules.add_cost(session, {"meter": "activation", "since": "2026-01", "hourly": cost, "source": "D-4"})
+        if code is None:
+            taxed.draft(session, declared)
+            assert periods.check(session, "2026-02") == []
+            return
+        with pytest.raises(Conflict) as refused:
+            taxed.draft(session, declared)
+        assert (refused.value.code, refused.value.facts["meter"]) == (code, next(iter(prices)))
+
+
+@pytest.mark.slow
+def test_what_corrects_an_exempt_month_is_at_cost_too(staff: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        declared = taxed.write(session)
+        taxed.draft(session, declared)
+        assert periods.check(session, "2026-02") == []
+        periods.close(session, "2026-02", taxed.MONTHS["2026-02"])
+        volume = session.scalars(sa.select(Resource).where(Resource.kind == "volume").order_by(Resource.id)).first()
+        assert volume
+        Ledger(session).tell(volume, "resized", "2026-02-10 00:00", {"disk_gib": 99})
+        taxed.draft(session, declared, "2026-03")
+        assert periods.check(session, "2026-03") == []
+        [document] = statements.documents(session, periods.find(session, "2026-03"), "breval")
+        # One GiB less for 455 h, 0.0455: 6.6745 → 6.67, less 6.72.
+        assert [line["amount"] for line in document["lines"] if line["kind"] == "adjustment"] == ["-0.05"]
 
 
 def test_no_rate_in_force_stops_the_month(owner: sa.Engine, staff: sa.Engine) -> None:
