@@ -103,7 +103,7 @@ def _refused(margin: sa.Row[Any]) -> Conflict:
         "margin_refused",
         Text("« {name} » est exonéré de TVA (261 B) : « {meter} » lui serait facturé {amount} pour un coût de {due}.",
              name=margin.name, meter=margin.meter, amount=margin.amount, due=margin.due),
-        "Facturez le coût exact (tarif égal au coût unitaire), ou changez le régime de son contrat.",
+        "Facturez le coût exact (tarif égal au coût unitaire, sans minimum), ou changez le régime de son contrat.",
         facts=facts,
     )  # fmt: skip
 

@@ -223,7 +223,7 @@ def gone(session: Session, service: Service, since: str, until: str) -> Resource
 
 @pytest.mark.slow
 def test_a_fee_and_a_minimum_follow_what_is_told_late(staff: sa.Engine) -> None:
-    """`web` served in May as it seemed: its fee is May's. In truth it first did in April, for an hour, as another server.
+    """`web` served in May as it seemed: its fee is May's. In truth it first did in April, an hour, as another server.
 
     So April has the fee and the minimum of `web` less the hour, 5 − 0.01, and May, whose use is the same, gives the fee
     back. Then that hour turns out to have been none: what lacked to the minimum is given back, the fee stays. `b` paid
