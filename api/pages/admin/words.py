@@ -96,6 +96,7 @@ CHECKS = {
     "corrections_are_events": N_("Les rectifications suivent les faits connus depuis la clôture"),
     "adjusted_usage_is_billed": N_("Un mois clos et ses rectifications comptent tout son usage"),
     "adjusted_amount_is_usage_times_price": N_("Un mois clos et ses rectifications suivent ses prix"),
+    "adjusted_fees_and_minimums_are_due": N_("Un mois clos et ses rectifications ont les frais et minimums dus"),
     "one_adjustment_of_each_line": N_("Une ligne d’un mois clos est rectifiée une fois par mois"),
     "adjustment_names_its_line": N_("Une rectification nomme la ligne qu’elle rectifie"),
     "adjusted_month_is_closed": N_("Un mois rectifié est clos, et antérieur"),
