@@ -165,7 +165,9 @@ def files_say(label: str, month: Month, expected: Lines, owed: dict[str, Owed]) 
     """Each file, read by another program than ours, has the same lines, which add up to the same sums."""
     written = json.loads(month.files["json"])
     assert (stated(written), summed(written), taken(written)) == (expected, owed, taken(month.documents))
-    for lines, sums in (of_csv(month.files["csv"]), of_workbook(month.files["xlsx"]), of_focus(month, label, owed)):
+    watts = sum(one[0] or 0 for services in taken(written).values() for one in services.values())
+    workbook = of_workbook(month.files["xlsx"], watts)
+    for lines, sums in (of_csv(month.files["csv"]), workbook, of_focus(month, label, owed)):
         assert {place: value[0] for place, value in lines.items()} == {
             place: value[0] for place, value in expected.items()
         }
@@ -174,9 +176,6 @@ def files_say(label: str, month: Month, expected: Lines, owed: dict[str, Owed]) 
             assert held is None or (quantity is not None and abs(quantity - held) <= Fraction(1, 10**6))
             assert price is None or held is None or abs(price - (hourly or 0)) < Fraction(1, 10**9)
         assert sums == owed
-    watts = sum(one[0] or 0 for services in taken(written).values() for one in services.values())
-    book = opened(month.files["xlsx"])
-    assert round(sum(row["Énergie (kWh)"] or 0 for row in rows(book, "Énergie et carbone")) * 1000) == watts
 
 
 def of_csv(content: bytes) -> tuple[Lines, dict[str, Owed]]:
@@ -207,9 +206,10 @@ def _number(text: str) -> Decimal:
     return Decimal(text.replace(",", "."))
 
 
-def of_workbook(content: bytes) -> tuple[Lines, dict[str, Owed]]:
+def of_workbook(content: bytes, watt_hours: int) -> tuple[Lines, dict[str, Owed]]:
     """Cells are doubles: cents, and six decimals, are held exactly enough."""
     book = opened(content)
+    assert round(sum(row["Énergie (kWh)"] or 0 for row in rows(book, "Énergie et carbone")) * 1000) == watt_hours
     used = [row for name in ("Consommations", "Rectifications") if name in book.sheetnames for row in rows(book, name)]
     lines = [_cells(row, row["Service"], row["Libellé"], row["Tarif"], row.get("Mois rectifié") or "") for row in used]
     lines += [_cells(row, row["Coût"], f"v{row['Version']}") for row in rows(book, "Coûts communs")]

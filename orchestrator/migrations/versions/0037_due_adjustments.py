@@ -1,11 +1,11 @@
-"""Adjustments of fees and minimums: see 0035_due_adjustments.sql."""
+"""Adjustments of fees and minimums: see 0037_due_adjustments.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0035"
-down_revision = "0033"
+revision = "0037"
+down_revision = "0036"
 
 
 def upgrade() -> None:
