@@ -134,10 +134,10 @@ def _check(session: Session, service: Service, target: Member, whole: Whole) -> 
             facts={"order": order},
         )
     carried.vault_of(session, service)
-    # It goes with all its backups: nobody may be reading them, and two moves of it would both think that they have it.
-    reads = Flow.parameters["copies"].as_integer() == service.id
-    if (reading_it := session.scalar(sa.select(Flow.id).where(Flow.state.in_(FLOW_LIVE), reads).limit(1))) is not None:
-        raise starting.flow_running(service, reading_it)
+    # Its backups go with it, so no copy may be reading them; and two moves would both think that they have it.
+    reads = sa.select(Flow.id).where(Flow.parameters["copies"].as_integer() == service.id, Flow.state.in_(FLOW_LIVE))
+    if (reader := session.scalar(reads.limit(1))) is not None:
+        raise starting.flow_running(service, reader)
     if session.get(Place, target.id) is None:
         raise Conflict(
             "place_missing", Text("« {member} » n’a pas encore d’espace dans le nuage.", member=target.name),
