@@ -33,7 +33,7 @@ from tenants import catalogue, copies, metering, moves, orders, quotas
 from tenants.tables import Budget, Meter, Order, Period, Price, Quota
 from tests.orchestrator.flowing import Stage
 from tests.orchestrator.test_day2_kill import ended
-from tests.orchestrator.test_kill import MOMENTS, check_history, replace, restart, run_to_the_end
+from tests.orchestrator.test_kill import MOMENTS, check_history, restart, run_to_the_end
 from tests.orchestrator.vaulted import EXAMPLES, OURS, Valley, opened
 from tests.tenants.ordering import HOURLY, QUOTA
 
@@ -86,7 +86,7 @@ def furnish(valley: Valley) -> None:
 def test_an_application_is_copied_then_moved_by_workers_that_die(valley: Valley) -> None:
     source_id = ordered(valley)
     copy_id = copied(valley, source_id)
-    left_where_it_was(valley, source_id)
+    left_where_it_was(valley, source_id, copy_id)
     moved(valley, source_id, copy_id)
 
 
@@ -113,18 +113,12 @@ def ordered(valley: Valley) -> int:
 
 
 def copied(valley: Valley, source_id: int) -> int:
-    """Two copies at once, by workers that die: one of a backup that the vault does not have. The other one's id."""
-    stage, [kept] = valley.stage, valley.stage.rows(Backup)
+    """A test copy, by workers that die; its id."""
+    stage = valley.stage
     before = (stage.service(source_id).changed_at, stage.events(source_id))
-    with territory_session(stage.owner, "tests") as session:
-        lost = backups.declare(session, session.get_one(Service, source_id), kept.vault_id, NEVER, scheduled=False)
-        backups.keep(session, lost.id, NEVER, {"id": "f" * 64, "bytes": 1, "added": 1, "files": 1})
-        place = partial(copies.place, session, source_id, at=datetime.now(UTC))
-        good, bad = place(None, kept.id, "c"), place("perdu-essai", lost.id, "d")
-        (copy_id, flow), (bad_id, bad_flow) = of_order(good), of_order(bad)
-    deaths(valley, COPY, restart, undone=UNDONE)
+    copy_id, flow = copy(valley, source_id, "c")
+    deaths(valley, COPY)
     check_history(stage, flow, COPY)
-    check_undone(valley, bad_id, bad_flow, "copy_failed", UNDONE)
     assert (stage.service(source_id).changed_at, stage.events(source_id)) == before, "the original is not touched"
     assert cloud_of(valley, valley.commune) == things(valley, source_id, copy_id)
     valley.play(copy_id, "test/check")
@@ -133,56 +127,57 @@ def copied(valley: Valley, source_id: int) -> int:
     return copy_id
 
 
-def left_where_it_was(valley: Valley, source_id: int) -> None:
-    """A move whose data does not come over whole is taken back, by workers that die of that."""
+def left_where_it_was(valley: Valley, source_id: int, copy_id: int) -> None:
+    """A move whose data does not come over whole, and a copy of a backup that the vault does not have: both are taken
+    back, by workers that die of that, and cut each other's plays.
+    """
     stage, told = valley.stage, valley.stage.events(source_id)
+    vault = stage.rows(Backup)[0].vault_id
+    with territory_session(stage.owner, "tests") as session:
+        lost = backups.declare(session, session.get_one(Service, source_id), vault, NEVER, scheduled=False)
+        backups.keep(session, lost.id, NEVER, {"id": "f" * 64, "bytes": 1, "added": 1, "files": 1})
     order = move(valley, source_id, "m", play="stacks/forgetful")
-    for step in MOVE:
-        for moment in MOMENTS:
-            (stage.plan / f"{step}.{moment}").touch()
-    undone = (*UNDONE, "close")
-    deaths(valley, (), restart, undone=undone)
-    check_undone(valley, *order, "data_missing", undone)
+    lost_copy = copy(valley, source_id, "d", "perdu-essai", lost.id)
+    for boundary in (f"{step}.{moment}" for step in MOVE for moment in MOMENTS):
+        (stage.plan / boundary).touch()
+    deaths(valley, (), undone=(*UNDONE, "close"))
+    check_undone(valley, *order, "data_missing", (*UNDONE, "close"))
+    check_undone(valley, *lost_copy, "copy_failed", UNDONE)
     assert (stage.service(source_id).state, stage.events(source_id)) == ("active", told)
     assert states(valley, source_id)[-2:] == ["moving", "active"]
     valley.play(source_id, "test/check")
-    assert cloud_of(valley, valley.agglomeration) == sorted(
-        [*things(valley, VAULT), (ref(valley, VAULT), "floating_ip")]
-    )
+    assert cloud_of(valley, valley.commune) == things(valley, source_id, copy_id)
+    assert cloud_of(valley, valley.agglomeration) == vaulted(valley)
     assert servers_held(valley) == (2, 1)
 
 
 def moved(valley: Valley, source_id: int, copy_id: int) -> None:
-    """The same move, whole: by workers of which none comes back."""
+    """The same move, whole, by workers that die; the old service's deletion, too, where it has steps of its own."""
     stage = valley.stage
     write(valley, source_id, "since.html")  # what no backup has
     moved_id, flow = move(valley, source_id, "n")
-    deaths(valley, MOVE, replace, more=("address", "release"))  # the last two are the old one's deletion's
+    deaths(valley, MOVE, more=("address", "release"))
     check_history(stage, flow, MOVE)
     deleted = valley.last()
     assert (deleted.kind, deleted.state, deleted.service_id) == ("delete_server", "done", source_id)
     assert (stage.service(source_id).state, stage.service(moved_id).state) == ("deleted", "active")
     assert states(valley, source_id)[-4:] == ["moving", "active", "deleting", "deleted"]
     assert cloud_of(valley, valley.commune) == things(valley, copy_id)
-    here = [*things(valley, VAULT), (ref(valley, VAULT), "floating_ip"), *things(valley, moved_id)]
-    assert cloud_of(valley, valley.agglomeration) == sorted(here)
+    assert cloud_of(valley, valley.agglomeration) == sorted(vaulted(valley) + things(valley, moved_id))
     valley.play(moved_id, "test/check")
     assert read(valley, moved_id, "since.html") == "since", "what was written last came along"
     assert servers_held(valley) == (1, 2)
     billed_to_one_of_the_two(valley, source_id, moved_id, copy_id)
 
 
-def deaths(
-    valley: Valley, steps: Sequence[str], name: Any, *, undone: Sequence[str] = (), more: Sequence[str] = ()
-) -> None:
-    """Let workers die at each boundary of these steps, at each moment of taking these back, and nowhere else."""
+def deaths(valley: Valley, steps: Sequence[str], *, undone: Sequence[str] = (), more: Sequence[str] = ()) -> None:
+    """Let workers die at each boundary of these steps, at each moment of taking those back, and nowhere else."""
     stage = valley.stage
-    last = "activate" if steps else undone[0]
-    count = run_to_the_end(stage, name, partial(ended, stage, last) if steps else None)
-    wanted = {f"{step}.{moment}" for step in (*steps, *more) for moment in MOMENTS}
-    wanted |= {f"{step}.{moment}" for step in undone for moment in ("untold", "undone")}
-    assert wanted <= {mark.name for mark in stage.plan.iterdir()}
-    assert count == len(wanted)
+    marks = {f"{step}.{moment}" for step in (*steps, *more) for moment in MOMENTS}
+    marks |= {f"{step}.{moment}" for step in undone for moment in ("untold", "undone")}
+    count = run_to_the_end(stage, restart, partial(ended, stage, steps[-1]) if steps else None)
+    assert marks <= {mark.name for mark in stage.plan.iterdir()}
+    assert count == len(marks)
     for mark in stage.plan.iterdir():
         mark.unlink()
 
@@ -234,6 +229,14 @@ def compared(valley: Valley) -> int:
     return meter.id
 
 
+def copy(
+    valley: Valley, source_id: int, key: str, name: str | None = None, backup: int | None = None
+) -> tuple[int, int]:
+    """Order a test copy; the new service and its flow."""
+    with territory_session(valley.stage.owner, "tests") as session:
+        return of_order(copies.place(session, source_id, name, backup, key, datetime.now(UTC)))
+
+
 def move(valley: Valley, source_id: int, key: str, **specified: Any) -> tuple[int, int]:
     """Order a move to the agglomeration; the new service and its flow. specified: of what else it is made."""
     with territory_session(valley.stage.owner, "tests") as session:
@@ -268,6 +271,11 @@ def cloud_of(valley: Valley, member_id: int) -> list[tuple[str, str]]:
 def things(valley: Valley, *service_ids: int) -> list[tuple[str, str]]:
     """One of each that an application is made of."""
     return sorted((ref(valley, service_id), kind) for service_id in service_ids for kind in KINDS)
+
+
+def vaulted(valley: Valley) -> list[tuple[str, str]]:
+    """What the agglomeration has of its own."""
+    return sorted([*things(valley, VAULT), (ref(valley, VAULT), "floating_ip")])
 
 
 def ref(valley: Valley, service_id: int) -> str:
