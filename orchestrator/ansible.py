@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from ansible_runner.interface import init_runner
 from pydantic import SecretStr
@@ -262,15 +262,26 @@ def private_dir(settings: Settings, owner: UUID) -> Iterator[Path]:
     """A directory for one run (mode 0700), removed afterwards.
 
     Named by the service whose flow it is, which has one live flow at most: what a killed worker left behind goes first.
+    So does its play, of which a process may outlive it. No two runs have the same directory: it could still write.
     """
-    folder = settings.state_dir / "ansible" / str(owner)
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = settings.state_dir / "ansible" / f"{owner}-{uuid4()}"
+    for left in folder.parent.glob(f"{owner}-*"):
+        end_survivors(left)
+        shutil.rmtree(left, ignore_errors=True)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_survivors(folder: Path) -> None:
+    """Kill what still runs on this machine of a run that had this directory: its path is in Ansible's command line."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # gone since, or another user's
+            if os.fsencode(folder) in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def environment(folder: Path, sockets: str, book: Path) -> dict[str, str]:

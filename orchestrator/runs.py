@@ -219,6 +219,7 @@ def undo(run: Run, told: dict[str, str], state: str, kind: Kind) -> None:
 
 def _undo(run: Run, name: str, act: Act) -> None:
     write = act(run)
+    steps.at_boundary(name, "untold")
     with run.session() as session:
         write(session)
         steps.close(session, run, name, "undone")

@@ -34,7 +34,9 @@ Boundary = Callable[[str, str], None]
 
 
 def at_boundary(step: str, moment: str) -> None:
-    """Called when a step's effect is made (`effect`) and when it is recorded (`recorded`): where tests kill workers."""
+    """Called when a step's effect is made (`effect`) and when that is recorded (`recorded`); when it is taken back
+    (`untold`) and when that is recorded (`undone`). Here tests kill workers.
+    """
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit, backups, entry
 from orchestrator.errors import Conflict, Forbidden, InvalidInput, Text
-from orchestrator.tables import Flow, Member, Place, Service
+from orchestrator.tables import FLOW_LIVE, Flow, Member, Place, Service
 from orchestrator.tables_backups import Backup
 from orchestrator.tables_entry import Entry
 from tenants import carried, copies, estimates, members, orders, parameters, quotas, reading, ssh_keys, starting, wholes
@@ -134,6 +134,10 @@ def _check(session: Session, service: Service, target: Member, whole: Whole) -> 
             facts={"order": order},
         )
     carried.vault_of(session, service)
+    # Its backups go with it, so no copy may be reading them; and two moves would both think that they have it.
+    reads = sa.select(Flow.id).where(Flow.parameters["copies"].as_integer() == service.id, Flow.state.in_(FLOW_LIVE))
+    if (reader := session.scalar(reads.limit(1))) is not None:
+        raise starting.flow_running(service, reader)
     if session.get(Place, target.id) is None:
         raise Conflict(
             "place_missing", Text("« {member} » n’a pas encore d’espace dans le nuage.", member=target.name),

@@ -25,7 +25,7 @@ from tenants import catalogue, declarations_yaml, legal, stacks
 from tests import dev_clouds
 
 SECRET = "a secret for the tests only"
-LONG_FILES = ("test_stacks_whole.py", "test_day2_kill.py", "test_kill.py", "test_days.py")
+LONG_FILES = ("test_stacks_whole.py", "test_moving.py", "test_day2_kill.py", "test_kill.py", "test_days.py")
 dev_clouds.take_mine()
 # A shell that runs us in the background has us ignore Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -249,3 +251,15 @@ def _await_end_of(marker: str) -> None:
     ).stdout:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
+
+
+def test_what_a_killed_worker_left_goes_with_its_processes(local: Settings) -> None:
+    owner, writes = uuid4(), "import itertools, os, sys; [os.mkdir(f'{sys.argv[1]}/{n}') for n in itertools.count()]"
+    with ansible.private_dir(local, owner) as left:
+        play = subprocess.Popen([sys.executable, "-c", writes, str(left)])
+        while not list(left.iterdir()):
+            time.sleep(0.01)
+        with ansible.private_dir(local, owner) as folder:
+            assert play.wait(10) == -signal.SIGKILL
+            assert folder.stat().st_mode & 0o777 == 0o700 and list(folder.iterdir()) == []
+            assert list(folder.parent.iterdir()) == [folder]

@@ -18,9 +18,10 @@ from orchestrator.settings import Settings
 from orchestrator.steps import Run, Runtime
 from orchestrator.tables import AuditEntry, Flow, Member, Place, Resource, Service
 from orchestrator.tables_backups import Backup
-from tenants import metering, moves, quotas, usage_check
+from tenants import copies, metering, moves, quotas, usage_check
 from tenants.tables import Meter, Order, Period
 from tests.tenants.ordering import NOW
+from tests.tenants.test_changes import end
 from tests.tenants.vaulted import MADE, Valley, backed_up, refused
 
 LATER = NOW + timedelta(minutes=5)
@@ -106,6 +107,16 @@ def test_both_members_are_told_and_the_new_one_holds_it(place: Valley) -> None:
         made = session.get_one(Service, order.service_id)
         assert (made.member_id, made.specification["ssh_keys"]) == (place.agglomeration, [])
         assert made.specification["stack"]["backup"], "it is backed up there as it was here"
+    with refused("flow_running"):  # whatever it shall be called: one of the two would take what the other has
+        move(place, key="n")
+    end(place.owner, order.flow_id, "failed")
+    with refused("name_taken"):
+        move(place, key="n")
+    with territory_session(place.owner, "dsi") as session:
+        copy = copies.place(session, place.service_id, None, None, "c", LATER)
+    with refused("flow_running"):  # its backups are being read, and would go with it
+        move(place, key="n")
+    end(place.owner, copy.flow_id, "done", "active")
     with refused("name_taken"):
         move(place, key="n")
 
@@ -153,6 +164,8 @@ def test_what_fails_leaves_the_old_one_serving(place: Valley) -> None:
     do(place, steps_moving.close(run))
     with territory_session(place.owner, "tests") as session:
         assert session.get_one(Service, place.service_id).state == "moving"
+    with refused("not_allowed_now"), territory_session(place.owner, "dsi") as session:
+        copies.place(session, place.service_id, None, None, "c", LATER)
     steps_moving.reopen(run)
     do(place, lambda session: backups.give_up(session, session.get_one(Flow, order.flow_id)))
     with territory_session(place.owner, "tests") as session:
