@@ -24,8 +24,10 @@ STATES = {
     "SHELVED_OFFLOADED": "stopped",
 }  # fmt: skip
 SIZING = ("resize", "revertResize")
+TELLING_SIZE = ("create", *SIZING)
 MOVING = ("RESIZE", "REVERT_RESIZE", "MIGRATING", "REBUILD", "BUILD", "ERROR", "UNKNOWN")
 NEXT = timedelta(microseconds=1)
+SAME = timedelta(seconds=10)  # two who tell of one act (Nova's list of acts, a notification) don't agree to the second
 
 
 @dataclass(frozen=True)
@@ -37,30 +39,34 @@ class Fact:
     size: Size
 
 
-def lacking(found: Found, acts: Sequence[Act], ledger: Sequence[Fact], *, by_hand: bool) -> list[Fact]:
+def lacking(
+    found: Found, acts: Sequence[Act], ledger: Sequence[Fact], *, by_hand: bool, until: datetime | None = None
+) -> list[Fact]:
     """The facts to add to a thing's ledger, which is in its own order.
 
     acts: of a server, those that our flows did not ask for. by_hand: nobody ordered it, so it serves since it runs.
+    until: the cloud said so at that instant (a notification), of an act; what the ledger has of later stays true.
     """
-    line = _Line(ledger, Size(found.vcpus, found.ram_mib, found.disk_gib))
+    line = _Line(ledger, Size(found.vcpus, found.ram_mib, found.disk_gib), until)
     if not ledger and found.created_at:
         line.add("created", found.created_at)
     if found.kind == "server":
         _launch(line, found, acts, by_hand)
-    if line.first and not line.has("deleted"):
-        _resize(line, found, acts)
-        if line.has("serving"):
+    if line.first and not line.last("deleted"):
+        if until is None or any(act.name in TELLING_SIZE for act in acts):
+            _resize(line, found, acts)
+        if line.last("serving"):
             _power(line, found, acts)
-        if found.deleted_at:
+        if found.deleted_at and not line.has("deleted"):
             line.add("deleted", max(found.deleted_at, line.first))
     return line.new
 
 
 class _Line:
-    """A thing's facts in order, and what was added to them."""
+    """A thing's facts in order, and what was added to them. until: of later ones the cloud says nothing."""
 
-    def __init__(self, ledger: Sequence[Fact], size: Size) -> None:
-        self.facts, self.size, self.new = list(ledger), size, list[Fact]()
+    def __init__(self, ledger: Sequence[Fact], size: Size, until: datetime | None) -> None:
+        self.facts, self.size, self.until, self.new = list(ledger), size, until, list[Fact]()
 
     @property
     def first(self) -> datetime | None:
@@ -71,11 +77,22 @@ class _Line:
 
     def last(self, *kinds: str, until: datetime | None = None) -> Fact | None:
         """The last of these kinds, of any without; until: at that instant or before."""
+        bounds = [bound for bound in (until, self.until) if bound]
         chosen = (
             fact for fact in reversed(self.facts)
-            if (not kinds or fact.kind in kinds) and (until is None or fact.at <= until)
+            if (not kinds or fact.kind in kinds) and all(fact.at <= bound for bound in bounds)
         )  # fmt: skip
         return next(chosen, None)
+
+    def next(self, *kinds: str, after: datetime) -> Fact | None:
+        """The first of these kinds that is later, whoever told it."""
+        return next((fact for fact in self.facts if fact.kind in kinds and fact.at > after), None)
+
+    def other_size(self) -> Fact | None:
+        """What is known to have given another size since, where the cloud says how it was then."""
+        if self.until is None:
+            return None
+        return self.next("resized", after=self.until) or self.next("launched", after=self.until)
 
     def add(self, kind: str, at: datetime, size: Size | None = None) -> None:
         """With the size that holds then, if none is given; the ledger has one fact of a kind at an instant."""
@@ -102,14 +119,18 @@ def _launch(line: _Line, found: Found, acts: Sequence[Act], by_hand: bool) -> No
 
 def _resize(line: _Line, found: Found, acts: Sequence[Act]) -> None:
     """Another size than the last one known holds since the last act that gives one, or since Nova ran it so."""
-    last, sized = line.facts[-1], line.last("created", "resized") or line.facts[0]
+    last, sized = line.last() or line.facts[0], line.last("created", "resized") or line.facts[0]
     given = [act.at for act in acts if act.name in SIZING]
     if found.status in MOVING or last.size == line.size or (found.deleted_at and not given):
+        return
+    ends = line.other_size()
+    if ends and line.until and ends.size == line.size and ends.at <= line.until + SAME:
         return
     said = given[-1] if given else found.launched_at or found.updated_at or last.at
     since = max(said, sized.at)
     # Events carry the size that holds from then on: those that came later must say it too.
-    later = sorted({fact.at for fact in line.facts if fact.at > since and fact.size != line.size})
+    after = [fact for fact in line.facts if fact.at > since and (ends is None or fact.at < ends.at)]
+    later = sorted({fact.at for fact in after if fact.size != line.size})
     for at in (since, *later):
         line.add("resized", at, line.size)
 
@@ -119,8 +140,9 @@ def _power(line: _Line, found: Found, acts: Sequence[Act]) -> None:
     serving = line.last("serving")
     assert serving is not None
     for act in acts:
-        kind = ACTS.get(act.name)
-        if kind and act.at >= serving.at and _runs(line.last(*POWER, until=act.at)) != (kind == "started"):
+        kind, after = ACTS.get(act.name), line.next(*POWER, after=act.at)
+        known = act.at < serving.at or (after is not None and after.kind == kind and after.at <= act.at + SAME)
+        if kind and not known and _runs(line.last(*POWER, until=act.at)) != (kind == "started"):
             line.add(kind, act.at)
     wanted, last = STATES.get(found.status), line.last(*POWER)
     if wanted and last and _runs(last) != (wanted == "started"):

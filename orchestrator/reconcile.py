@@ -7,7 +7,7 @@ the sweeper; all else that nobody ordered becomes a service of the state `outsid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,12 +140,13 @@ def compare(runtime: Runtime, member_id: int) -> int:
         raise
 
 
-def look_up(session: Session, member_id: int) -> dict[Key, Known]:
-    """A member's living things as the ledger has them."""
+def look_up(session: Session, member_id: int, keys: Collection[Key] | None = None) -> dict[Key, Known]:
+    """A member's living things as the ledger has them; keys: these only, gone or not."""
+    chosen = Resource.deleted_at.is_(None) if keys is None else sa.tuple_(Resource.kind, Resource.cloud_id).in_(keys)
     rows = session.execute(
         sa.select(Resource, Service.state)
         .join(Service, Service.id == Resource.service_id)
-        .where(Resource.member_id == member_id, Resource.deleted_at.is_(None), Resource.kind.in_(METERED))
+        .where(Resource.member_id == member_id, Resource.kind.in_(METERED), chosen)
     ).all()
     told: dict[int, list[Fact]] = {resource.id: [] for resource, _state in rows}
     written = sa.select(ResourceEvent).where(ResourceEvent.resource_id.in_(told))
@@ -179,17 +180,20 @@ def read(told: Told, project: Cloud, project_id: str) -> None:
 def write(session: Session, told: Told) -> int:
     """Add what is lacking, with its audit entries, and say until when the project is read; how many facts."""
     whole, added = True, 0
-    flows = _flows(session, told)
+    reading = session.get_one(CloudReading, told.member_id, with_for_update=True)
+    flows, now = flows_since(session, told.member_id, told.since), look_up(session, told.member_id)
     for key, found in told.found.items():
         known = told.known.get(key)
         if known is None:
             added += _unknown(session, told, found)
-        elif known.state not in SETTLED or _busy(flows.get(known.service_id, []), told.began):
+        # What was written since the ledger was read (by a notification) the cloud may not have said yet.
+        elif known != now.get(key) or known.state not in SETTLED or _busy(flows.get(known.service_id, []), told.began):
             whole = False
         else:
-            acts = [act for act in told.acts.get(found.id, []) if _foreign(act, told, flows.get(known.service_id, []))]
-            added += _tell(session, found, known, facts.lacking(found, acts, known.ledger, by_hand=known.by_hand))
-    reading = session.get_one(CloudReading, told.member_id, with_for_update=True)
+            own = flows.get(known.service_id, [])
+            acts = [act for act in told.acts.get(found.id, []) if act.at >= told.since and not ours(act, told.me, own)]
+            lacking = facts.lacking(found, acts, known.ledger, by_hand=known.by_hand)
+            added += tell(session, found, known, lacking, SOURCE)
     reading.read_until, reading.error_code = max(told.began, reading.read_until or told.began), None
     if whole:
         reading.changed_since = told.began - OVERLAP
@@ -199,10 +203,10 @@ def write(session: Session, told: Told) -> int:
 Times = tuple[datetime | None, datetime | None]
 
 
-def _flows(session: Session, told: Told) -> dict[int, list[Times]]:
-    """When flows worked on each of a member's services: from, until (None: it still may)."""
-    lately = Flow.ended_at.is_(None) | (Flow.ended_at > told.since - AROUND)
-    query = sa.select(Flow.service_id, Flow.started_at, Flow.ended_at).where(Flow.member_id == told.member_id, lately)
+def flows_since(session: Session, member_id: int, since: datetime) -> dict[int, list[Times]]:
+    """When flows worked on each of a member's services since an instant: from, until (None: it still may)."""
+    lately = Flow.ended_at.is_(None) | (Flow.ended_at > since - AROUND)
+    query = sa.select(Flow.service_id, Flow.started_at, Flow.ended_at).where(Flow.member_id == member_id, lately)
     found: dict[int, list[Times]] = {}
     for service_id, start, end in session.execute(query):
         found.setdefault(service_id, []).append((start, end))
@@ -214,10 +218,10 @@ def _busy(flows: Sequence[Times], began: datetime) -> bool:
     return any(end is None or end >= began for _start, end in flows)
 
 
-def _foreign(act: Act, told: Told, flows: Sequence[Times]) -> bool:
-    """Whether an act is to be judged, and none of the service's flows did it: our account, while a flow ran."""
-    ours = act.by == told.me and any(start and end and start - AROUND <= act.at <= end + AROUND for start, end in flows)
-    return act.at >= told.since and not ours
+def ours(act: Act, me: str | None, flows: Sequence[Times]) -> bool:
+    """Whether one of the service's flows did it: our account (`me`; None: whoever), while a flow ran."""
+    during = any(start and end and start - AROUND <= act.at <= end + AROUND for start, end in flows)
+    return during and me in (None, act.by)
 
 
 def _unknown(session: Session, told: Told, found: Found) -> int:
@@ -226,21 +230,25 @@ def _unknown(session: Session, told: Told, found: Found) -> int:
     made = [act for act in acts if act.name == "create"]
     if found.tag or any(act.by == told.me for act in made):
         return 0
-    lacking = facts.lacking(found, acts, [], by_hand=True)
+    known = adopt(session, told.member_id, found, made[0].by if made else None)
+    return tell(session, found, known, facts.lacking(found, acts, [], by_hand=True), SOURCE) if known else 0
+
+
+def adopt(session: Session, member_id: int, found: Found, by: str | None) -> Known | None:
+    """Make a service of what nobody ordered; None as long as it does not serve, or when it was once ours."""
     served = found.launched_at if found.kind == "server" else found.created_at
     if served is None or session.scalar(sa.select(Resource.id).filter_by(kind=found.kind, cloud_id=found.id)):
-        return 0
-    known = outsiders.make(session, told.member_id, found, made[0].by if made else None)
-    return _tell(session, found, Known(*known, "outside", []), lacking)
+        return None
+    return Known(*outsiders.make(session, member_id, found, by), "outside", [])
 
 
-def _tell(session: Session, found: Found, known: Known, lacking: Sequence[Fact]) -> int:
-    """Write facts that the ledger lacks. When Nova dates a launch anew that is no news for people."""
+def tell(session: Session, found: Found, known: Known, lacking: Sequence[Fact], source: str) -> int:
+    """Write facts that the ledger lacks; how many. When Nova dates a launch anew that is no news for people."""
     for fact in lacking:
         if fact.kind == "deleted":
-            events.record_deletion(session, found.kind, found.id, fact.at, source=SOURCE)
+            events.record_deletion(session, found.kind, found.id, fact.at, source=source)
         else:
-            events.record_event(session, known.id, fact.kind, fact.at, size=fact.size, source=SOURCE)
+            events.record_event(session, known.id, fact.kind, fact.at, size=fact.size, source=source)
     news = [{"kind": fact.kind, "at": fact.at.isoformat()} for fact in lacking if fact.kind != "launched"]
     if news and known.ledger:
         detail: dict[str, Any] = {"resource": found.kind, "cloud_id": found.id, "facts": news}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from functools import cache
 from pathlib import Path
@@ -113,6 +114,15 @@ class Settings(BaseSettings):
     cloud_reading_minutes: int = Field(
         60, ge=0, le=1440, description="how often the ledger is compared with the cloud; 0: never"
     )
+    notifications_url: SecretStr | None = Field(
+        None, description="what the cloud tells of itself: file:///… (one JSON a line) or rabbit://user:password@host/"
+    )
+    notifications_topics: tuple[str, ...] = Field(
+        ("versioned_notifications", "notifications"), description="of the queue, as the cloud's services name them"
+    )
+    notifications_config: Path | None = Field(
+        None, description="oslo.config file for the queue, where it has durable queues or TLS"
+    )
     sweep_patience_seconds: float = Field(300.0, gt=0, description="it is deleted if seen again so much later")
     hold_failures: bool = Field(True, description="a flow that the DSI may mend waits for it; else undone at once")
     hold_hours: float = Field(72.0, gt=0, description="a flow that waited so long for the DSI is undone")
@@ -192,6 +202,13 @@ class Settings(BaseSettings):
     def _known_logo(cls, value: Path | None) -> Path | None:
         if value is not None and (value.suffix not in (".svg", ".png") or not value.is_file()):
             raise ValueError(f"{value} is no .svg or .png file")
+        return value
+
+    @field_validator("notifications_url")
+    @classmethod
+    def _known_feed(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.match(r"file:///.|(rabbit|kafka|fake)://", value.get_secret_value()):
+            raise ValueError("file:///… or rabbit://…")
         return value
 
     @field_validator("log_level")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from api import telling
-from orchestrator import log, reconcile, worker
+from orchestrator import cloud_feeds, log, reconcile, worker
 from orchestrator.settings import load
 from orchestrator.worker import Duty
 from tenants import (
@@ -37,6 +37,8 @@ DUTIES: tuple[Duty, ...] = (
     Duty("exports", 60, service_exports.run),
     Duty("usage", 60, usage_working.run),
     Duty("reconcile", 60, reconcile.run),
+    Duty("notifications", 5, cloud_feeds.run),
+    Duty("notification_queue", 60, cloud_feeds.listen),
     Duty("costs", 120, costs_days.run),
     Duty("retention", 3600, trail.purge),
     Duty("request_keys", 3600, request_answers.forget),
