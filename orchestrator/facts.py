@@ -47,12 +47,15 @@ def lacking(
     acts: of a server, those that our flows did not ask for. by_hand: nobody ordered it, so it serves since it runs.
     until: the cloud said so at that instant (a notification), of an act; what the ledger has of later stays true.
     """
+    gone = next((fact.at for fact in ledger if fact.kind == "deleted"), None)
+    if gone and (until is None or gone <= until):
+        until = gone - NEXT  # what was done before may still be lacking
     line = _Line(ledger, Size(found.vcpus, found.ram_mib, found.disk_gib), until)
     if not ledger and found.created_at:
         line.add("created", found.created_at)
     if found.kind == "server":
         _launch(line, found, acts, by_hand)
-    if line.first and not line.last("deleted"):
+    if line.first:
         if until is None or any(act.name in TELLING_SIZE for act in acts):
             _resize(line, found, acts)
         if line.last("serving"):
@@ -88,11 +91,20 @@ class _Line:
         """The first of these kinds that is later, whoever told it."""
         return next((fact for fact in self.facts if fact.kind in kinds and fact.at > after), None)
 
+    def _sizes(self) -> list[Fact]:
+        """Those that are about the size; not those that only correct what another one says of it at their instant."""
+        others = {fact.at for fact in self.facts if fact.kind in POWER}
+        return [
+            fact for fact in self.facts
+            if fact.kind == "created" or (fact.kind == "resized" and fact.at not in others)
+        ]  # fmt: skip
+
+    def last_size(self) -> Fact | None:
+        return next((fact for fact in reversed(self._sizes()) if self.until is None or fact.at <= self.until), None)
+
     def other_size(self) -> Fact | None:
         """What is known to have given another size since, where the cloud says how it was then."""
-        if self.until is None:
-            return None
-        return self.next("resized", after=self.until) or self.next("launched", after=self.until)
+        return next((fact for fact in self._sizes() if self.until and fact.at > self.until), None)
 
     def add(self, kind: str, at: datetime, size: Size | None = None) -> None:
         """With the size that holds then, if none is given; the ledger has one fact of a kind at an instant."""
@@ -108,18 +120,23 @@ def _launch(line: _Line, found: Found, acts: Sequence[Act], by_hand: bool) -> No
     """Nova's launches, which it dates anew at each size; what was made by hand serves from the first one on."""
     if found.launched_at is None or line.first is None:
         return
-    if by_hand and not line.has("serving"):
+    first_seen = by_hand and not line.has("serving")
+    if first_seen:
         made = [act.at for act in acts if act.name == "create"]
         began = max(line.first, min([found.launched_at, *made]))
         line.add("launched", began)
         line.add("serving", began)
+    elif line.until:
+        return  # that Nova dated it anew is for the comparison to say
     if not any(fact.kind == "launched" and fact.at == found.launched_at for fact in line.facts):
         line.add("launched", found.launched_at)
+        if first_seen:  # of which size it was before is not known, but may be told
+            line.add("resized", found.launched_at, line.size)
 
 
 def _resize(line: _Line, found: Found, acts: Sequence[Act]) -> None:
     """Another size than the last one known holds since the last act that gives one, or since Nova ran it so."""
-    last, sized = line.last() or line.facts[0], line.last("created", "resized") or line.facts[0]
+    last, sized = line.last() or line.facts[0], line.last_size() or line.facts[0]
     given = [act.at for act in acts if act.name in SIZING]
     if found.status in MOVING or last.size == line.size or (found.deleted_at and not given):
         return
@@ -130,7 +147,7 @@ def _resize(line: _Line, found: Found, acts: Sequence[Act]) -> None:
     since = max(said, sized.at)
     # Events carry the size that holds from then on: those that came later must say it too.
     after = [fact for fact in line.facts if fact.at > since and (ends is None or fact.at < ends.at)]
-    later = sorted({fact.at for fact in after if fact.size != line.size})
+    later = sorted({fact.at for fact in after if fact.size != line.size and fact.kind != "deleted"})
     for at in (since, *later):
         line.add("resized", at, line.size)
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from orchestrator import cloud_history, cloud_notifications, facts, reconcile
 from orchestrator.cloud_notifications import Notification
 from orchestrator.database import territory_session
+from orchestrator.facts import Fact
 from orchestrator.reconcile import ACTOR, Key, Known, Times
 from orchestrator.steps import Runtime
 from orchestrator.tables import Place
@@ -26,7 +27,6 @@ from orchestrator.tables_reconcile import CloudFeed, CloudNotification, CloudRea
 
 SOURCE = "notification"
 KEPT = timedelta(days=2)  # what comes later than that the comparison has long seen
-SETTLED = (*reconcile.SETTLED, "deleted")  # of what is gone there may still be something to say of before
 SAVED = TypeAdapter(Notification)
 
 
@@ -78,8 +78,9 @@ def judge_member(session: Session, member_id: int, me: str) -> int:
     added, things = 0, _news(session, member_id)
     if not things:
         return 0
-    known = reconcile.look_up(session, member_id, list(things))
-    flows = reconcile.flows_since(session, member_id, min(told[0].act.at for told in things.values()))
+    since = min(told[0].act.at for told in things.values())
+    known = reconcile.look_up(session, member_id, since, list(things))
+    flows = reconcile.flows_since(session, member_id, since)
     for key, told in things.items():
         one = known.get(key)
         count = _tell(session, told, one, flows.get(one.service_id, []), me) if one else _unknown(session, told, me)
@@ -105,16 +106,23 @@ def _news(session: Session, member_id: int) -> dict[Key, list[Notification]]:
 
 def _tell(session: Session, told: Sequence[Notification], known: Known, flows: Sequence[Times], me: str) -> int | None:
     """Add what the ledger lacks of a thing; None when that can't be said yet, as a flow may be about to."""
-    if known.state not in SETTLED or any(end is None for _start, end in flows):
+    if known.state not in reconcile.SETTLED or any(end is None for _start, end in flows):
         return None
-    ledger, lacking = list(known.ledger), list[facts.Fact]()
+    foreign = [
+        one for one in told if not reconcile.ours(one.act, me if one.found.kind == "server" else None, flows)
+    ]  # fmt: skip
+    new = lacking(foreign, known.ledger, by_hand=known.by_hand)
+    return reconcile.tell(session, told[-1].found, known, new, SOURCE)
+
+
+def lacking(told: Sequence[Notification], ledger: Sequence[Fact], *, by_hand: bool) -> list[Fact]:
+    """The facts that a thing's ledger lacks by what was told of it, which is in the order of its moments."""
+    before, found = list(ledger), list[Fact]()
     for one in told:
-        if reconcile.ours(one.act, me if one.found.kind == "server" else None, flows):
-            continue
-        new = facts.lacking(one.found, [one.act], ledger, by_hand=known.by_hand, until=one.act.at)
-        ledger = sorted([*ledger, *new], key=lambda fact: fact.at)
-        lacking += new
-    return reconcile.tell(session, told[-1].found, known, lacking, SOURCE)
+        new = facts.lacking(one.found, [one.act], before, by_hand=by_hand, until=one.act.at)
+        before = sorted([*before, *new], key=lambda fact: fact.at)
+        found += new
+    return found
 
 
 def _unknown(session: Session, told: Sequence[Notification], me: str) -> int | None:

@@ -35,7 +35,7 @@ SOURCE = "reconcile"
 OVERLAP = timedelta(minutes=10)  # read twice, for clocks that differ and what Nova writes late
 AROUND = timedelta(minutes=1)  # of a flow: what our account does then, the flow does
 METERED = ("server", "volume", "volume_snapshot", "floating_ip", "image")
-SETTLED = ("active", "stopped", "outside")  # of all other services a flow will tell, or nothing is billed
+SETTLED = ("active", "stopped", "outside", "deleted")  # of all other services a flow will tell, or nothing is billed
 
 
 Key = tuple[str, str]  # kind and id of a thing
@@ -129,7 +129,7 @@ def compare(runtime: Runtime, member_id: int) -> int:
         with territory_session(runtime.engine, ACTOR) as session:
             reading, place = session.get_one(CloudReading, member_id), session.get_one(Place, member_id)
             since, project_id = reading.changed_since or place.applied_at, place.project_id
-            told = Told(member_id, began, since, reading.read_until, me, look_up(session, member_id))
+            told = Told(member_id, began, since, reading.read_until, me, look_up(session, member_id, since))
         read(told, runtime.cloud.project(project_id), project_id)
         with territory_session(runtime.engine, ACTOR) as session:
             return write(session, told)
@@ -140,9 +140,16 @@ def compare(runtime: Runtime, member_id: int) -> int:
         raise
 
 
-def look_up(session: Session, member_id: int, keys: Collection[Key] | None = None) -> dict[Key, Known]:
-    """A member's living things as the ledger has them; keys: these only, gone or not."""
-    chosen = Resource.deleted_at.is_(None) if keys is None else sa.tuple_(Resource.kind, Resource.cloud_id).in_(keys)
+def look_up(
+    session: Session, member_id: int, since: datetime, keys: Collection[Key] | None = None
+) -> dict[Key, Known]:
+    """A member's things as the ledger has them: those that live, and servers that are gone since an instant, of which
+    something may be lacking. keys: these only, gone or not.
+    """
+    lately = (Resource.kind == "server") & (Resource.deleted_at >= since)
+    chosen = Resource.deleted_at.is_(None) | lately
+    if keys is not None:
+        chosen = sa.tuple_(Resource.kind, Resource.cloud_id).in_(keys)
     rows = session.execute(
         sa.select(Resource, Service.state)
         .join(Service, Service.id == Resource.service_id)
@@ -181,7 +188,7 @@ def write(session: Session, told: Told) -> int:
     """Add what is lacking, with its audit entries, and say until when the project is read; how many facts."""
     whole, added = True, 0
     reading = session.get_one(CloudReading, told.member_id, with_for_update=True)
-    flows, now = flows_since(session, told.member_id, told.since), look_up(session, told.member_id)
+    flows, now = flows_since(session, told.member_id, told.since), look_up(session, told.member_id, told.since)
     for key, found in told.found.items():
         known = told.known.get(key)
         if known is None:

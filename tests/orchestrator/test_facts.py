@@ -72,7 +72,7 @@ def test_what_was_made_by_hand_serves_since_it_runs() -> None:
     acts = [Act("create", at(1), "u"), Act("resize", at(30), "u")]
     found = replace(SERVER, vcpus=2, ram_mib=4096, launched_at=at(30))
     assert told(found, acts, [], by_hand=True) == [
-        ("created", at(0)), ("launched", at(1)), ("serving", at(1)), ("launched", at(30)),
+        ("created", at(0)), ("launched", at(1)), ("serving", at(1)), ("launched", at(30)), ("resized", at(30)),
     ]  # fmt: skip
     assert told(replace(found, launched_at=None), [], [], by_hand=True) == [("created", at(0))]
 

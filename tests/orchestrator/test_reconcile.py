@@ -57,7 +57,7 @@ def session(worker: sa.Engine, owner: sa.Engine) -> Iterator[Session]:
 def compared(session: Session, *found: Found, acts: dict[str, list[Act]] | None = None) -> list[tuple[str, datetime]]:
     """Write what the cloud said; the events that this added, by kind and moment."""
     before = session.scalar(sa.select(sa.func.max(ResourceEvent.id)))
-    told = reconcile.Told(1, NOW, ago(110), ago(30), "us", reconcile.look_up(session, 1))
+    told = reconcile.Told(1, NOW, ago(110), ago(30), "us", reconcile.look_up(session, 1, ago(110)))
     told.found.update({(one.kind, one.id): one for one in found})
     told.acts.update(acts or {})
     count = reconcile.write(session, told)
