@@ -60,6 +60,11 @@ RESOURCES = {
     "image": N_("Instantané du disque du système"),
     "volume_snapshot": N_("Instantané d’un volume"),
 }
+EVENT_SOURCES = {
+    "flow": N_("Clocher"),
+    "reconcile": N_("lecture du nuage"),
+    "notification": N_("notification du nuage"),
+}
 EVENTS = {
     "created": N_("créé"),
     "launched": N_("lancé"),
@@ -285,6 +290,7 @@ TABLES = {
     "limit": LIMITS,
     "resource": RESOURCES,
     "event": EVENTS,
+    "event_source": EVENT_SOURCES,
     "snapshot": SNAPSHOTS,
     "backup": BACKUPS,
     "export": EXPORTS,

@@ -35,7 +35,7 @@ def keep(session: Session, kind: str, messages: Iterable[Mapping[str, Any]], now
     new. A message told again is one."""
     told = [one for one in map(cloud_notifications.read, messages) if one and one.act.at > now - KEPT]
     found = sa.select(Place.project_id, Place.member_id).where(Place.project_id.in_({one.project_id for one in told}))
-    members = dict(session.execute(found).tuples().all())
+    members = dict(session.execute(found).all())
     rows = [
         {
             "id": one.id, "member_id": members[one.project_id], "kind": one.found.kind, "cloud_id": one.found.id,

@@ -140,14 +140,12 @@ def compare(runtime: Runtime, member_id: int) -> int:
         raise
 
 
-def look_up(
-    session: Session, member_id: int, since: datetime, keys: Collection[Key] | None = None
-) -> dict[Key, Known]:
+def look_up(session: Session, member_id: int, since: datetime, keys: Collection[Key] | None = None) -> dict[Key, Known]:
     """A member's things as the ledger has them: those that live, and servers that are gone since an instant, of which
     something may be lacking. keys: these only, gone or not.
     """
     lately = (Resource.kind == "server") & (Resource.deleted_at >= since)
-    chosen = Resource.deleted_at.is_(None) | lately
+    chosen: sa.ColumnElement[bool] = Resource.deleted_at.is_(None) | lately
     if keys is not None:
         chosen = sa.tuple_(Resource.kind, Resource.cloud_id).in_(keys)
     rows = session.execute(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import N_, Conflict, Text
 from orchestrator.tables import Member, Place, Resource, ResourceEvent, Service
-from orchestrator.tables_reconcile import CloudReading
+from orchestrator.tables_reconcile import CloudFeed, CloudReading
 from tenants.tables import Period
 
 BY_HAND = Service.specification["outside"].as_string().is_not(None)
@@ -29,6 +29,14 @@ def status(session: Session) -> list[dict[str, Any]]:
         .order_by(CloudReading.read_until.nulls_first(), Member.slug.collate("C"))
     )
     return [dict(row) for row in session.execute(query).mappings()]
+
+
+def notified(session: Session) -> dict[str, Any] | None:
+    """When the cloud's notifications were last read (`read_at`), what the newest told of (`last_at`), and where they
+    come from (`kind`: file, queue); None as long as none was read.
+    """
+    row = session.scalar(sa.select(CloudFeed).order_by(CloudFeed.read_at.desc().nulls_last()).limit(1))
+    return {"kind": row.kind, "read_at": row.read_at, "last_at": row.last_at} if row else None
 
 
 def read_until(session: Session) -> datetime | None:
@@ -71,7 +79,7 @@ def outside(session: Session, *, living: bool = False) -> list[dict[str, Any]]:
     """What was made by hand and is metered, the newest first; a member's session sees its own.
 
     `service_id`, `service`, `member`, `name` (the member's), `kind`, `cloud_name`, `cloud_id`, `by` (an account of the
-    cloud, or None), `state` (outside or deleted), `since` and `until`.
+    cloud, or None), `state` (outside or deleted), `source` (who told of it first), `since` and `until`.
     """
     told = Service.specification["outside"]
     query = (
@@ -80,6 +88,7 @@ def outside(session: Session, *, living: bool = False) -> list[dict[str, Any]]:
             told["kind"].as_string().label("kind"), told["name"].as_string().label("cloud_name"),
             told["cloud_id"].as_string().label("cloud_id"), told["by"].as_string().label("by"), Service.state,
             Service.created_at.label("found_at"), sa.func.min(ResourceEvent.at).label("since"),
+            sa.func.min(sa.case((ResourceEvent.kind == "created", ResourceEvent.source))).label("source"),
             Resource.deleted_at.label("until"),
         )
         .join(Member, Member.id == Service.member_id)

@@ -77,11 +77,14 @@ COLUMNS = {"running": "En service", "existing": "Existence", "cloud": "Nova", "d
 def status(as_json: bool) -> None:
     """Until when the cloud was read, member by member; a month can't be closed before that has reached its end."""
     with staff_session() as session:
-        rows = readings.status(session)
+        rows, notified = readings.status(session), readings.notified(session)
     if as_json:
         until = rows[0]["read_until"] if rows else None
-        print_json({"read_until": until, "items": [{name: row[name] for name in STATUS} for row in rows]})
+        items = [{name: row[name] for name in STATUS} for row in rows]
+        print_json({"read_until": until, "notified": notified, "items": items})
         return
+    if notified:
+        click.echo(f"Dernière notification du nuage lue à {notified['read_at']:%Y-%m-%d %H:%M:%S %Z}", err=True)
     print_rows(
         rows, list(STATUS.items()), as_json=False, title="Lecture du nuage",
         empty="Le nuage n’est pas lu. Lancez : clocher usage compare",
@@ -123,10 +126,15 @@ def outside(as_json: bool) -> None:
         rows = readings.outside(session)
     print_rows(
         rows if as_json else [
-            {**row, "kind": french(row["kind"], "resource"), "state": french(row["state"], "service")} for row in rows
+            {
+                **row, "kind": french(row["kind"], "resource"), "state": french(row["state"], "service"),
+                "source": french(row["source"], "event_source"),
+            }
+            for row in rows
         ],
         [("service_id", "N°"), ("service", "Service"), ("member", "Membre"), ("kind", "Ressource"),
-         ("cloud_name", "Nom dans le nuage"), ("state", "État"), ("since", "Depuis"), ("until", "Jusqu’à")],
+         ("cloud_name", "Nom dans le nuage"), ("state", "État"), ("since", "Depuis"), ("until", "Jusqu’à"),
+         ("source", "D’après")],
         as_json=as_json, empty="Rien n’a été fait hors Clocher.",
     )  # fmt: skip
 
@@ -139,9 +147,14 @@ def corrections(as_json: bool) -> None:
         rows = readings.corrections(session)
     print_rows(
         rows if as_json else [
-            {**row, "kind": french(row["kind"], "resource"), "event": french(row["event"], "event")} for row in rows
+            {
+                **row, "kind": french(row["kind"], "resource"), "event": french(row["event"], "event"),
+                "source": french(row["source"], "event_source"),
+            }
+            for row in rows
         ],
         [("service_id", "N°"), ("service", "Service"), ("member", "Membre"), ("kind", "Ressource"),
-         ("event", "Événement"), ("at", "Quand"), ("found_at", "Constaté")],
+         ("event", "Événement"), ("at", "Quand"), ("found_at", "Constaté"),
+         ("source", "D’après")],
         as_json=as_json, empty="Rien n’a été changé hors Clocher.",
     )  # fmt: skip

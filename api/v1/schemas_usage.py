@@ -18,12 +18,21 @@ class ReadingOut(Given):
     error_code: str | None
 
 
+class NotifiedOut(Given):
+    """What the cloud tells of itself. read_at: when one was last read; last_at: the newest moment that one told."""
+
+    kind: str = Field(examples=["queue"])
+    read_at: datetime | None
+    last_at: datetime | None
+
+
 class ReadingsOut(Given):
     """read_until: of all members; a month can't be closed before it has reached its end. null: never, or the duty is
-    off, in which case `items` is empty.
+    off, in which case `items` is empty. notified: null as long as no notification of the cloud was read.
     """
 
     read_until: datetime | None
+    notified: NotifiedOut | None
     items: list[ReadingOut]
 
 
@@ -38,6 +47,7 @@ class OutsideOut(Given):
     cloud_id: str
     by: str | None
     state: str = Field(examples=["outside"])
+    source: str | None = Field(examples=["notification"], description="who told of it first")
     since: datetime
     until: datetime | None
     found_at: datetime

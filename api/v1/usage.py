@@ -20,7 +20,8 @@ blueprint = APIBlueprint("usage", __name__, url_prefix="/api/v1/usage", tag="Usa
 def status() -> dict[str, Any]:
     """Until when the cloud was read, member by member."""
     with auth.scope() as session:
-        return {"read_until": readings.read_until(session), "items": readings.status(session)}
+        notified = readings.notified(session)
+        return {"read_until": readings.read_until(session), "notified": notified, "items": readings.status(session)}
 
 
 @blueprint.get("/outside")

@@ -21,7 +21,7 @@ from orchestrator.tables_backups import Backup, BackupClient
 from orchestrator.tables_drift import Drift
 from orchestrator.tables_entry import Availability
 from orchestrator.tables_exports import Export
-from orchestrator.tables_reconcile import CloudReading
+from orchestrator.tables_reconcile import CloudFeed, CloudReading
 from tenants import orders, stacks
 from tenants.tables import Meter, Offer, Price
 from tenants.tables_consoles import ConsoleReading
@@ -232,8 +232,9 @@ def by_hand(session: Session, member_id: int) -> str:
     flow = session.scalars(sa.select(Flow.id).where(Flow.service_id == ordered)).one()
     owner = events.Owner(member_id, ordered, flow)
     server = events.record_resource(session, owner, "server", uuid4().hex)
-    events.record_event(session, server, "resized", at, size=Size(4, 8192), source="reconcile")
+    events.record_event(session, server, "resized", at, size=Size(4, 8192), source="notification")
     session.merge(CloudReading(member_id=member_id, read_until=at, tried_at=at))
+    session.merge(CloudFeed(kind="queue", read_at=at, last_at=at))
     session.flush()
     return f"/services/{made}"
 

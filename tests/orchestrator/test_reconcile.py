@@ -30,6 +30,10 @@ HAND = Found("server", "h", "Essai de Paul", "ACTIVE", None, ago(60), ago(59), 2
 
 @pytest.fixture
 def session(worker: sa.Engine, owner: sa.Engine) -> Iterator[Session]:
+    yield from stocked(worker, owner)
+
+
+def stocked(worker: sa.Engine, owner: sa.Engine) -> Iterator[Session]:
     """A member whose service has a server that serves; as the worker writes."""
     with territory_session(owner, "test") as made:
         member = Member(slug="m", name="M", kind="commune", siren="210000113", siret="21000011300015")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from openstack.config import OpenStackConfig
 from openstack.connection import Connection
+from pydantic import SecretStr
 
-from orchestrator import cloud, cloud_history, reconcile
+from orchestrator import cloud, cloud_feeds, cloud_history, reconcile
 from orchestrator.steps import Runtime
 from orchestrator.tables import Resource, ResourceEvent, Service
 from tests.orchestrator.flowing import Stage, eventually
@@ -36,9 +38,9 @@ def by_hand(stage: Stage) -> Iterator[Any]:
             scoped.compute.wait_for_delete(server, wait=120)
 
 
-def told(stage: Stage, after: int) -> list[tuple[int, str]]:
+def told(stage: Stage, after: int, source: str = "reconcile") -> list[tuple[int, str]]:
     rows = stage.rows(ResourceEvent, ResourceEvent.id > after)
-    assert all(row.source == "reconcile" for row in rows)
+    assert all(row.source == source for row in rows)
     return [(row.resource_id, row.kind) for row in rows]
 
 
@@ -84,8 +86,12 @@ def test_what_was_done_behind_our_back(stage: Stage, worker: sa.Engine, by_hand:
     compute.delete_server(made.id)
     compute.wait_for_delete(made, wait=120)
     eventually(lambda: compute.get_server(ours.cloud_id).status == "SHUTOFF", "its stop")
-    reconcile.compare(runtime, stage.member_id)
-    assert sorted(told(stage, mark)) == sorted([(ours.id, "stopped"), (hand.id, "deleted")])
+    # What the cloud tells of itself from the beginning: only what no comparison has seen yet is new.
+    feed = SecretStr(f"file://{stage.settings.openstack_config.with_name('notifications.jsonl')}")
+    listening = replace(runtime, settings=stage.settings.model_copy(update={"notifications_url": feed}))
+    expected = sorted([(ours.id, "stopped"), (hand.id, "deleted")])
+    eventually(lambda: cloud_feeds.run(listening) >= 0 and len(told(stage, mark, "notification")) >= 2, "both told")
+    assert sorted(told(stage, mark, "notification")) == expected
     assert stage.service(hand.service_id).state == "deleted"
     assert [service.id for service in stage.rows(Service, Service.state == "outside")] == []
     assert reconcile.compare(runtime, stage.member_id) == 0

@@ -65,6 +65,8 @@ def fill(session: Session) -> None:
         session.add(x.Export(member_id=number, service_id=service.id, title="a", file="0" * 64, papers={},
                              requested_by="t", created_at=START))  # fmt: skip
         session.add(l.CloudReading(member_id=number))
+        session.add(l.CloudNotification(id=f"n{number}", member_id=number, kind="server", cloud_id=f"c{number}",
+                                        at=START, told={}))  # fmt: skip
         session.add(g.Drift(member_id=number, service_id=service.id, state="unknown", differences=[], tried_at=START))
         session.add(e.Availability(member_id=number, service_id=service.id, day=START.date(), asked=1, answered=1,
                                    asked_at=START, good=True))  # fmt: skip

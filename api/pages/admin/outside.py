@@ -16,4 +16,5 @@ def show() -> str:
     """What was made by hand and is there, what was changed of ordered services, each member's last comparison."""
     with auth.scope() as session:
         rows, changes, status = readings.outside(session), readings.corrections(session), readings.status(session)
-    return render_template("admin/outside/show.html", rows=rows, changes=changes, status=status)
+        notified = readings.notified(session)
+    return render_template("admin/outside/show.html", rows=rows, changes=changes, status=status, notified=notified)
