@@ -1,11 +1,11 @@
-"""What the cloud tells of itself: see 0034_notifications.sql."""
+"""What the cloud tells of itself: see 0038_notifications.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0034"
-down_revision = "0033"
+revision = "0038"
+down_revision = "0036"
 
 
 def upgrade() -> None:
