@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ def truth(life: list[Done], since: float) -> list[tuple[float, bool, Size]]:
 Arrival = st.tuples(st.floats(0, 2), st.integers(0, END), st.integers(1, 2), st.booleans())
 
 
+@pytest.mark.slow
 @given(life=lives(flows=True), looks=st.lists(st.integers(2, END - 1), max_size=5), data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_an_ordered_server(life: list[Done], looks: list[int], data: st.DataObject) -> None:
@@ -139,6 +141,7 @@ def test_an_ordered_server(life: list[Done], looks: list[int], data: st.DataObje
     same(ledger, truth(life, 3), gone=bool(life) and life[-1].name == "delete")
 
 
+@pytest.mark.slow
 @given(life=lives(flows=False), looks=st.lists(st.integers(2, END - 1), max_size=3), data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_a_server_made_by_hand(life: list[Done], looks: list[int], data: st.DataObject) -> None:
