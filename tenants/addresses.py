@@ -84,6 +84,6 @@ def authority(session: Session) -> str:
 
 
 def certificates(session: Session, at: datetime) -> list[Certificate]:
-    """The certificate of each host that the entry leads to, as it last told; for the territory only. Empty: no entry."""
+    """The certificate of each host that the entry leads to, as it last told; for the territory. Empty: no entry."""
     told = session.scalar(sa.select(Entry.certificates).order_by(Entry.service_id).limit(1))
     return entry_certificates.read(told or [], at)

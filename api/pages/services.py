@@ -123,7 +123,10 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
 
 def _is_entry(service: Service) -> bool:
     """Whether it is the territory's entry, and the territory looks."""
-    return auth.caller().member_id is None and service.specification.get("stack", {}).get("provides") == "entry"
+    caller = auth.caller()
+    return (
+        bool(caller and caller.member_id is None) and service.specification.get("stack", {}).get("provides") == "entry"
+    )
 
 
 def _possible(session: Session, service: Service, book: InForce, whole: Whole | None = None) -> list[Act]:
