@@ -106,14 +106,14 @@ def test_certificates_come_from_an_acme_authority(town: Town, authority: Pebble,
         assert (certificate(town, OTHER).trouble, town.ask(OTHER).said) == ("", None)
         assert test_entry_cloud.again(town, entry_id) == 0
         before = town.ask(HOST).certificate
-        assert f"certificate of {HOST}" in on(town, f"entry-hosts ask --now && entry-take {FOLDER}")
+        assert f"certificate of {HOST}" in on(town, f"entry-hosts ask {HOST} && entry-take {FOLDER}")
         renewed = town.ask(HOST)
         assert renewed.said is None and renewed.certificate != before
 
     # Without the authority, what there is goes on; a name that is new has none, which the DSI is told, with the reason.
     authority.stop()
     with reader.more():
-        assert f"refused {HOST}" in on(town, f"entry-hosts ask --now && entry-take {FOLDER}")
+        assert f"refused {HOST}" in on(town, f"entry-hosts ask {HOST} && entry-take {FOLDER}")
         assert town.ask(HOST).certificate == renewed.certificate
         lead(town, application, HOST, LATER)
     assert [seen.said for seen in reader.answers if seen.said] == []
