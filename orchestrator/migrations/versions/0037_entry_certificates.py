@@ -1,11 +1,11 @@
-"""Certificates of the hosts that the entry leads to: see 0034_entry_certificates.sql."""
+"""Certificates of the hosts that the entry leads to: see 0037_entry_certificates.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0034"
-down_revision = "0033"
+revision = "0037"
+down_revision = "0036"
 
 
 def upgrade() -> None:
