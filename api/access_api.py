@@ -220,6 +220,7 @@ RULES: dict[str, str] = {
     "capacity.list_hosts": "capacity.read",
     "capacity.list_quotas": "capacity.read",
     "capacity.list_workers": "capacity.read",
+    "entry.list_certificates": "capacity.read",
     "offers.list_versions": "desk.read",
     "offers.show": "desk.read",
     "offers.read": "catalogue.manage",

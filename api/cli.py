@@ -40,6 +40,7 @@ COMMANDS = {
     "mails": "What was mailed: list, retry.",
     "announcements": "What the DSI has to say: list, make, withdraw.",
     "capacity": "What the cloud has left, what members use, who works.",
+    "entry": "The entry from the web: status.",
     "audit": "The audit trail: list, search, export, verify.",
     "worker": "Run the worker that executes flows.",
     "serve": "Run the portal and the API.",

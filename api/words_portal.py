@@ -99,6 +99,13 @@ REPOSITORIES = {
     "locked": N_("ses clés sont détruites, personne ne peut plus l’ouvrir ; le coffre l’efface ensuite"),
     "erased": N_("effacé du coffre"),
 }
+CERTIFICATES = {
+    "": N_("en ordre"),
+    "missing": N_("absent"),
+    "expired": N_("expiré"),
+    "late": N_("bientôt expiré"),
+    "refused": N_("en ordre ; renouvellement refusé"),
+}
 DRIFTS = {
     "same": N_("conforme"),
     "differs": N_("écart"),
@@ -146,6 +153,7 @@ WEBHOOK_EVENTS = {
     "backup.late": N_("Sauvegarde en retard"),
     "backup.unproved": N_("Restauration d’essai échouée"),
     "drift.found": N_("Écart de configuration"),
+    "certificate.late": N_("Certificat absent ou bientôt expiré"),
     "cloud.found": N_("Fait hors Clocher"),
     "cloud.corrected": N_("Changé hors Clocher"),
     "upgrade.announced": N_("Mise à jour annoncée"),
@@ -237,6 +245,7 @@ ACTIONS = {
     "upgrade.cancel": N_("Mise à jour annulée"),
     "window.put": N_("Plage de maintenance choisie"),
     "window.remove": N_("Plage de maintenance du territoire reprise"),
+    "certificate.late": N_("Certificat absent ou bientôt expiré"),
     "drift.check": N_("Comparaison demandée"),
     "drift.found": N_("Écart de configuration"),
     "drift.gone": N_("Écart de configuration disparu"),
@@ -296,6 +305,7 @@ TABLES = {
     "export": EXPORTS,
     "repository": REPOSITORIES,
     "drift": DRIFTS,
+    "certificate": CERTIFICATES,
     "plan": PLANS,
     "obstacle": OBSTACLES,
     "difference": DIFFERENCES,

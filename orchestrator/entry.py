@@ -7,10 +7,10 @@ a newer one. Flows have it told when they change something; a duty mends what th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from orchestrator import ansible
+from orchestrator import ansible, entry_certificates
 from orchestrator.ansible import PlayEvent
 from orchestrator.database import territory_session
 from orchestrator.ssh import Guest
@@ -32,6 +32,8 @@ log = structlog.get_logger()
 LOCK = 0x434C0010  # advisory lock: one at a time tells the entry
 PAUSE_SECONDS = 0.5
 WATCH_SECONDS = 15.0  # how often we look whether the entry was told all
+RENEW_SECONDS = 300.0  # how often we look whether it is time to ask what certificates it has
+FRESH = timedelta(hours=1)  # what it said of them is worth so long
 GONE = ("failed", "deleting", "deleted")
 OFF = ("stopping", "stopped", "moving")
 WEB_PORT = Service.specification["stack"]["web"]["port"].as_integer()
@@ -50,6 +52,8 @@ class Known:
     answers: dict[str, Any]
     play: str
     routes: list[dict[str, Any]]
+    certificates: list[dict[str, Any]]
+    set_at: datetime
 
 
 def find(session: Session) -> Known | None:
@@ -69,6 +73,8 @@ def find(session: Session) -> Known | None:
         answers=service.specification["answers"],
         play=service.specification["play"],
         routes=entry.routes,
+        certificates=entry.certificates,
+        set_at=entry.set_at,
     )
 
 
@@ -109,22 +115,35 @@ def wanted(session: Session, domain: str) -> list[dict[str, Any]]:
     ]
 
 
-def variables(domain: str, routes: list[dict[str, Any]]) -> dict[str, Any]:
-    """What plays of the entry are given beside what those of all stacks are."""
-    return {"entry": {"domain": domain, "routes": routes}}
+def variables(domain: str, routes: list[dict[str, Any]], authority: str | None = None) -> dict[str, Any]:
+    """What plays of the entry are given beside what those of all stacks are. authority: as of an `Entry`."""
+    return {"entry": {"domain": domain, "routes": routes, "authority": authority}}
 
 
 def variables_of(session: Session, service_id: int) -> dict[str, Any]:
     """The same, as the entry was made; nothing for a service that is none."""
     made = session.get(Entry, service_id)
-    return variables(made.domain, made.routes) if made else {}
+    return variables(made.domain, made.routes, made.authority) if made else {}
 
 
-def keep(session: Session, service_id: int, domain: str, authority: str | None, routes: list[dict[str, Any]]) -> None:
-    """Write what an entry was made to be."""
-    told = {"domain": domain, "authority": authority, "routes": routes, "set_at": datetime.now(UTC)}
+def keep(
+    session: Session,
+    service_id: int,
+    domain: str,
+    authority: str | None,
+    routes: list[dict[str, Any]],
+    certificates: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Write what an entry was made to be, and what it said of its certificates; trouble with one is news."""
+    at, former = datetime.now(UTC), session.get(Entry, service_id, populate_existing=True)
+    before = entry_certificates.read(former.certificates, former.set_at) if former else []
+    told = {
+        "domain": domain, "authority": authority, "routes": routes, "certificates": list(certificates), "set_at": at,
+    }  # fmt: skip
     made = insert(Entry).values(service_id=service_id, **told)
     session.execute(made.on_conflict_do_update(index_elements=["service_id"], set_=told))
+    member_id = session.get_one(Service, service_id).member_id
+    entry_certificates.tell(session, service_id, member_id, before, entry_certificates.read(certificates, at))
 
 
 def forget(session: Session, service_id: int) -> None:
@@ -132,14 +151,23 @@ def forget(session: Session, service_id: int) -> None:
     session.execute(sa.delete(Entry).where(Entry.service_id == service_id))
 
 
-def settle(runtime: Runtime, check: Callable[[], None] = lambda: None) -> None:
+def settle(runtime: Runtime, check: Callable[[], None] = lambda: None, older_than: datetime | None = None) -> None:
     """Have the entry lead to what the database says now; nothing happens when it does, or when none can be told.
 
-    check: raises when whoever waits is to stop. Raises what plays raise.
+    check: raises when whoever waits is to stop. older_than: what was told before is told again.
+    Raises what plays raise.
     """
-    if _untold(runtime):
+    if _untold(runtime, older_than):
         with turn(runtime.engine, check):
-            _tell(runtime, lambda _: check())
+            _tell(runtime, lambda _: check(), older_than)
+
+
+def renew(runtime: Runtime) -> None:
+    """The duty: once an hour the entry says what certificates it has, and asks for those that are missing or old.
+
+    Its own timer does so too, without us; but whom it would tell what was refused, we know.
+    """
+    settle(runtime, older_than=datetime.now(UTC) - FRESH)
 
 
 @contextmanager
@@ -169,26 +197,28 @@ def alone(engine: sa.Engine) -> Iterator[bool]:
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(LOCK)))
 
 
-def _untold(runtime: Runtime) -> tuple[Known, list[dict[str, Any]]] | None:
-    """The entry and what it has to lead to, if that differs and it can be told."""
+def _untold(runtime: Runtime, older_than: datetime | None) -> tuple[Known, list[dict[str, Any]]] | None:
+    """The entry and what it has to lead to, if that differs or was told before `older_than`, and it can be told."""
     with territory_session(runtime.engine, "entry", reads=True) as session:
         found = find(session)
         if found is None or found.state != "active":
             return None
         routes = wanted(session, found.domain)
-    return (found, routes) if routes != found.routes else None
+    old = older_than is not None and found.set_at < older_than
+    return (found, routes) if routes != found.routes or old else None
 
 
-def _tell(runtime: Runtime, listen: Callable[[PlayEvent], None]) -> None:
-    untold = _untold(runtime)  # again: another told it while we waited
+def _tell(runtime: Runtime, listen: Callable[[PlayEvent], None], older_than: datetime | None) -> None:
+    untold = _untold(runtime, older_than)  # again: another told it while we waited
     if untold is None:
         return
     found, routes = untold
-    given: Mapping[str, Any] = {"answers": found.answers, **variables(found.domain, routes)}
+    given: Mapping[str, Any] = {"answers": found.answers, **variables(found.domain, routes, found.authority)}
     # A run of its own: a flow of the entry's may run a play at the same time.
-    ansible.configure(
+    outcome = ansible.configure(
         runtime.settings, found.play, found.guest, given, listen, act="routes", owner=uuid5(found.guest.ref, "routes")
     )
     log.info("routes set", routes=len(routes))
     with territory_session(runtime.engine, "entry") as session:
-        keep(session, found.service_id, found.domain, found.authority, routes)
+        certificates = outcome.result.get("certificates", [])
+        keep(session, found.service_id, found.domain, found.authority, routes, certificates)

@@ -148,6 +148,9 @@ class Settings(BaseSettings):
         "", pattern=r"^(([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63})?$",
         description="domain of the applications' addresses, behind the territory's entry; empty: they have none",
     )  # fmt: skip
+    entry_authority: Path | None = Field(
+        None, description="certificates (PEM) of the authority that the entry asks by ACME; none: a public one"
+    )
     availability_seconds: int = Field(300, ge=10, le=3600, description="how often each application's address is asked")
     ssh_timeout: float = Field(120.0, gt=0, description="seconds until a new guest must answer on SSH")
 

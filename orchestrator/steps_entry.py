@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from orchestrator import entry, readiness, services
+from orchestrator import entry, entry_certificates, readiness, services
 from orchestrator import steps_guest as guest
 from orchestrator.errors import ClocherError, Conflict
 from orchestrator.steps import Run, Write, nothing
@@ -35,14 +35,15 @@ def configure(run: Run, given: dict[str, Any]) -> Write:
             "L’entrée web n’a pas de domaine.",
             "La DSI règle CLOCHER_ENTRY_DOMAIN pour les exécutants, puis reprend l’opération.",
         )
+    trusted = entry_certificates.trusted(run.runtime.settings.entry_authority)
     with entry.turn(run.runtime.engine, run.check):
         with run.session() as session:
             _refuse_second(entry.find(session), run)
             routes = entry.wanted(session, domain)
-        told = guest.perform(run, run.specification["play"], **given | entry.variables(domain, routes))
-        authority = told.result.get("authority") or None
+        told = guest.perform(run, run.specification["play"], **given | entry.variables(domain, routes, trusted))
+        authority, certificates = told.result.get("authority") or None, told.result.get("certificates", [])
         with run.session() as session:
-            entry.keep(session, run.owner.service_id, domain, authority, routes)
+            entry.keep(session, run.owner.service_id, domain, authority, routes, certificates)
     return nothing
 
 
@@ -90,12 +91,14 @@ def give_name_back(run: Run) -> Write:
 def check_address(run: Run) -> Write:
     """The application answers at its address as the web asks for it: by its name, through the entry, over TLS.
 
-    A public authority certifies only what the whole world can look up, which is not for us to wait for.
+    A public authority certifies only what the whole world can look up, which is not for us to wait for; nor is one that
+    refused: the DSI is told.
     """
     with run.session() as session:
         found = entry.find(session)
         host = _host(session, run, found.domain) if found else ""
-    if found and found.state == "active" and found.authority:
+    missing = found and any(one["host"] == host and not one["until"] for one in found.certificates)
+    if found and found.state == "active" and found.authority and not missing:
         web = run.specification["stack"]["web"]
         readiness.check_url(found.address, host, found.authority, web["path"], web.get("title_contains"))
     return nothing

@@ -16,6 +16,7 @@ class Entry(Base):
     """An entry that was made, and what it was last told to lead to. It is the territory's: members may know that it is.
 
     authority: the certificate (PEM) that browsers have to trust; None where a public authority certifies.
+    certificates: each host's, as the entry told them at set_at (`orchestrator/entry_certificates.py` reads them).
     """
 
     __tablename__ = "entries"
@@ -23,6 +24,7 @@ class Entry(Base):
     domain: Mapped[str]
     authority: Mapped[str | None]
     routes: Mapped[list[Any]]
+    certificates: Mapped[list[Any]] = mapped_column(server_default="[]")
     set_at: Mapped[datetime]
 
 

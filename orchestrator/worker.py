@@ -66,6 +66,7 @@ def run(settings: Settings, duties: Sequence[Duty] = ()) -> None:
         Duty("sweep", settings.sweep_seconds, sweep.run),
         Duty("expire_held", EXPIRE_SECONDS, repair.expire),
         Duty("entry", entry.WATCH_SECONDS, entry.settle),
+        Duty("certificates", entry.RENEW_SECONDS, entry.renew),
         Duty("availability", AVAILABILITY_SECONDS, availability.watch),
     )
     for duty in (*own, *duties):

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator import entry
+from orchestrator import entry, entry_certificates
+from orchestrator.entry_certificates import Certificate
 from orchestrator.errors import NotFound
 from orchestrator.tables import Member, Service
 from orchestrator.tables_entry import Availability, Entry
@@ -80,3 +81,9 @@ def authority(session: Session) -> str:
             "Les certificats de ses applications sont reconnus sans elle.",
         )
     return found
+
+
+def certificates(session: Session, at: datetime) -> list[Certificate]:
+    """The certificate of each host that the entry leads to, as it last told; for the territory. Empty: no entry."""
+    told = session.scalar(sa.select(Entry.certificates).order_by(Entry.service_id).limit(1))
+    return entry_certificates.read(told or [], at)

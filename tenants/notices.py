@@ -40,6 +40,7 @@ EVENTS = {
     "backup.late": "backup.late",
     "backup.unproved": "backup.unproved",
     "drift.found": "drift.found",
+    "certificate.late": "certificate.late",
     "cloud.found": "cloud.found",
     "cloud.corrected": "cloud.corrected",
     "upgrade.announce": "upgrade.announced",

@@ -139,6 +139,13 @@ def _drift(session: Session, entry: AuditEntry, member: Member | None, at: datet
     _queue(session, entry, people, "drift_found", facts | {"tasks": entry.detail["tasks"]})
 
 
+def _certificates(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
+    """Hosts have no certificate, or one that ends soon: the DSI is told."""
+    people = _wanting(session, _holders(session, None, STEP_ROLES["dsi"], at))
+    path = f"/services/{entry.subject.removeprefix('service ')}"
+    _queue(session, entry, people, "certificate_late", {"path": path, "hosts": entry.detail["hosts"]})
+
+
 def _outside(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
     """Something was made or changed in the cloud without us: the DSI is told."""
     service = session.get(Service, int(entry.subject.removeprefix("service ")))
@@ -229,6 +236,7 @@ ABOUT: dict[str, Tell] = {
     "budget.reach": _budget,
     **dict.fromkeys(("backup.late", "backup.unproved"), _backup_trouble),
     "drift.found": _drift,
+    "certificate.late": _certificates,
     **dict.fromkeys(("cloud.found", "cloud.corrected"), _outside),
     **{f"upgrade.{step}": _upgrade for step in ("announce", "postpone", "miss", "done", "failed", "cancel")},
     "webhook.disable": _webhook_off,

@@ -106,6 +106,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
         "energy": energy.of_service(session, service_id, view.service.member_id),
         "exports": service_exports.taken(session, view.service),
         "address": addresses.of(session, view.service, auth.now(), zone),
+        "certificates": addresses.certificates(session, auth.now()) if _is_entry(view.service) else None,
         "measured_every": auth.settings().availability_seconds // 60 or 1,
         "counts": trade_meters.counts(session, service_id, view.whole.offer.stack if view.whole else None),
         "newer": upgrades.newer(session, view.service, auth.now()),
@@ -118,6 +119,14 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
         "acts": {act.name: act for act in _possible(session, view.service, book, view.whole)},
         "estimate": estimates.of_whole(book, view.whole),
     }
+
+
+def _is_entry(service: Service) -> bool:
+    """Whether it is the territory's entry, and the territory looks."""
+    caller = auth.caller()
+    return (
+        bool(caller and caller.member_id is None) and service.specification.get("stack", {}).get("provides") == "entry"
+    )
 
 
 def _possible(session: Session, service: Service, book: InForce, whole: Whole | None = None) -> list[Act]:

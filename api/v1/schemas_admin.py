@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.v1.schemas import Amount, Cut, Given, Id, Instant, Line, PlainText, Slug, SlugCut, Taken, one_of, words
+from orchestrator.entry_certificates import TROUBLES
 from tenants.members_list import Filters
 from tenants.tables_administration import CHANGE_STATES, LEVELS
 from tenants.tables_approvals import POLICY_STATES
@@ -164,6 +165,22 @@ class CapacityOut(Given):
     used: int
     left: int
     trend: TrendOut
+
+
+class CertificateOut(Given):
+    """The certificate of a name that the entry leads to. since, until: none as long as it has none; visitors then see
+    another name's. trouble: empty when all is well. refused_at, code, why: when and how the authority refused last;
+    `silent`: it did not answer.
+    """
+
+    host: str = Field(examples=["site.brevaux.apps.example.fr"])
+    issuer: str | None
+    since: datetime | None
+    until: datetime | None
+    trouble: Annotated[str, words(("", *TROUBLES))]
+    refused_at: datetime | None
+    code: str | None
+    why: str | None
 
 
 class QuotaUseOut(Given):

@@ -112,6 +112,7 @@ SCREENS: tuple[Screen, ...] = (
     Screen("services-none", "/services?text=zzz"),
     Screen("service", "", prepare=inside(portal.service)),
     Screen("service-addressed", "", prepare=inside(portal.addressed), act=portal.unfold),
+    Screen("service-entry", "", TERRITORY, inside(portal.entrance)),
     Screen("service-held", "", prepare=inside(portal.busy)),
     Screen("service-kept", "", prepare=inside(portal.kept)),
     Screen("service-taken", "", prepare=inside(portal.taken)),

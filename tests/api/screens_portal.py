@@ -130,6 +130,24 @@ def addressed(session: Session, member_id: int) -> str:
     return f"/services/{made}"
 
 
+def entrance(session: Session, member_id: int) -> str:
+    """The entry itself, with names whose certificate is well, ends soon, and is missing."""
+    made, at = running(session, member_id), datetime.now(UTC)
+    service = session.get_one(Service, made)
+    service.specification = {**service.specification, "stack": {"version": "1", "secrets": [], "provides": "entry"}}
+    refused = {"at": int(at.timestamp()), "code": "silent", "why": "[Errno 111] Connection refused"}
+    rows = [("site.brevaux", 60, None), ("wiki.brevaux", 9, refused), ("ecole.orgelune", None, refused | {
+        "code": "refused", "why": "DNS problem: NXDOMAIN looking up A for ecole.orgelune"})]  # fmt: skip
+    told = []
+    for host, days, why in rows:
+        until = None if days is None else at + timedelta(days=days)
+        told.append({"host": f"{host}.apps.valmont.fr", "issuer": until and "Let's Encrypt R11", "refused": why,
+                     "since": until and (until - timedelta(days=90)).isoformat(),
+                     "until": until and until.isoformat()})  # fmt: skip
+    entry.keep(session, made, "apps.valmont.fr", None, [], told)
+    return f"/services/{made}"
+
+
 def wiki(session: Session, member_id: int) -> int:
     """A running application, as its order made it; its id."""
     name, at = f"wiki-{uuid4().hex[:6]}", datetime.now(UTC)

@@ -15,7 +15,9 @@ from orchestrator.readiness import Seen
 from orchestrator.settings import Settings
 from orchestrator.tables import Service
 from tenants import addresses, catalogue, stacks
+from tests.api.conftest import Run, told
 from tests.api.people import invite
+from tests.api.screens_portal import entrance
 from tests.tenants.applications import greeting
 from tests.tenants.ordering import NOW
 
@@ -70,6 +72,26 @@ def test_the_api_tells_it(app: APIFlask, known: int) -> None:
     address = told.json["address"]
     assert (address["url"], address["authority"]) == ("https://salut.brevaux.valmont.test/", AUTHORITY)
     assert address["months"] == [{"month": "2026-11", "asked": 2000, "answered": 1999, "percent": "99.95"}]
+
+
+def test_the_dsi_reads_each_certificate_and_members_none(
+    app: APIFlask, owner: sa.Engine, service_id: int, run: Run
+) -> None:
+    with territory_session(owner, "tests") as session:
+        page = entrance(session, member_of(session, service_id))
+    person = invite(app, "Camille", "brevaux", ["requester"])
+    assert "NXDOMAIN" not in person.client().get(page).text
+    asked, api = app.test_client(), "/api/v1/entry/certificates"
+    assert asked.get(api, headers={"Authorization": f"Bearer {person.token()}"}).status_code == 403
+    director = invite(app, "Dominique", None, ["dsi_admin"])
+    shown = director.client().get(page).text
+    assert "bientôt expiré" in shown and "NXDOMAIN" in shown
+    assert "expires soon" in director.client().get(f"{page}?lang=en").text
+    rows = asked.get(api, headers={"Authorization": f"Bearer {director.token()}"}).json["items"]
+    assert [(row["trouble"], row["code"]) for row in rows] == [("missing", "refused"), ("", None), ("late", "silent")]
+    given = told(run("entry", "status", "--json"))
+    assert [one["trouble"] for one in given] == ["missing", "", "late"]
+    assert "bientôt expiré" in run("entry", "status").stdout
 
 
 def test_without_an_entry_there_is_none(app: APIFlask, service_id: int) -> None:

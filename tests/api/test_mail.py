@@ -58,6 +58,12 @@ FACTS: dict[str, list[dict[str, Any]]] = {
         {"path": "/services/1", "name": "salut", "member": "Brevaux", "made": "2026-11-21T01:00:00+00:00"}
     ],
     "drift_found": [{"path": "/services/1", "name": "salut", "member": "Brevaux", "tasks": ["Harden SSH", "Ours"]}],
+    "certificate_late": [
+        {"path": "/services/1", "hosts": [
+            {"host": "a.brevaux.valmont.test", "trouble": "late", "until": "2026-12-01T01:00:00+00:00", "why": "DNS"},
+            {"host": "b.brevaux.valmont.test", "trouble": "missing", "until": None, "why": None},
+        ][:many]} for many in (1, 2)
+    ],
     "cloud_outside": [
         {"path": "/services/1", "name": "salut", "member": "Brevaux", "made": made, "resource": "server",
          "facts": [{"kind": "resized", "at": "2026-11-21T01:00:00+00:00"}]} for made in (True, False)

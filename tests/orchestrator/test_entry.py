@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from orchestrator import (
     ansible,
     availability,
     entry,
+    entry_certificates,
     flows_stories,
     runs,
     steps_entry,
@@ -31,7 +33,7 @@ from orchestrator.readiness import Seen
 from orchestrator.settings import Settings
 from orchestrator.ssh import Guest
 from orchestrator.steps import Run, Runtime, Write
-from orchestrator.tables import Flow, FlowStep, Member, Service
+from orchestrator.tables import AuditEntry, Flow, FlowStep, Member, Service
 from orchestrator.tables_entry import Availability, Entry
 from orchestrator.trial import Machine, Trial
 
@@ -44,7 +46,7 @@ class Town:
     """An entry, and applications of a commune that it leads to; what it was told is in `told`."""
 
     def __init__(self, settings: Settings, owner: sa.Engine, worker: sa.Engine) -> None:
-        self.owner, self.told = owner, list[list[str]]()
+        self.owner, self.told, self.certificates = owner, list[list[str]](), list[dict[str, Any]]()
         self.runtime = Runtime(settings.model_copy(update={"entry_domain": DOMAIN}), worker, NO_CLOUD)
         self.commune = self.member("essai", "73282932000074", "commune")
         agglomeration = self.member("agglo", "20000017200017", "epci")
@@ -76,7 +78,21 @@ class Town:
             session.execute(sa.update(Service).where(Service.id == service_id).values(**values))
 
     def answer(self, *_: Any, **__: Any) -> Outcome:
-        return Outcome(1, 1, 0.0)
+        return Outcome(1, 1, 0.0, {"result": {"certificates": self.certificates}})
+
+    def certified(self, host: str, days: int | None, refused: str | None = None) -> None:
+        """What the entry says from now on of one host: a certificate of 90 days has so many left, or none is there."""
+        now = datetime.now(UTC)
+        until = None if days is None else now + timedelta(days=days)
+        why = {"at": int(now.timestamp()), "code": "refused", "why": refused} if refused else None
+        since = until and (until - timedelta(days=90)).isoformat()
+        row = {"host": host, "issuer": "Essai", "since": since, "until": until and until.isoformat(), "refused": why}
+        self.certificates = [one for one in self.certificates if one["host"] != host] + [row]
+
+    def news(self) -> list[list[tuple[str, str]]]:
+        with territory_session(self.owner, "tests") as session:
+            rows = session.scalars(sa.select(AuditEntry.detail).where(AuditEntry.action == "certificate.late"))
+            return [[(one["host"], one["trouble"]) for one in row["hosts"]] for row in rows]
 
     def configure(self, _s: Any, _p: str, _g: Any, given: dict[str, Any], *_: Any, act: str, **__: Any) -> Outcome:
         assert act == "routes"
@@ -157,6 +173,53 @@ def test_one_at_a_time_tells_it_and_the_last_word_is_the_newest(town: Town) -> N
     first.join(30)
     second.join(30)
     assert town.told == [["un.essai.valmont.test"], ["deux.essai.valmont.test", "un.essai.valmont.test"]]
+
+
+def test_what_it_says_of_its_certificates_is_asked_every_hour_and_trouble_is_news_once(town: Town) -> None:
+    town.application("site")
+    town.certified("a.test", 60)
+    town.certified("b.test", 20, "DNS problem")
+    entry.settle(town.runtime)
+    entry.renew(town.runtime)
+    assert (len(town.told), town.news()) == (1, [])
+
+    def hour() -> None:
+        with territory_session(town.owner, "tests") as session:
+            session.execute(sa.update(Entry).values(set_at=Entry.set_at - timedelta(hours=1)))
+        entry.renew(town.runtime)
+
+    town.certified("b.test", 13, "DNS problem")
+    town.certified("c.test", None, "no A record")
+    hour()
+    hour()
+    assert town.news() == [[("b.test", "late"), ("c.test", "missing")]]
+    town.certified("b.test", -1, "DNS problem")
+    town.certified("c.test", 90)
+    hour()
+    assert town.news()[1:] == [[("b.test", "expired")]]
+    assert len(town.told) == 4
+    with territory_session(town.owner, "tests") as session:
+        made = session.get_one(Entry, town.entry_id)
+        found = entry_certificates.read(made.certificates, datetime.now(UTC))
+    assert [(one.host, one.trouble, one.why) for one in found] == [
+        ("a.test", "", None), ("b.test", "expired", "DNS problem"), ("c.test", "", None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lasts", "left", "trouble"), [(90, 15, ""), (90, 13, "late"), (6, 2, ""), (6, 1, "late")])
+def test_one_of_a_few_days_is_not_late_all_its_life(lasts: int, left: int, trouble: str) -> None:
+    since, until = (AT + timedelta(days=days) for days in (left - lasts, left))
+    told = {"host": "a.test", "issuer": None, "since": since.isoformat(), "until": until.isoformat(), "refused": None}
+    assert [one.trouble for one in entry_certificates.read([told], AT)] == [trouble]
+
+
+def test_the_authority_of_the_territorys_own_acme_is_read_from_a_file(tmp_path: Path) -> None:
+    assert entry_certificates.trusted(None) is None
+    (tmp_path / "ca.pem").write_text("PEM")
+    assert entry_certificates.trusted(tmp_path / "ca.pem") == "PEM"
+    with pytest.raises(ClocherError) as refused:
+        entry_certificates.trusted(tmp_path / "none.pem")
+    assert refused.value.code == "no_entry_authority"
 
 
 def test_whoever_waits_can_be_stopped(town: Town) -> None:
@@ -295,11 +358,13 @@ def own_run(town: Town) -> Run:
 
 def test_its_plays_are_given_its_domain_and_a_trial_leads_nowhere(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     run, given = own_run(town), list[dict[str, Any]]()
-    assert steps_stack.variables(run)["entry"] == {"domain": DOMAIN, "routes": [{"host": f"site.essai.{DOMAIN}"}]}
+    assert steps_stack.variables(run)["entry"] == {
+        "domain": DOMAIN, "routes": [{"host": f"site.essai.{DOMAIN}"}], "authority": None,
+    }  # fmt: skip
     monkeypatch.setattr(steps_guest, "perform_in", lambda *told, **_: given.append(told[4]))
     place = Trial(town.runtime.settings, NO_CLOUD, Ids("", "", "", "", ""))
     steps_proving._play(run, place, Machine(Guest("192.0.2.1", "portail", uuid4()), ()), "site")
-    assert given[0]["entry"] == {"domain": DOMAIN, "routes": []}
+    assert given[0]["entry"] == {"domain": DOMAIN, "routes": [], "authority": None}
 
 
 def test_a_restored_entry_is_set_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,11 @@ class Reader:
     answers: list[Seen] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
+    def more(self) -> Reader:
+        """The same again."""
+        self.over.clear()
+        return self
+
     def __enter__(self) -> Reader:
         self.thread = threading.Thread(target=self.read)
         self.thread.start()
@@ -128,7 +133,7 @@ def again(town: Town, service_id: int) -> int:
     (volume,) = stage.rows(Resource, Resource.service_id == service_id, Resource.kind == "volume")
     given = {
         "admin": "admin", "ssh_keys": [], "volumes": [{"id": volume.cloud_id, "mount": "/data", "gib": 1}],
-        "answers": ENTRY["answers"], **entry.variables(made.domain, made.routes),
+        "answers": ENTRY["answers"], **entry.variables(made.domain, made.routes, made.authority),
     }  # fmt: skip
     guest = ansible.Guest(service.address or "", service.name, service.ref)
     changed: list[str | None] = []
