@@ -1,11 +1,11 @@
-"""Certificates of the hosts that the entry leads to: see 0037_entry_certificates.sql."""
+"""Certificates of the hosts that the entry leads to: see 0039_entry_certificates.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0037"
-down_revision = "0036"
+revision = "0039"
+down_revision = "0038"
 
 
 def upgrade() -> None:
