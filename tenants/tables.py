@@ -216,8 +216,9 @@ class Period(Base):
 class UsageInterval(Base):
     """`quantity` of a meter held by a resource from one instant to another, within one period.
 
-    A trigger keeps those of a resource and a meter apart, inside their period, and of meters that exist: a month is
-    written by one statement, and what looks at each of a million rows alone takes longer than all the rest.
+    A trigger keeps those of a resource and a meter apart, inside their period, of meters that exist and of their own
+    member's resources: a month is written by one statement, and what looks at each of a million rows alone takes longer
+    than all the rest.
     """
 
     __tablename__ = "usage_intervals"
@@ -230,8 +231,6 @@ class UsageInterval(Base):
     during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
     __table_args__ = (
         Index("ix_usage_intervals_period_id_member_id", "period_id", "member_id"),
-        # A resource's usage is its own member's.
-        ForeignKeyConstraint(("resource_id", "member_id"), ("resources.id", "resources.member_id")),
         CheckConstraint("quantity > 0 AND lower_inc(during) AND NOT (upper_inc(during) OR upper_inf(during))", "sound"),
     )
 
@@ -354,7 +353,7 @@ class StatementLine(Base):
     member_id: Mapped[int]
     position: Mapped[int]
     kind: Mapped[str]
-    service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
+    service_id: Mapped[int | None]
     meter_id: Mapped[int | None]
     price_id: Mapped[int | None]
     pool_id: Mapped[int | None] = mapped_column(ForeignKey("cost_pools.id"))
@@ -368,13 +367,12 @@ class StatementLine(Base):
     __table_args__ = (
         UniqueConstraint("statement_id", "position"),
         Index("ix_statement_lines_corrects_id", "corrects_id", postgresql_where=sa.text("corrects_id IS NOT NULL")),
-        # A line is of its statement's period and member, at a price of its meter.
+        # A line is of its statement's period and member; by a trigger, of a service, and at a price of its meter.
         ForeignKeyConstraint(
             ("statement_id", "period_id", "member_id"),
             ("statements.id", "statements.period_id", "statements.member_id"),
             ondelete="CASCADE",
         ),
-        ForeignKeyConstraint(("price_id", "meter_id"), ("prices.id", "prices.meter_id")),
         Index("ix_statement_lines_dispute_id", "dispute_id", postgresql_where=sa.text("dispute_id IS NOT NULL")),
         CheckConstraint(one_of("kind", ("usage", "fee", "minimum", "share", "adjustment", "settlement")), "kind"),
         CheckConstraint(

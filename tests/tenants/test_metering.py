@@ -203,11 +203,13 @@ def test_what_usage_points_at_stays(staff: sa.Engine, owner: sa.Engine) -> None:
         ledger.address(ledger.service("a", "web"), ("created", "2026-03-01 00:00"))
         usage(session, period(session))
     refused = []
-    for attempt in ("DELETE FROM periods", "DELETE FROM meters", "UPDATE usage_intervals SET meter_id = 9999"):
+    attempts = ["DELETE FROM periods", "DELETE FROM meters", "UPDATE resources SET member_id = member_id"]
+    attempts += [f"UPDATE usage_intervals SET {column} = 9999" for column in ("meter_id", "resource_id", "period_id")]
+    for attempt in attempts:
         with pytest.raises(IntegrityError) as error, owner.begin() as connection:
             connection.execute(sa.text(attempt))
         refused.append(error.value.orig.sqlstate)
-    assert refused == ["23503"] * 3
+    assert refused == ["23503"] * len(attempts)
 
 
 def test_hours_beside_the_clouds(staff: sa.Engine) -> None:

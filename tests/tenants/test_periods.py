@@ -80,6 +80,15 @@ COPY = {
 }
 
 
+def test_lines_point_at_what_exists(owner: sa.Engine, staff: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        periods.draft(session, "2026-03", write_month(session), LATER, PARIS)
+    attempts = [f"UPDATE statement_lines SET {column} = 9999 WHERE kind = 'usage'"
+                for column in ("service_id", "price_id", "meter_id")]  # fmt: skip
+    attempts += ["DELETE FROM services WHERE id IN (SELECT service_id FROM statement_lines)", "DELETE FROM prices"]
+    assert [run(owner, attempt) for attempt in attempts] == ["23503"] * len(attempts)
+
+
 @pytest.mark.parametrize("role", ["owner", "staff"])
 def test_database_seals_a_closed_period(owner: sa.Engine, staff: sa.Engine, role: str) -> None:
     close_month(staff)

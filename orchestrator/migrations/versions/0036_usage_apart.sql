@@ -15,6 +15,11 @@ BEGIN
         RAISE EXCEPTION 'usage of a meter that does not exist'
             USING ERRCODE = 'foreign_key_violation', TABLE = 'usage_intervals', CONSTRAINT = 'fk_usage_intervals_meter_id';
     END IF;
+    IF EXISTS (SELECT FROM changed c LEFT JOIN resources r ON (r.id, r.member_id) = (c.resource_id, c.member_id)
+            WHERE r.id IS NULL) THEN
+        RAISE EXCEPTION 'usage of a resource that is not the member''s' USING ERRCODE = 'foreign_key_violation',
+            TABLE = 'usage_intervals', CONSTRAINT = 'fk_usage_intervals_resource_id';
+    END IF;
     IF EXISTS (SELECT FROM changed c LEFT JOIN periods p ON p.id = c.period_id
             WHERE (p.during @> c.during) IS NOT TRUE) THEN
         RAISE EXCEPTION 'usage outside its period'
@@ -40,23 +45,59 @@ ALTER TABLE usage_intervals
     DROP CONSTRAINT usage_apart,
     DROP CONSTRAINT fk_usage_intervals_period_id,
     DROP CONSTRAINT fk_usage_intervals_meter_id,
+    DROP CONSTRAINT fk_usage_intervals_resource_id,
     DROP CONSTRAINT ck_usage_intervals_sound,
     ADD CONSTRAINT ck_usage_intervals_sound CHECK (quantity > 0
         AND lower_inc(during) AND NOT (upper_inc(during) OR upper_inf(during)));
 DROP FUNCTION clocher_usage_box(bigint, bigint, tstzrange);
 
--- The other side of those two references: what usage points at stays (identities can't be changed).
-CREATE FUNCTION clocher_keep_metered() RETURNS trigger
+-- The same for what a month's lines point at.
+CREATE FUNCTION clocher_keep_lines_true() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-    IF TG_TABLE_NAME = 'meters' AND EXISTS (SELECT FROM usage_intervals WHERE meter_id = OLD.id)
-        OR TG_TABLE_NAME = 'periods' AND EXISTS (SELECT FROM usage_intervals WHERE period_id = OLD.id) THEN
-        RAISE EXCEPTION 'usage points at it' USING ERRCODE = 'foreign_key_violation';
+    IF EXISTS (SELECT FROM changed c LEFT JOIN services s ON s.id = c.service_id
+            WHERE c.service_id IS NOT NULL AND s.id IS NULL) THEN
+        RAISE EXCEPTION 'a line of a service that does not exist' USING ERRCODE = 'foreign_key_violation',
+            TABLE = 'statement_lines', CONSTRAINT = 'fk_statement_lines_service_id';
     END IF;
-    RETURN OLD;
+    IF EXISTS (SELECT FROM changed c LEFT JOIN prices p ON (p.id, p.meter_id) = (c.price_id, c.meter_id)
+            WHERE (c.price_id IS NOT NULL OR c.meter_id IS NOT NULL) AND p.id IS NULL) THEN
+        RAISE EXCEPTION 'a line at a price that is not its meter''s' USING ERRCODE = 'foreign_key_violation',
+            TABLE = 'statement_lines', CONSTRAINT = 'fk_statement_lines_price_id';
+    END IF;
+    RETURN NULL;
 END $$;
-CREATE TRIGGER metered BEFORE DELETE ON meters FOR EACH ROW EXECUTE FUNCTION clocher_keep_metered();
-CREATE TRIGGER metered BEFORE DELETE ON periods FOR EACH ROW EXECUTE FUNCTION clocher_keep_metered();
+CREATE TRIGGER true_insert AFTER INSERT ON statement_lines REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION clocher_keep_lines_true();
+CREATE TRIGGER true_update AFTER UPDATE ON statement_lines REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION clocher_keep_lines_true();
+ALTER TABLE statement_lines
+    DROP CONSTRAINT fk_statement_lines_service_id,
+    DROP CONSTRAINT fk_statement_lines_price_id;
+
+-- The other side of those references: what usage and lines point at stays (identities can't be changed, nor a price's
+-- meter).
+CREATE FUNCTION clocher_keep_metered() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    pointed boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE %I = $1)', TG_ARGV[0], TG_ARGV[1]) INTO pointed USING OLD.id;
+    IF pointed THEN
+        RAISE EXCEPTION '% points at it', TG_ARGV[0] USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+CREATE TRIGGER metered BEFORE DELETE ON meters
+    FOR EACH ROW EXECUTE FUNCTION clocher_keep_metered('usage_intervals', 'meter_id');
+CREATE TRIGGER metered BEFORE DELETE ON periods
+    FOR EACH ROW EXECUTE FUNCTION clocher_keep_metered('usage_intervals', 'period_id');
+CREATE TRIGGER metered BEFORE DELETE OR UPDATE OF member_id ON resources
+    FOR EACH ROW EXECUTE FUNCTION clocher_keep_metered('usage_intervals', 'resource_id');
+CREATE TRIGGER billed BEFORE DELETE ON services
+    FOR EACH ROW EXECUTE FUNCTION clocher_keep_metered('statement_lines', 'service_id');
+CREATE TRIGGER billed BEFORE DELETE ON prices
+    FOR EACH ROW EXECUTE FUNCTION clocher_keep_metered('statement_lines', 'price_id');
 
 -- Each statement's lines are found by the unique (statement_id, position).
 DROP INDEX ix_statement_lines_statement_id;
