@@ -27,6 +27,7 @@ SIZING = ("resize", "revertResize")
 TELLING_SIZE = ("create", *SIZING)
 MOVING = ("RESIZE", "REVERT_RESIZE", "MIGRATING", "REBUILD", "BUILD", "ERROR", "UNKNOWN")
 NEXT = timedelta(microseconds=1)
+BESIDE = timedelta(milliseconds=1)  # so near, a size is no change of its own but what another fact lacks
 SAME = timedelta(seconds=10)  # two who tell of one act (Nova's list of acts, a notification) don't agree to the second
 
 
@@ -93,11 +94,16 @@ class _Line:
 
     def _sizes(self) -> list[Fact]:
         """Those that are about the size; not those that only correct what another one says of it at their instant."""
-        others = {fact.at for fact in self.facts if fact.kind in POWER}
+        others = [fact.at for fact in self.facts if fact.kind in POWER]
         return [
             fact for fact in self.facts
-            if fact.kind == "created" or (fact.kind == "resized" and fact.at not in others)
+            if fact.kind == "created"
+            or (fact.kind == "resized" and not any(at <= fact.at < at + BESIDE for at in others))
         ]  # fmt: skip
+
+    def size_since(self, at: datetime) -> Size:
+        """The size that holds from the fact of this instant on, with what corrects it there."""
+        return next(fact.size for fact in reversed(self.facts) if at <= fact.at < at + BESIDE)
 
     def last_size(self) -> Fact | None:
         return next((fact for fact in reversed(self._sizes()) if self.until is None or fact.at <= self.until), None)
@@ -147,8 +153,8 @@ def _resize(line: _Line, found: Found, acts: Sequence[Act]) -> None:
     since = max(said, sized.at)
     # Events carry the size that holds from then on: those that came later must say it too.
     after = [fact for fact in line.facts if fact.at > since and (ends is None or fact.at < ends.at)]
-    later = sorted({fact.at for fact in after if fact.size != line.size and fact.kind != "deleted"})
-    for at in (since, *later):
+    later = {fact.at for fact in after if fact.kind not in ("resized", "deleted")}
+    for at in (since, *sorted(at for at in later if line.size_since(at) != line.size)):
         line.add("resized", at, line.size)
 
 

@@ -142,8 +142,9 @@ def _drift(session: Session, entry: AuditEntry, member: Member | None, at: datet
 def _certificates(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
     """Hosts have no certificate, or one that ends soon: the DSI is told."""
     people = _wanting(session, _holders(session, None, STEP_ROLES["dsi"], at))
-    path = f"/services/{entry.subject.removeprefix('service ')}"
-    _queue(session, entry, people, "certificate_late", {"path": path, "hosts": entry.detail["hosts"]})
+    service_id = entry.subject.removeprefix("service ")
+    facts = {"path": f"/services/{service_id}", "hosts": entry.detail["hosts"]}
+    _queue(session, entry, people, "certificate_late", facts)
 
 
 def _outside(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:

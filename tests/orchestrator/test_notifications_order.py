@@ -115,7 +115,9 @@ Arrival = st.tuples(st.floats(0, 2), st.integers(0, END), st.integers(1, 2), st.
 def test_an_ordered_server(life: list[Done], looks: list[int], data: st.DataObject) -> None:
     """Acts of flows and of others; notifications late, twice or lost; readings between; one reading at the end."""
     sizes = [one.minute for one in life if one.name == "resize"]
-    things: list[tuple[float, int, Notification | Done | int]] = [(look, 0, look) for look in (*looks, END)]
+    busy = {one.minute for one in life if one.flow}  # a service on which a flow works is compared the next time
+    free = [look for look in looks if look not in busy]
+    things: list[tuple[float, int, Notification | Done | int]] = [(look, 0, look) for look in (*free, END)]
     for number, one in enumerate(life):
         if one.flow:
             things.append((one.minute, number, one))
