@@ -123,7 +123,7 @@ def _fail(tiny: Stage, service_id: int) -> None:
     fails = SITE + "    - name: Fall\n      ansible.builtin.fail: {msg: no}\n      when: answers.word == 'trois'\n"
     (other / "site.yml").write_text(fails)
     flow = tiny.ask(service_id, "change_parameters", wanted={"answers": {"word": "trois"}})
-    assert run_to_the_end(tiny, restart) == 1, "once behind the undoing"
+    assert run_to_the_end(tiny, restart) == 2, "before and after the undoing is recorded"
     (failed,) = tiny.rows(Flow, Flow.id == flow)
     assert (failed.state, failed.error_code, tiny.steps(flow)) == ("failed", "play_failed", {"configure": "undone"})
     left = tiny.service(service_id)
