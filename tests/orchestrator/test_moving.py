@@ -156,7 +156,9 @@ def moved(valley: Valley, source_id: int, copy_id: int) -> None:
     stage = valley.stage
     write(valley, source_id, "since.html")  # what no backup has
     moved_id, flow = move(valley, source_id, "n")
-    deaths(valley, MOVE, more=("address", "release"))
+    for boundary in (f"{step}.{moment}" for step in BUILD for moment in MOMENTS):
+        (stage.plan / boundary).touch()  # whoever made the copy died there already
+    deaths(valley, (*CLOSE, *SERVE), more=("address", "release"))
     check_history(stage, flow, MOVE)
     deleted = valley.last()
     assert (deleted.kind, deleted.state, deleted.service_id) == ("delete_server", "done", source_id)
