@@ -85,7 +85,7 @@ SELECT CAST(:period AS bigint) AS period_id, resource_id, member_id, service_id,
     tstzrange(greatest(since, :starts), until) AS during
 FROM held WHERE quantity > 0 AND since < until AND until > :starts
 """
-# In the order of the exclusion index, neighbours land on the same pages.
+# What is read together (a resource, then its meters in their time) lands on the same pages.
 INSERT = f"""
 INSERT INTO usage_intervals (period_id, resource_id, member_id, meter_id, quantity, during)
 SELECT period_id, resource_id, member_id, meter_id, quantity, during
