@@ -26,6 +26,7 @@ from tenants.stacks import Check, Declared
 from tenants.stacks_town import Address, Town
 
 ARCHIVE = "essai"
+FIRST, SECOND = "essai-1", "essai-2"  # operations: each restores and exports once, however often it asks
 # All that a guest has written down of what was done in it, in ASCII: secrets are.
 OVERHEARD = """{ journalctl --output=cat --no-pager
   find /var/log /data -name '*.log' -type f -exec cat {} +; } | LC_ALL=C tr -cd '\\n -~'"""
@@ -130,7 +131,8 @@ class _Life:
             ("site, upgraded", lambda: self.again("site")),
             ("check, upgraded", lambda: self.play("test/check")),
             ("health, upgraded", self.check_health),
-            ("export", lambda: self.play("export")),
+            ("export", lambda: self.play("export", operation=FIRST)),
+            ("export, again", lambda: self.again("export", operation=FIRST)),
             ("export, opened", self.open_export),
             ("no secret told", self.overhear),
         ]
@@ -142,8 +144,8 @@ class _Life:
             ("backup, again", self.keep),
             ("destroy", lambda: self.play("test/destroy")),
             ("check finds nothing", self.miss),
-            ("restore", lambda: self.play("restore", **self.kept)),
-            ("restore, again", lambda: self.play("restore", **self.kept)),
+            ("restore", lambda: self.play("restore", **self.kept, operation=FIRST)),
+            ("restore, again", lambda: self.again("restore", **self.kept, operation=FIRST)),
             ("check, restored", lambda: self.play("test/check")),
             ("health, restored", self.check_health),
         ]
@@ -249,8 +251,10 @@ class _Life:
         self.visit(self.stack.slug, self.town.address(self.stack), opens)
 
     def open_export(self) -> Outcome:
-        """Made a second time, it still is one export; away from the guest its sums are right and the data are in it."""
-        outcome = self.play("export")
+        """Asked for anew it is made anew; away from the guest its sums are right and the data are in it."""
+        outcome = self.play("export", operation=SECOND)
+        if not outcome.changed:
+            raise _wrong("export_stale", "asked for by another operation, export made nothing")
         with tempfile.TemporaryDirectory(prefix="clocher-") as folder:
             into = Path(folder)
             stacks_exports.fetch(self.place.settings, self.machine.guest, outcome.result["path"], into)
