@@ -59,8 +59,8 @@ def test_what_is_lost_comes_back_from_the_vault(valley: Valley, capfd: pytest.Ca
         assert (valley.last().state, valley.last().error_detail) == ("done", None)
         valley.play(service_id, "test/check")
         # Who asks again in the name of this flow, as a worker that takes it over, finds it done.
-        asked, flow = noted(valley, service_id), valley.last()
-        assert asked["operation"] == f"{flow.id}/{flow.queued_at.isoformat()}"
+        last = valley.last()
+        assert noted(valley, service_id)["operation"] == f"{last.id}/{last.queued_at.isoformat()}"
 
     the_old_one_goes_whenever_a_worker_dies(valley, service_id)
 

@@ -23,8 +23,8 @@ KEYWORDS = {
     "retries", "delay", "block", "rescue", "always", "loop_control", "environment", "throttle", "tags", "listen",
     "timeout", "become_user", "check_mode",
 }  # fmt: skip
-# A variable that holds one. ZoneMinder's package has a password that everybody knows.
-SECRET = re.compile(r"\{\{[^}]*(?<!video_package_)(?:password|passphrase|secret)(?!_mark|s_|[.]sh)")
+# A variable that holds one.
+SECRET = re.compile(r"\{\{[^}]*(?:password|passphrase|secret)(?!_mark|s_|[.]sh)")
 UNTOLD = {"block", "ansible.builtin.import_tasks", "ansible.builtin.import_role", "ansible.builtin.meta"}
 
 
