@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -77,7 +79,7 @@ def test(ctx: click.Context, folders: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         print_json({"ok": good, "stacks": [_life(lived, slug) for slug in dict.fromkeys(one.stack for one in lived)]})
     else:
-        rows = [{**_rounded(one), "sign": SIGNS[one.good]} for one in lived]
+        rows = [{**_rounded(one), "sign": SIGNS[one.good], "result": _brief(one.result)} for one in lived]
         columns = [("stack", "Pile"), ("part", "Partie"), ("sign", "Bon"), ("seconds", "s"), ("changed", "Changé"),
                    ("result", "Résultat")]  # fmt: skip
         print_rows(rows, columns, as_json=False, empty="")
@@ -91,6 +93,12 @@ def _life(lived: list[stacks_trial.Lived], slug: str) -> dict[str, object]:
 
 def _rounded(one: stacks_trial.Lived) -> dict[str, object]:
     return {**asdict(one), "seconds": round(one.seconds, 1)}
+
+
+def _brief(result: dict[str, Any]) -> str:
+    """On one line: certificates are long."""
+    told = ", ".join(f"{name}: {value}" for name, value in result.items())
+    return textwrap.shorten(told, 60, placeholder=" …")
 
 
 def _tell(one: stacks_trial.Lived, as_json: bool) -> None:

@@ -76,6 +76,15 @@ def test_no_secret_is_in_an_environment_or_a_command(path: Path) -> None:
         assert not SECRET.findall(written), step["name"]
 
 
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: str(path.relative_to(PLAYBOOKS)))
+def test_what_only_reads_does_so_in_check_mode_too(path: Path) -> None:
+    """Otherwise what depends on it fails there, and a guest that is as it should be would be said to differ."""
+    for step in steps(yaml.safe_load(path.read_text())):
+        runs = {"ansible.builtin.command", "ansible.builtin.shell"} & step.keys()
+        if runs and step.get("changed_when") is False and "register" in step:
+            assert step.get("check_mode") is False, step["name"]
+
+
 def test_there_are_plays() -> None:
     assert "vm" in PLAYS
     assert TASKS
