@@ -100,6 +100,7 @@ class _Life:
         self.changed: list[str] = []
         self.secrets = {secret.name: SecretStr(service_secrets.invent(secret.length)) for secret in stack.secrets}
         self.former: list[SecretStr] = []
+        self.shown = {secret.name: secret.length for secret in stack.secrets if secret.shown}
         self.host = stacks_town.host(stack.slug) if stack.web else ""
 
     def live(self, tell: Tell) -> list[Lived]:
@@ -122,7 +123,8 @@ class _Life:
             ("health", self.check_health),
             ("put", lambda: self.play("test/put")),
             ("check", lambda: self.play("test/check")),
-            *([("site, renewed", self.renew), ("visit", self.receive)] if self.visit and self.stack.web else []),
+            *([("site, renewed", self.renew)] if self.shown else []),
+            *([("visit", self.receive)] if self.visit and self.stack.web else []),
             *((act.removeprefix("test/"), lambda act=act: self.play(act)) for act in self.further),
             ("usage", self.count),
             *(self.losing() if self.stack.backup else []),
@@ -239,10 +241,12 @@ class _Life:
 
     def renew(self) -> Outcome:
         """What people need to come in is made anew: the old one opens nothing any more."""
-        shown = {secret.name: secret.length for secret in self.stack.secrets if secret.shown}
-        self.former += [self.secrets[name] for name in shown]
-        self.secrets |= {name: SecretStr(service_secrets.invent(length)) for name, length in shown.items()}
-        return self.play("site")
+        self.former += [self.secrets[name] for name in self.shown]
+        self.secrets |= {name: SecretStr(service_secrets.invent(length)) for name, length in self.shown.items()}
+        outcome = self.play("site")
+        if not outcome.changed:
+            raise _wrong("secret_ignored", f"site did nothing with a new {', '.join(self.shown)}")
+        return outcome
 
     def receive(self) -> None:
         """Somebody comes by the address, with what the service was given to open it."""
