@@ -43,7 +43,9 @@ class Door:
 DOORS = {
     "website": Door("wp-login.php", "#user_login", "#user_pass", "Essai du clocher", "wp-admin/edit.php"),
     "library": Door("login", "#username", "#password", "Chronique du clocher"),
-    "school": Door("", "#username", "input[type=password]", "CM2 du clocher", "fr-fr/facility/#/classes"),
+    "school": Door(
+        "", "#username input, input#username", "input[type=password]", "CM2 du clocher", "fr-fr/facility/#/classes"
+    ),
     "collaboration": Door("?do=login", "[name=u]", "[name=p]", "Administrer"),
     "video": Door("", "#inputUsername", "#inputPassword", "Essai du clocher"),
 }
