@@ -98,6 +98,7 @@ def as_csv(document: dict[str, Any]) -> bytes:
         offer = row["offer"]["fr"] if row["offer"] else ""
         cells = (controller["name"], controller["siret"], row["service"], row["kind"], offer, row["state"],
                  f"{row['since']:%d/%m/%Y}", row["purpose"], row["data"], row["retention"], row["recipients"],
-                 row["processors"], row["transfers"], document["security"], str(document["retention_days"]))  # fmt: skip
+                 row["processors"], row["transfers"], document["security"],
+                 str(document["retention_days"]))  # fmt: skip
         writer.writerow([safe(cell) for cell in cells])
     return text.getvalue().encode("utf-8-sig")

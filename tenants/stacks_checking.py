@@ -96,8 +96,8 @@ def _lint(folder: Path) -> Finding:
     with tempfile.TemporaryDirectory(prefix="clocher-") as place:  # it leaves a folder of its own where it works
         copy = Path(shutil.copytree(folder, Path(place) / folder.name))
         shared = str(ansible.PLAYBOOKS / "roles")
-        words = ["--offline", "--profile", "production", "--nocolor", "-q", "--exclude", shared]
-        return _run("ansible-lint", ["ansible-lint", *words], copy)
+        words = ["--offline", "--profile", "production", "--enable-list", "only-builtins", "--nocolor", "-q"]
+        return _run("ansible-lint", ["ansible-lint", *words, "--exclude", shared], copy)
 
 
 def _run(what: str, command: list[str], folder: Path) -> Finding:
