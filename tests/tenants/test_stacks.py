@@ -222,3 +222,10 @@ def test_the_database_refuses_an_application_without_its_stack(owner: sa.Engine)
     columns = catalogue.read()[0] | {"kind": "stack", "version": 1}
     with pytest.raises(sa.exc.IntegrityError), territory_session(owner, "tests") as session:
         session.add(Offer(**columns))
+
+
+def test_each_key_is_explained_to_those_who_write_a_stack() -> None:
+    told = (ROOT / "docs" / "stacks.md").read_text()
+    fields = stacks.Declared.model_fields.items()
+    keys = {field.alias or name for name, field in fields} - {"slug", "awaits_source"}  # those are not written
+    assert [key for key in sorted(keys) if f"`{key}`" not in told] == []
