@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from api.output import json_option, print_json, print_rows
 from orchestrator import settings
 from orchestrator.errors import InvalidInput, Text
 from orchestrator.settings import ROOT
-from tenants import stacks, stacks_checking, stacks_trial
+from tenants import accounting, stacks, stacks_checking, stacks_trial
 
 EXAMPLE = ROOT / "playbooks" / "examples" / "hello"
 SIGNS = {True: "bon", False: "NON", None: "—"}
@@ -52,7 +53,8 @@ def new(slug: str, into: Path) -> None:
 @click.pass_context
 def check(ctx: click.Context, folder: Path, as_json: bool) -> None:
     """Look at a stack: what it declares, the syntax of its plays, ansible-lint where it is installed."""
-    found = stacks_checking.check(folder)
+    chart = accounting.load(settings.load().territory_dir)
+    found = stacks_checking.check(folder, chart, f"{datetime.now(UTC):%Y-%m}")
     print_rows(
         [{**asdict(one), "sign": SIGNS[one.good]} if not as_json else asdict(one) for one in found],
         [("what", "Quoi"), ("sign", "Bon"), ("said", "Détail")],
