@@ -167,12 +167,13 @@ def _adjustment(line: Line, reader: Reader) -> tuple[Any, ...]:
     named = reader.gettext("ligne %(place)s", place=place) if place else reader.gettext("ligne nouvelle")
     what, *rest = _usage(line, reader)
     why = f" · {reader.gettext(line['why'])}" if "why" in line else ""
-    return f"{line['service']} · {what} · {named}{why}", *rest
+    return f"{language.served(line['service'], reader.language)} · {what} · {named}{why}", *rest
 
 
 def _groups(lines: list[Line], reader: Reader) -> tuple[list[dict[str, Any]], str]:
     """The lines service by service; of too many only the sums, by service or, of too many again, by meter."""
-    services = [(name, list(held)) for name, held in groupby(lines, key=lambda line: line["service"])]
+    names = [(name, list(held)) for name, held in groupby(lines, key=lambda line: line["service"])]
+    services = [(language.served(name, reader.language), held) for name, held in names]
     if len(lines) <= MOST:
         return [_group(name, held, [_usage(line, reader) for line in held], reader) for name, held in services], ""
     note = reader.gettext("Le détail des %(count)s lignes est dans les fichiers XLSX, CSV et JSON de ce relevé.",
