@@ -287,7 +287,7 @@ def _energy(document: dict[str, Any], reader: Reader) -> dict[str, Any] | None:
     _, taken = reader.gettext, document.get("energy")
     if not taken:
         return None
-    said = [reader.word(taken["basis"], "basis")] if taken["basis"] else []
+    said = [_("Calcul : %(basis)s", basis=reader.word(taken["basis"], "basis"))] if taken["basis"] else []
     if taken["missing"]:
         lacking = ", ".join(reader.word(code, "factor") for code in taken["missing"])
         said.append(_("non connu tant que le territoire n’a pas déclaré : %(codes)s", codes=lacking))
@@ -308,4 +308,4 @@ def _taken(figures: dict[str, Any], reader: Reader) -> list[str]:
 def _factor(code: str, one: dict[str, str], reader: Reader) -> tuple[str, Any]:
     value = f"{formats.number(Decimal(one['value']), reader.language)} {energy.UNITS[code]}".strip()
     label, basis = reader.word(code, "factor"), reader.word(one["basis"], "basis")
-    return f"{label} : {value} ({basis}) · ", reader.typed(one["source"])
+    return f"{label}{reader.gettext(' :')} {value} ({basis}) · ", reader.typed(one["source"])
