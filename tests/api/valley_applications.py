@@ -20,7 +20,7 @@ from tenants.tables import Offer
 
 DOMAIN = "apps.vallombre.fr"
 GIVEN = {"name": "espace-commun", "title": "Espace commun", "email": "ines.caradec@charmelune.fr"}
-COUNTED = {"collaboration_accounts": 42, "collaboration_pages": 318}
+COUNTED = {"accounts": 42, "pages": 318}
 # By commune, what its certificate is like: days left, or why there is none.
 HOSTS = (("espace-commun.charmelune", 61, None), ("site-mairie.fontclairac", 9, "[Errno 111] Connection refused"))
 
@@ -66,10 +66,10 @@ def _know(session: Session, service: Service, vault_id: int, now: datetime) -> N
         session.add(Availability(**of, day=(now - timedelta(days=ago)).date(), asked=288, good=True, asked_at=now,
                                  answered=286 if ago == 12 else 288,
                                  certificate_until=now + timedelta(days=61)))  # fmt: skip
-    session.add_all([MeterSample(**of, meter=meter, quantity=Decimal(count), at=now - timedelta(hours=5))
+    session.add_all([MeterSample(**of, meter=f"collaboration_{meter}", quantity=Decimal(count), at=now - timedelta(hours=5))
                      for meter, count in COUNTED.items()])  # fmt: skip
     session.add(BackupClient(**of, public_key="k", private_key="s", passphrase="s", vault_id=vault_id, host_key="k"))
-    for ago in range(3):
+    for ago in (2, 1, 0):
         at = now - timedelta(days=ago, hours=6)
         proof = {"proved_at": at + timedelta(hours=2), "proof_seconds": 148} if ago == 1 else {}
         session.add(Backup(**of, vault_id=vault_id, archive=str(ago), state="ready", scheduled=True, requested_by="t",
