@@ -72,6 +72,8 @@ def test_the_pictures(app: APIFlask, owner: sa.Engine, settings: Settings, brows
             visitor = Visitor(browser, portal, valley.people[who], language)
             for picture in (one for one in PICTURES if (one.who, one.language) == (who, language)):
                 visitor.open(valley.places.get(picture.place, picture.place))
+                if "internal_error" in visitor.page.inner_text("main"):
+                    faults.append(f"{picture.name}: {visitor.page.inner_text('main')}")
                 visitor.page.set_viewport_size({"width": TABLET, "height": 1024})
                 if visitor.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
                     faults.append(f"{picture.name} {TABLET}: wider than the screen")

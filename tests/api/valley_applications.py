@@ -40,7 +40,7 @@ def serve(session: Session, town: int, territory: int, now: datetime) -> dict[st
     flow.state, flow.queued_at, flow.started_at = "done", made.created_at, made.created_at
     flow.ended_at = made.created_at + timedelta(seconds=212)
     door = Service(member_id=territory, name="entree", state="active", public_address="198.51.100.2",
-                   specification={"offer": "entry-small", "vcpus": 1, "ram_mib": 2048, "stack": {
+                   specification={**made.specification, "offer": "entry-small", "stack": {
                        "slug": "entry", "version": "1", "secrets": [], "provides": "entry"}})  # fmt: skip
     session.add(door)
     session.flush()
