@@ -24,12 +24,13 @@ from api.translations import LANGUAGES, SOURCE, catalogue
 from api.typography import typeset
 from orchestrator.errors import Text
 from orchestrator.settings import Settings
-from tenants import trade_meters
+from tenants import statements, trade_meters
 
 COOKIE = "clocher_language"
 PROGRAMS = "/api/v1/"
 NAMED = re.compile(r"(?:account|token) \d+ \((.+)\)")
 YEAR = 365 * 24 * 3600
+TRADE = {"meter": trade_meters.labels, "unit": trade_meters.units}  # words that stacks bring
 
 
 class Sentences(Domain):  # type: ignore[misc]  # flask_babel has no types
@@ -53,7 +54,7 @@ def install(app: Flask, settings: Settings) -> None:
         word=word, task=task, subject=subject, actor=actor, mood=words.mood, tell=show, local=local, typed=typed,
         amount=amount, price=price, delta=delta, hours=hours, number=number, percent=percent, size=size, weight=weight,
         instant=instant, clock=clock, day=day, last_day=last_day, long_day=long_day, month=month,
-        of_month=of_month, span=span, lasted=lasted, cell=cell, badge=badge, metered=metered,
+        of_month=of_month, span=span, lasted=lasted, cell=cell, badge=badge, metered=metered, served=served,
     )  # fmt: skip
     env.filters.update(french=word, euros=amount)
     env.globals.update(language=current, languages=LANGUAGES, gettext=sentence, ngettext=sentences, _=sentence)
@@ -148,19 +149,19 @@ def word(code: str | None, table: str, language: str | None = None) -> str:
     """The word for a code of ours, such as a state; one that is in no table is shown as it is."""
     if code is None:
         return ""
-    if table == "meter" and code not in words.WORDS["meter"]:
-        return _trade(code, language or current()) or code
+    if table in TRADE and code not in words.WORDS[table]:
+        return _trade(code, table, language or current()) or code
     return _word(code, table, language or current())
 
 
-def _trade(code: str, language: str) -> str | None:
-    """What an application counts has the name that its stack gave it; None where nobody asks for a page."""
+def _trade(code: str, table: str, language: str) -> str | None:
+    """What an application counts, and its unit, as its stack names them; None where nobody asks for a page."""
     if not g or not g.get("caller"):
         return None
     if "trade" not in g:
         with auth.scope() as session:
-            g.trade = trade_meters.labels(session)
-    label: dict[str, str] = g.trade.get(code, {})
+            g.trade = {name: read(session) for name, read in TRADE.items()}
+    label: dict[str, str] = g.trade[table].get(code, {})
     return label.get(language) or label.get(SOURCE)
 
 
@@ -174,14 +175,19 @@ def metered(line: Mapping[str, Any], language: str | None = None) -> str:
     """What a line of a statement is for, and which step of the price it is in."""
     read_in = language or current()
     ours = line["meter"] in words.WORDS["meter"]
-    name = word(line["meter"], "meter", read_in) if ours else _trade(line["meter"], read_in) or line["label"]
-    if not line.get("step") or not ours:
-        return name
+    name = word(line["meter"], "meter", read_in) if ours else _trade(line["meter"], "meter", read_in)
+    if not line.get("step") or not name:
+        return name or str(line["label"])  # which names the step itself
     gettext = catalogue(read_in).gettext
     if line["step"] > 1:
         return name + gettext(", au-delà de %(units)s") % {"units": formats.number(Decimal(line["above"]), read_in)}
     told = gettext(", franchise de %(units)s") if not Decimal(line["hourly"]) else gettext(", jusqu’à %(units)s")
     return name + told % {"units": formats.number(Decimal(line["upto"]), read_in)}
+
+
+def served(service: str, language: str | None = None) -> str:
+    """The service of a line of a statement, or the words of a line that is no single one's."""
+    return catalogue(language or current()).gettext(service) if service == statements.ALL_SERVICES else service
 
 
 def badge(code: str, table: str) -> Markup:

@@ -167,12 +167,13 @@ def _adjustment(line: Line, reader: Reader) -> tuple[Any, ...]:
     named = reader.gettext("ligne %(place)s", place=place) if place else reader.gettext("ligne nouvelle")
     what, *rest = _usage(line, reader)
     why = f" · {reader.gettext(line['why'])}" if "why" in line else ""
-    return f"{line['service']} · {what} · {named}{why}", *rest
+    return f"{language.served(line['service'], reader.language)} · {what} · {named}{why}", *rest
 
 
 def _groups(lines: list[Line], reader: Reader) -> tuple[list[dict[str, Any]], str]:
     """The lines service by service; of too many only the sums, by service or, of too many again, by meter."""
-    services = [(name, list(held)) for name, held in groupby(lines, key=lambda line: line["service"])]
+    names = [(name, list(held)) for name, held in groupby(lines, key=lambda line: line["service"])]
+    services = [(language.served(name, reader.language), held) for name, held in names]
     if len(lines) <= MOST:
         return [_group(name, held, [_usage(line, reader) for line in held], reader) for name, held in services], ""
     note = reader.gettext("Le détail des %(count)s lignes est dans les fichiers XLSX, CSV et JSON de ce relevé.",
@@ -286,7 +287,7 @@ def _energy(document: dict[str, Any], reader: Reader) -> dict[str, Any] | None:
     _, taken = reader.gettext, document.get("energy")
     if not taken:
         return None
-    said = [reader.word(taken["basis"], "basis")] if taken["basis"] else []
+    said = [_("Calcul : %(basis)s", basis=reader.word(taken["basis"], "basis"))] if taken["basis"] else []
     if taken["missing"]:
         lacking = ", ".join(reader.word(code, "factor") for code in taken["missing"])
         said.append(_("non connu tant que le territoire n’a pas déclaré : %(codes)s", codes=lacking))
@@ -307,4 +308,4 @@ def _taken(figures: dict[str, Any], reader: Reader) -> list[str]:
 def _factor(code: str, one: dict[str, str], reader: Reader) -> tuple[str, Any]:
     value = f"{formats.number(Decimal(one['value']), reader.language)} {energy.UNITS[code]}".strip()
     label, basis = reader.word(code, "factor"), reader.word(one["basis"], "basis")
-    return f"{label} : {value} ({basis}) · ", reader.typed(one["source"])
+    return f"{label}{reader.gettext(' :')} {value} ({basis}) · ", reader.typed(one["source"])

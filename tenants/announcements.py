@@ -63,7 +63,7 @@ def write(
     row = Announcement(made_by=session.info["actor"]) if announcement_id is None else find(session, announcement_id)
     texts = {"title": (title, LONGEST), "body": (body, 4 * LONGEST)}
     faults = [
-        _fault(f"{name}_{language}", Text("un texte de {most} caractères au plus est attendu", most=most))
+        _fault(f"{name}_{language}", Text("un texte est attendu, de {most} caractères au plus", most=most))
         for name, (text, most) in texts.items()
         for language in ("fr", "en")
         if not 0 < len(text.get(language, "").strip()) <= most

@@ -141,7 +141,7 @@ def _checked(member: Member, month: str, mode: str, withheld: str, reference: st
     elif mode != "deduction" and text:
         faults.append(_fault("withheld", Text("seule une retenue a un montant mensuel")))
     if not 0 < len(reference) <= 200 or not reference.isprintable():
-        faults.append(_fault("reference", Text("un texte de 200 caractères au plus est attendu")))
+        faults.append(_fault("reference", Text("un texte est attendu, de 200 caractères au plus")))
     if faults:
         raise InvalidInput("invalid_mode", "Ce mode est à corriger.", "Voyez les champs.", facts={"errors": faults})
     return Decimal(text) if mode == "deduction" else None

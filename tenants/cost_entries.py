@@ -154,7 +154,7 @@ def _check_texts(texts: Mapping[str, str], kind: str, faults: list[dict[str, str
     for name in ("label", "supplier", "reference"):
         missing = not texts[name] and (name == "label" or name in NEEDED[kind])
         if missing or len(texts[name]) > 200 or not texts[name].isprintable():
-            faults.append(_fault(name, Text("un texte de 200 caractères au plus est attendu")))
+            faults.append(_fault(name, Text("un texte est attendu, de 200 caractères au plus")))
     if texts["service_model"] not in ("", *MODELS):
         faults.append(_fault("service_model", Text("iaas, paas ou saas est attendu")))
 

@@ -76,7 +76,7 @@ def read(year: int, given: Mapping[str, str], known: Subjects, actor: str) -> Fo
     if first and last and first > last:
         faults.append(fault("last", Text("le dernier mois précède le premier")))
     if not 0 < len(texts["reference"]) <= 200 or not texts["reference"].isprintable():
-        faults.append(fault("reference", Text("un texte de 200 caractères au plus est attendu")))
+        faults.append(fault("reference", Text("un texte est attendu, de 200 caractères au plus")))
     if faults:
         raise InvalidInput("invalid_forecast", "Cette prévision est à corriger.", "Voyez les champs.",
                            facts={"errors": faults})  # fmt: skip

@@ -137,7 +137,7 @@ def tell(session: Session, year: int, given: Mapping[str, str], accounts: Accoun
     if texts["frequency"] not in FREQUENCIES:
         faults.append(fault("frequency", Text("mensuelle, trimestrielle ou annuelle est attendu")))
     if not 0 < len(texts["source"]) <= 200 or not texts["source"].isprintable():
-        faults.append(fault("source", Text("un texte de 200 caractères au plus est attendu")))
+        faults.append(fault("source", Text("un texte est attendu, de 200 caractères au plus")))
     base = basis(session, year, accounts)
     if units is not None and base.units + units <= 0:
         faults.append(fault("units_change", Text("il faut plus de zéro unité en tout")))

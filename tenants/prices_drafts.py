@@ -52,7 +52,7 @@ def write(
     """
     draft = PriceDraft(made_by=session.info["actor"]) if draft_id is None else _open(session, draft_id)
     faults = (
-        [] if 0 < len(book.strip()) <= 200 else [_fault("book", Text("un nom de 200 caractères au plus est attendu"))]
+        [] if 0 < len(book.strip()) <= 200 else [_fault("book", Text("un nom est attendu, de 200 caractères au plus"))]
     )
     day = _day("starts", starts, faults)
     if kind is not None and kind not in MEMBER_KINDS:

@@ -37,7 +37,7 @@ from tenants.tables import (
 from tenants.tables_disputes import Dispute
 
 Document = dict[str, Any]
-ALL_SERVICES = "Ensemble des services"  # of a line that is no single one's; services have no such names
+ALL_SERVICES = N_("Ensemble des services")  # of a line that is no single one's; services have no such names
 AT_ONCE = 30  # statements whose lines are in memory while a period is sealed
 # Of an adjustment that is of no use: by what its price is for, and whether more is due than was known.
 WHY = {

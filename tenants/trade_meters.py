@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables_usage import MeterSample
 from orchestrator.tables_usage import code as code_of
-from tenants.tables import Meter
+from tenants.tables import Meter, Offer
 
 FIRST, LAST = 20, 99  # their numbers: an interval's key has room for two digits
 
@@ -50,6 +50,13 @@ def labels(session: Session) -> dict[str, dict[str, str]]:
     """What stacks call each of their meters that is in the book, by language."""
     query = sa.select(Meter.code, Meter.label).where(Meter.id.between(FIRST, LAST))
     return {row.code: row.label for row in session.execute(query)}
+
+
+def units(session: Session) -> dict[str, dict[str, str]]:
+    """The units of those meters by what they are in French, which is what the book has of them; by language."""
+    meters = sa.func.jsonb_array_elements(Offer.stack["meters"]).table_valued(sa.column("value", JSONB))
+    query = sa.select(meters.c.value["unit"]).select_from(Offer).join(meters, sa.true()).where(Offer.kind == "stack")
+    return {one["fr"]: one for one in session.scalars(query.distinct())}
 
 
 def _add(session: Session, slug: str, meter: dict[str, Any]) -> None:

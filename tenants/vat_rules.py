@@ -133,7 +133,7 @@ SENTENCES = {
     "invalid_day": N_("Un jour est attendu, comme 2026-10-01."),
     "invalid_month": N_("Un mois est attendu, comme 2026-10."),
     "invalid_number": N_("Un nombre est attendu, comme 20 ou 0.0065."),
-    "invalid_text": N_("Un texte de 500 caractères au plus est attendu."),
+    "invalid_text": N_("Un texte est attendu, de 500 caractères au plus."),
     "unknown_code": N_("Choisissez parmi ce qui est proposé."),
 }
 

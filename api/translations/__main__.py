@@ -12,6 +12,7 @@ from babel.messages.pofile import write_po
 
 from api.translations import LANGUAGES, SOURCE, extracting, path, read
 
+LONG = 20  # letters: a sentence, which a merge may have doubled
 VALUE = re.compile(r"%\((\w+)\)|\{(\w+)")
 HEADER = "English sentences of Clocher. Written by `python -m api.translations update`; the msgstr are ours."
 
@@ -64,6 +65,8 @@ def faults(language: str) -> list[str]:
             found.append(f"not translated: {ids[0]}")
         elif {v for text in ids for v in VALUE.findall(text)} != {v for text in strings for v in VALUE.findall(text)}:
             found.append(f"other values than in French: {ids[0]}")
+        elif any(len(text) > LONG and text == text[: len(text) // 2] * 2 for text in strings):
+            found.append(f"said twice: {ids[0]}")
     return found
 
 

@@ -19,7 +19,7 @@ from orchestrator.settings import ROOT
 from orchestrator.tables import Flow, FlowStep, Resource, Service, Snapshot
 from orchestrator.tables_backups import Backup, BackupClient
 from orchestrator.tables_drift import Drift
-from orchestrator.tables_entry import Availability
+from orchestrator.tables_entry import Availability, Entry
 from orchestrator.tables_exports import Export
 from orchestrator.tables_reconcile import CloudFeed, CloudReading
 from tenants import orders, stacks
@@ -144,6 +144,7 @@ def entrance(session: Session, member_id: int) -> str:
         told.append({"host": f"{host}.apps.valmont.fr", "issuer": until and "Let's Encrypt R11", "refused": why,
                      "since": until and (until - timedelta(days=90)).isoformat(),
                      "until": until and until.isoformat()})  # fmt: skip
+    session.execute(sa.delete(Entry))  # there is one
     entry.keep(session, made, "apps.valmont.fr", None, [], told)
     return f"/services/{made}"
 

@@ -58,9 +58,10 @@ def test_what_an_application_counts_has_a_name_in_its_price(app: APIFlask, owner
     with territory_session(owner, "tests") as session:
         made = backed_up_wiki(session, 1)
     agent = invite(app, "Camille", "brevaux", ["requester"]).client()
-    for language, name in (("fr", "Comptes (collaboration)"), ("en", "Accounts (collaboration)")):
+    told = (("fr", "Comptes (collaboration)", "10 comptes"), ("en", "Accounts (collaboration)", "10 accounts"))
+    for language, name, quantity in told:
         shown = agent.get(f"/services/{made}/copies?lang={language}").text
-        assert name in shown and "collaboration_accounts" not in shown
+        assert name in shown and f">{quantity}<" in shown and "collaboration_accounts" not in shown
 
 
 def test_the_api_and_the_command_line_order_one(app: APIFlask, place: Valley, run: Run) -> None:

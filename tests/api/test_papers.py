@@ -13,6 +13,7 @@ from pypdf import PdfReader
 from api import statement_pdf, typesetting
 from api.translations import LANGUAGES
 from orchestrator.settings import Settings
+from tenants.statements import ALL_SERVICES
 
 SPACES = re.compile(r"\s+")
 YEAR = [(f"2025-{number:02}", None) for number in range(4, 13)] + [
@@ -94,6 +95,12 @@ def test_every_figure_is_there_in_the_readers_form(settings: Settings) -> None:
         "€1,204.63",
     ):
         assert words in english, (words, english)
+
+
+def test_what_is_of_no_single_service_says_so(settings: Settings) -> None:
+    for language, whose in (("fr", "Ensemble des services"), ("en", "All services")):
+        _, text = read(statement_pdf.paper(document([usage(1, ALL_SERVICES)]), YEAR, settings, language))
+        assert whose in text
 
 
 def test_what_is_no_account_says_so(settings: Settings) -> None:

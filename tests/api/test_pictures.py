@@ -27,13 +27,16 @@ TALLEST = {1280: 1000, 390: 1150}  # pixels, by width: what is below is not show
 
 @dataclass(frozen=True)
 class Picture:
-    """A page (a path, or a name of `Valley.places`) as somebody sees it, and the widths at which it is drawn."""
+    """A page (a path, or a name of `Valley.places`) as somebody sees it, the widths at which it is drawn, and how much
+    of it, if not as much as of the others.
+    """
 
     name: str
     place: str
     who: str = MEMBER
     language: str = "fr"
     drawn: tuple[int, ...] = (1280,)
+    tallest: int = 0
 
 
 PICTURES = (
@@ -41,10 +44,14 @@ PICTURES = (
     Picture("order", "/catalogue/vm-medium"),
     Picture("operation", "flow", drawn=(390,)),
     Picture("service", "service"),
+    Picture("applications", "/catalogue"),
+    Picture("application", "application", tallest=2250),
     Picture("costs", "/costs", language="en"),
     Picture("statement", "statement", drawn=(1280, 390)),
     Picture("decision", "order", TERRITORY),
     Picture("repair", "held", TERRITORY),
+    Picture("drift", "/admin/drift", TERRITORY),
+    Picture("entry", "entry", TERRITORY, "en"),
     Picture("capacity", "/admin/capacity", TERRITORY, "en"),
     Picture("tariff", "tariff", TERRITORY),
     Picture("month", "month", TERRITORY),
@@ -65,6 +72,8 @@ def test_the_pictures(app: APIFlask, owner: sa.Engine, settings: Settings, brows
             visitor = Visitor(browser, portal, valley.people[who], language)
             for picture in (one for one in PICTURES if (one.who, one.language) == (who, language)):
                 visitor.open(valley.places.get(picture.place, picture.place))
+                if "internal_error" in visitor.page.inner_text("main"):
+                    faults.append(f"{picture.name}: {visitor.page.inner_text('main')}")
                 visitor.page.set_viewport_size({"width": TABLET, "height": 1024})
                 if visitor.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
                     faults.append(f"{picture.name} {TABLET}: wider than the screen")
@@ -81,6 +90,6 @@ def draw(visitor: Visitor, picture: Picture, width: int) -> None:
     """What is on the page now, into docs/screens."""
     DRAWN.mkdir(exist_ok=True)
     tall = visitor.page.evaluate("document.documentElement.scrollHeight")
-    clip = {"x": 0, "y": 0, "width": width, "height": min(tall, TALLEST[width])}
+    clip = {"x": 0, "y": 0, "width": width, "height": min(tall, picture.tallest or TALLEST[width])}
     path = DRAWN / f"{picture.name}-{picture.language}-{width}.png"
     visitor.page.screenshot(path=path, full_page=True, clip=clip)  # type: ignore[arg-type]

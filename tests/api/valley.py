@@ -34,6 +34,7 @@ from tenants import (
 from tenants.tables import Period, Statement
 from tenants.tables_administration import CapacitySample, CloudUsage, Hypervisor
 from tenants.tables_identity import MEMBER_ROLES, TERRITORY_ROLES
+from tests.api import valley_applications
 from tests.api.people import Person, invite
 from tests.tenants.ordering import count_trades, wish
 
@@ -100,6 +101,8 @@ def live(app: APIFlask, owner: sa.Engine, settings: Settings) -> Valley:
         month, tariff = _account(session, settings, now)
         _measure(session, ids, settings, now)
         _tell(session, now)
+        served = valley_applications.serve(session, ids[TOWN], ids["vallombre"], now)
+        valley_applications.drift(session, now)
         service = session.scalars(
             sa.select(Service.id).where(Service.name == "etat-civil", Service.member_id == ids[TOWN])
         ).one()
@@ -109,7 +112,7 @@ def live(app: APIFlask, owner: sa.Engine, settings: Settings) -> Valley:
     places = {"service": f"/services/{service}", "flow": f"/flows/{flow}", "order": f"/orders/{order}"}
     places |= {"held": f"/admin/flows/{held}", "month": f"/finance/periods/{month}"}
     places |= {"tariff": f"/admin/prices/drafts/{tariff}", "statement": f"/statements/{statement}"}
-    return Valley(people, places)
+    return Valley(people, places | served)
 
 
 def _declare(session: Session, settings: Settings) -> dict[str, int]:
@@ -122,6 +125,7 @@ def _declare(session: Session, settings: Settings) -> dict[str, int]:
         members_record.write_place(session, ids[declared.slug], place)
     catalogue.load(session)
     count_trades(session)
+    valley_applications.publish(session)
     prices.apply(session, finance.price_book(settings.territory_dir), settings.timezone)
     pools.apply_keys(session, finance.sharing(settings.territory_dir))
     session.execute(sa.update(Member).values(created_at=datetime(2026, 1, 5, 9, tzinfo=UTC)))
