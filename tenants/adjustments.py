@@ -20,17 +20,21 @@ from tenants.rating import FEES_OF_WHOSE, rated
 from tenants.statements import ALL_SERVICES
 from tenants.tables import Meter, Period, Price, Statement, StatementLine, UsageCorrection
 
-# Closed months before this one, with the resources of which something was told since. Where an earlier month is still
-# open, that one takes them. An hour, for transactions that had not ended when closing began.
+# Closed months before this one, with the resources of which something was told since: since it was closed, or the last
+# month after it, which corrected what was told until then. Where an earlier month is still open, that one takes them.
+# An hour, for transactions that had not ended when closing began.
 TOUCHED = """
 SELECT c.id, array_agg(t.resource_id) AS resources
 FROM periods p JOIN periods c ON c.state = 'closed' AND NOT c.sample AND c.during << p.during
 CROSS JOIN LATERAL (
-    SELECT e.resource_id FROM resource_events e
-    WHERE e.recorded_at > c.sealed_from - interval '1 hour' AND e.at < upper(c.during)
+    SELECT greatest(c.sealed_from, max(q.sealed_from)) - interval '1 hour' AS at FROM periods q
+    WHERE q.state = 'closed' AND NOT q.sample AND q.during >> c.during AND q.during << p.during
+) since
+CROSS JOIN LATERAL (
+    SELECT e.resource_id FROM resource_events e WHERE e.recorded_at > since.at AND e.at < upper(c.during)
     UNION
     SELECT r.id FROM services s JOIN resources r ON r.service_id = s.id
-    WHERE s.state = 'failed' AND s.changed_at > c.sealed_from - interval '1 hour' AND s.created_at < upper(c.during)
+    WHERE s.state = 'failed' AND s.changed_at > since.at AND s.created_at < upper(c.during)
 ) t
 WHERE p.id = :period AND NOT p.sample AND NOT EXISTS (SELECT FROM periods o
     WHERE o.state <> 'closed' AND NOT o.sample AND o.during >> c.during AND o.during << p.during)

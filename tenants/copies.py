@@ -51,8 +51,7 @@ def _worked_out(
     session: Session, source: Service, name: str | None, backup_id: int | None
 ) -> tuple[Whole, dict[str, Any]]:
     """What the copy is made of, and its order's parameters."""
-    if source.state in (*carried.GONE, "moving"):  # its backups would go before they were read
-        raise starting.not_allowed_now(source)
+    starting.check_source(source)
     backup = carried.backup_of(session, source, backup_id)
     base = wholes.of(session, wholes.settled(session, source))
     whole = Whole(base.offer, {MAIN: base.volumes[MAIN]}, public_address=False)

@@ -92,14 +92,20 @@ def _call(held: list[tuple[Forecast, int, Decimal]]) -> Call:
     return Call(min(month for _, month, _ in held), lines)
 
 
+def checked_month(month: int, typed: str = "") -> int:
+    """That month (1 to 12). typed: as somebody wrote it. Raises InvalidInput invalid_period."""
+    if not 1 <= month <= 12:
+        raise InvalidInput("invalid_period", Text("« {month} » n’est pas un mois.", month=typed[:20] or str(month)),
+                           "Écrivez-le de 1 à 12.")  # fmt: skip
+    return month
+
+
 def issue(session: Session, year: int, month: int, today: date) -> list[Due]:
     """Make every call of a year that is due by a month (1 to 12) and was not made: by SIRET, then time.
 
     Raises Conflict cost_not_told or year_settled, InvalidInput invalid_period.
     """
-    if not 1 <= month <= 12:
-        raise InvalidInput("invalid_period", Text("« {month} » n’est pas un mois.", month=str(month)[:20]),
-                           "Écrivez-le de 1 à 12.")  # fmt: skip
+    checked_month(month)
     cycle_terms.refuse_settled(session, cycle_terms.checked_year(year))
     terms = cycle_terms.needed(session, year)
     modes, forecasts = billing.months(session, year), cycle_forecasts.in_force(session, year)

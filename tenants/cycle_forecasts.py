@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -124,9 +124,22 @@ def told(forecast: Forecast, known: Subjects) -> dict[str, Any]:
 
 
 def read_file(year: int, text: str, known: Subjects, actor: str) -> list[Line]:
-    """Every line of a CSV. Raises InvalidInput invalid_file."""
+    """Every line of a CSV; a member's second one of a subject is at fault: it would replace the first without a word.
+
+    Raises InvalidInput invalid_file.
+    """
     found = cost_import.records(text, lambda plain: COLUMNS.get(plain) or (plain if plain in FIELDS else None))
-    return [_line(year, number, given, known, actor) for number, given in found]
+    lines: list[Line] = []
+    first: dict[tuple[str, str], int] = {}
+    for number, given in found:
+        line = _line(year, number, given, known, actor)
+        earlier = first.setdefault((line.member, line.forecast.subject), number) if line.forecast else number
+        lines.append(line if earlier == number else replace(line, faults=(_twice(earlier),)))
+    return lines
+
+
+def _twice(earlier: int) -> Fault:
+    return fault("subject", Text("la ligne {line} le dit déjà de ce membre : il en faut une seule", line=earlier))
 
 
 def _line(year: int, number: int, given: dict[str, str] | None, known: Subjects, actor: str) -> Line:
@@ -157,7 +170,7 @@ def keep(session: Session, lines: list[Line]) -> int:
 
 def total(lines: list[Line]) -> Decimal:
     """The units of what is right."""
-    return sum((line.forecast.units for line in lines if line.forecast), Decimal(0))
+    return sum((line.forecast.units for line in lines if line.forecast and not line.faults), Decimal(0))
 
 
 def document(lines: list[Line]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from tenants.tables import Period
 from tenants.tables_cycle import FREQUENCIES, Due, YearTerms
 
 MILLIONTH = Decimal("0.000001")
+MOST = Decimal(1_000_000)  # euros for a unit: beyond, somebody mistook one field for the other
 Fault = dict[str, str]
 
 
@@ -60,11 +61,21 @@ def divided(costs: Decimal, units: Decimal) -> Decimal:
 
 
 def closed(session: Session, year: int) -> bool:
-    """Whether December is closed, and no real month of that year is open."""
-    rows = session.execute(
-        sa.select(Period.label, Period.state).where(Period.label.startswith(f"{year}-"), ~Period.sample)
-    ).all()
-    return any(row.label == f"{year}-12" for row in rows) and all(row.state == "closed" for row in rows)
+    """Whether every month of that year is closed: from January, or from the first one of all, to December.
+
+    One that was forgotten and closed later would be in nobody's settlement.
+    """
+    states = dict(session.execute(
+        sa.select(Period.label, Period.state).where(Period.label < f"{year + 1}", ~Period.sample)
+    ).all())  # fmt: skip
+    wanted = [label for month in range(1, 13) if (label := f"{year}-{month:02}") >= min(states, default=label)]
+    return bool(states) and all(states.get(label) == "closed" for label in wanted)
+
+
+def not_closed(year: int) -> Conflict:
+    """The error for a year that has an open month, or lacks one."""
+    return Conflict("year_not_closed", Text("L’année {year} n’est pas close jusqu’à décembre.", year=year),
+                    "Établissez et clôturez d’abord chacun de ses mois.")  # fmt: skip
 
 
 def basis(session: Session, year: int, accounts: Accounting) -> Basis:
@@ -143,6 +154,8 @@ def tell(session: Session, year: int, given: Mapping[str, str], accounts: Accoun
         faults.append(fault("units_change", Text("il faut plus de zéro unité en tout")))
     if costs is not None and base.costs + costs < 0:
         faults.append(fault("costs_change", Text("le coût ne peut être négatif")))
+    if not faults and costs is not None and units is not None and base.costs + costs >= MOST * (base.units + units):
+        faults.append(fault("units_change", Text("un coût unitaire de moins de {most} est attendu", most=MOST)))
     if faults:
         raise InvalidInput("invalid_terms", "Ces termes sont à corriger.", "Voyez les champs.",
                            facts={"errors": faults})  # fmt: skip
@@ -170,9 +183,15 @@ def checked_year(year: int) -> int:
 def refuse_settled(session: Session, year: int) -> None:
     """Raise Conflict year_settled once the year has its settlement; lock it against one that is being made."""
     session.execute(sa.select(sa.func.pg_advisory_xact_lock(5211, year)))
-    if session.scalar(sa.select(Due.id).where(Due.year == year, Due.kind == "settlement").limit(1)):
+    if settled(session, year):
         raise Conflict("year_settled", Text("L’année {year} est régularisée.", year=year),
                        "Elle ne change plus : choisissez une année suivante.")  # fmt: skip
+
+
+def settled(session: Session, year: int) -> bool:
+    """Whether the year has its settlement."""
+    query = sa.select(Due.id).where(Due.year == year, Due.kind == "settlement").limit(1)
+    return session.scalar(query) is not None
 
 
 def number(text: str, places: int, name: str, faults: list[Fault]) -> Decimal | None:

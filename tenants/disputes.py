@@ -113,6 +113,8 @@ def settle(
     if (amount is None) == (quantity is None):
         raise _invalid_amount()
     if quantity is not None:
+        if not quantity.is_finite() or abs(quantity) > MOST:
+            raise _invalid_amount()
         amount = (quantity * _hourly(session, found)).quantize(CENT, ROUND_HALF_UP)
     found.amount = _euros(amount)
     found.quantity = quantity

@@ -47,6 +47,7 @@ USED = """
 SELECT u.period_id, u.member_id, s.id AS service_id, s.ref, s.name, coalesce(s.specification ->> 'offer', '') AS offer,
     coalesce(sum(h.held) FILTER (WHERE m.code = 'vcpu'), 0) AS vcpu,
     coalesce(sum(h.held) FILTER (WHERE m.code = 'vcpu_stopped'), 0) AS stopped,
+    coalesce(sum(h.held / u.quantity) FILTER (WHERE m.code = 'vcpu_stopped'), 0) AS rested,
     coalesce(sum(h.held) FILTER (WHERE m.code IN ('volume', 'snapshot')), 0) AS gib
 FROM usage_intervals u JOIN meters m ON m.id = u.meter_id JOIN resources r ON r.id = u.resource_id
 JOIN services s ON s.id = r.service_id
@@ -60,7 +61,10 @@ GROUP BY u.period_id, u.member_id, s.id ORDER BY u.period_id, u.member_id, s.nam
 
 @dataclass(frozen=True)
 class Use:
-    """What a service held in a period, in units × seconds: vCPUs in service, vCPUs stopped, GiB of disk."""
+    """What a service held in a period, in units × seconds: vCPUs in service, vCPUs stopped, GiB of disk.
+
+    rested: seconds for which its machine was stopped.
+    """
 
     period_id: int
     member_id: int
@@ -70,6 +74,7 @@ class Use:
     offer: str
     vcpu: Decimal
     stopped: Decimal
+    rested: Decimal
     gib: Decimal
 
 

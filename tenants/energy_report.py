@@ -7,6 +7,7 @@ no sum.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class Report:
 
 def report(session: Session, year: str, power: Power) -> Report:
     """Of a year (2026): of its real months, or of samples where there are no others. Raises InvalidInput."""
-    if not (len(year) == 4 and year.isdecimal() and year.isascii()):
+    if not re.fullmatch(r"20[0-9]{2}", year):
         raise InvalidInput("invalid_period", Text("« {month} » n’est pas une année.", month=year[:20]), "Écrivez 2026.")
     periods = _periods(session, year)
     factors: dict[int, dict[str, dict[str, str]]] = {period.id: period.energy or {} for period in periods}
@@ -110,7 +111,7 @@ def report(session: Session, year: str, power: Power) -> Report:
         members=_members(session, found),
         offers=_offers(session, found),
         idle=_idle(session, periods, uses),
-        equipment=[_age(one, int(year)) for one in power.equipment],
+        equipment=[_age(one, int(year)) for one in power.equipment if one.since.year <= int(year)],
         factors=factors[periods[-1].id] if periods else power_of(power, f"{year}-12"),
     )
 
@@ -190,11 +191,11 @@ def _offers(session: Session, found: list[tuple[Use, Figures]]) -> list[Row]:
 
 
 def _idle(session: Session, periods: list[Period], uses: list[Use]) -> list[Idle]:
-    """Machines that did not serve for a second of a month, though they were there for it."""
+    """Machines that did not serve for a second of a month, though they were there for all of it."""
     labels = {period.id: (period.label, _seconds(period)) for period in periods}
     still: dict[int, list[Use]] = defaultdict(list)
     for use in uses:
-        if use.stopped > 0 and use.vcpu == 0:
+        if use.vcpu == 0 and use.rested >= labels[use.period_id][1]:
             still[use.service_id].append(use)
     names = dict(session.execute(sa.select(Member.id, Member.name)).all())
     rows = []
@@ -213,7 +214,7 @@ def _seconds(period: Period) -> Decimal:
 
 
 def _age(one: Equipment, year: int) -> Age:
-    return Age(one.label, one.count, one.since, max(year - one.since.year, 0), one.source)
+    return Age(one.label, one.count, one.since, year - one.since.year, one.source)
 
 
 def document(found: Report) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, InvalidInput, Text
 from orchestrator.tables import Member
-from tenants import exports, statements
+from tenants import cycle_terms, exports, statements
 from tenants.accounting import Accounting, Flow
 from tenants.statements import Document
 from tenants.tables import Period
@@ -51,8 +51,7 @@ def month(session: Session, period: Period, accounts: Accounting) -> list[Row]:
     for document in statements.documents(session, period):
         billing = document.get("billing") or {"mode": "title"}  # closed before modes were told: all paid by title
         flow = accounts.flow(kinds[document["member"]["siret"]], period.label)
-        # What is asked by a title is with VAT.
-        due = Decimal(str(document.get("payable", document["total"])))
+        due = _due(document)
         withheld = Decimal(str(billing.get("withheld", 0)))
         if billing["mode"] == "title" and due:
             found.append(row(document, flow, accounts, "titre", due))
@@ -62,25 +61,26 @@ def month(session: Session, period: Period, accounts: Accounting) -> list[Row]:
 
 
 def year(session: Session, exercise: str, accounts: Accounting) -> list[Row]:
-    """What a year's deductions still owe or give back: real costs less what was withheld, of the months by deduction.
+    """What a year's deductions still owe or give back: real costs (with VAT where there is any) less what was withheld,
+    of the months by deduction. Once the year has its settlement that one says it, by the same references.
 
-    Raises InvalidInput invalid_period, Conflict year_not_closed.
+    Raises InvalidInput invalid_period, Conflict year_not_closed or year_settled.
     """
-    if not (len(exercise) == 4 and exercise.isdigit()):
+    if not (len(exercise) == 4 and exercise.isdecimal() and exercise.isascii()):
         raise InvalidInput(
             "invalid_period", Text("« {month} » n’est pas une année.", month=exercise[:20]), "Écrivez 2026."
         )
-    months = list(
-        session.scalars(
-            sa.select(Period).where(Period.label.startswith(exercise), ~Period.sample).order_by(Period.label)
-        )
-    )
-    if not months or months[-1].label != f"{exercise}-12" or any(month.state != "closed" for month in months):
+    if not cycle_terms.closed(session, int(exercise)):
+        raise cycle_terms.not_closed(int(exercise))
+    if cycle_terms.settled(session, int(exercise)):
         raise Conflict(
-            "year_not_closed",
-            Text("L’année {year} n’est pas close jusqu’à décembre.", year=exercise),
-            "Clôturez d’abord chacun de ses mois.",
+            "year_settled",
+            Text("L’année {year} est régularisée.", year=exercise),
+            "Prenez les pré-titres de sa régularisation, dans « Cycle annuel ».",
         )
+    months = session.scalars(
+        sa.select(Period).where(Period.label.startswith(exercise), ~Period.sample).order_by(Period.label)
+    )
     last: dict[str, Document] = {}
     sums: dict[str, Decimal] = defaultdict(Decimal)
     real: dict[str, Decimal] = defaultdict(Decimal)
@@ -90,7 +90,7 @@ def year(session: Session, exercise: str, accounts: Accounting) -> list[Row]:
             if billing.get("mode") == "deduction":
                 last[siret] = document
                 real[siret] += Decimal(document["total"])
-                sums[siret] += Decimal(document["total"]) - Decimal(billing["withheld"])
+                sums[siret] += _due(document) - Decimal(billing["withheld"])
     kinds = _kinds(session)
     found = []
     for siret in sorted(last):
@@ -100,6 +100,11 @@ def year(session: Session, exercise: str, accounts: Accounting) -> list[Row]:
             found.append({**made, "Période": exercise, "Coût réel (EUR)": real[siret],
                           "Référence": f"{exercise}-REG-{last[siret]['member']['siren']}"})  # fmt: skip
     return found
+
+
+def _due(document: Document) -> Decimal:
+    """What a statement asks for is with VAT."""
+    return Decimal(str(document.get("payable", document["total"])))
 
 
 def _kinds(session: Session) -> dict[str, str]:

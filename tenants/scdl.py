@@ -94,7 +94,7 @@ def _revenues(session: Session, months: list[Period], accounts: Accounting) -> I
         for document in statements.documents(session, month):
             flow = accounts.flow(kinds[document["member"]["siret"]], month.label)
             total, mode = Decimal(document["total"]), _mode(document)
-            if mode == "title" and total:
+            if mode in ("title", "calls") and total:  # whenever its calls and settlement ask for it
                 yield ((REVENUE, flow.billed, "") if total > 0 else (CHARGE, flow.refund, "")), abs(total)
             elif mode == "deduction" and flow.deducted:
                 # Less is paid to the member: an expense below zero.

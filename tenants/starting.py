@@ -28,14 +28,23 @@ def start(session: Session, order: Order) -> None:
 
 
 def _create(session: Session, order: Order) -> Service:
+    offer = session.get_one(Offer, order.offer_id)
     if order.kind == "create":
-        specification = _specification(order, session.get_one(Offer, order.offer_id))
+        specification = _specification(order, offer)
     else:
-        specification = carried.specification(session, order)
+        check_source(reading.find(session, Service, order.parameters["source"], lock=True))
+        # Of the size that was priced and is held, whatever the original became since.
+        specification = carried.specification(session, order) | _size(offer)
     service = Service(member_id=order.member_id, name=order.parameters["name"], specification=specification)
     session.add(service)
     session.flush()
     return service
+
+
+def check_source(source: Service) -> None:
+    """Raise Conflict not_allowed_now when the backups of a service would go before they were read for another one."""
+    if source.state in (*carried.GONE, "moving"):
+        raise not_allowed_now(source)
 
 
 def _free(session: Session, order: Order) -> Service:

@@ -23,6 +23,7 @@ from tenants.tables import Offer
 from tenants.tables_upgrades import PLAN_OPEN, PlannedUpgrade
 
 POSTPONED = timedelta(days=14)  # what putting off gives, at least
+FURTHEST = timedelta(days=366)  # from today on: by then other versions are offered
 LONGEST_REASON = 500  # characters
 MOST = 200  # rows of the list
 PUBLISHED = (Offer.state == "published") & (Offer.kind == "stack")
@@ -53,10 +54,13 @@ def plan(
     """Plan the upgrade of every service of an offer that has an older version, each in its member's first window.
 
     day: not before it; None: as soon as its member has been told. dry_run: nothing is written. The rows as `listed`
-    gives them, by instant; id None in a dry run. Raises Conflict nothing_to_plan, InvalidInput day_over.
+    gives them, by instant; id None in a dry run. Raises Conflict nothing_to_plan, InvalidInput day_over or day_too_far.
     """
-    if day is not None and day < at.astimezone(ZoneInfo(rules.timezone)).date():
+    today = at.astimezone(ZoneInfo(rules.timezone)).date()
+    if day is not None and day < today:
         raise InvalidInput("day_over", "Ce jour est passé.", "Choisissez un jour à venir, ou n’en donnez pas.")
+    if day is not None and day > today + FURTHEST:
+        raise InvalidInput("day_too_far", "Ce jour est à plus d’un an.", "Choisissez un jour plus proche.")
     offer = session.scalar(sa.select(Offer).where(Offer.slug == slug, PUBLISHED))
     older = _older(session, offer, at) if offer else []
     made = [_plan(session, service, found, at, rules, day) for service, found in older]
@@ -135,10 +139,11 @@ def listed(session: Session, *, open_only: bool = False, service_id: int | None 
     return [dict(row) for row in session.execute(query).mappings()]
 
 
-def of(session: Session, service_id: int) -> PlannedUpgrade | None:
-    """What is planned for a service, or the last that was."""
+def of(session: Session, service_id: int, *, lock: bool = False) -> PlannedUpgrade | None:
+    """What is planned for a service, or the last that was; locked until the transaction ends if asked."""
     query = sa.select(PlannedUpgrade).where(PlannedUpgrade.service_id == service_id)
-    return session.scalar(query.order_by(PlannedUpgrade.id.desc()).limit(1))
+    query = query.order_by(PlannedUpgrade.id.desc()).limit(1)
+    return session.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
 
 
 def plannable(session: Session, at: datetime) -> list[tuple[Offer, int]]:
@@ -153,14 +158,14 @@ def postpone(session: Session, service_id: int, reason: str, at: datetime, rules
 
     Raises not_found, InvalidInput reason_missing, Conflict not_planned or postponed_already.
     """
-    service = reading.find(session, Service, service_id, lock=True)
+    service = reading.find(session, Service, service_id)
     if not 0 < len(reason.strip()) <= LONGEST_REASON:
         raise InvalidInput(
             "reason_missing",
             Text("Dites pourquoi, en {most} caractères au plus.", most=LONGEST_REASON),
             "Donnez une raison : la DSI la lira.",
         )
-    row = postponable(session, service)
+    row = postponable(session, service, lock=True)  # the worker locks it first too, and then the service
     row.postponed_at, row.reason = at, reason.strip()
     move(session, row, row.starts_at + POSTPONED, rules)
     detail = {"upgrade": row.id, "version": row.version, "reason": row.reason, "starts_at": row.starts_at.isoformat()}
@@ -168,9 +173,9 @@ def postpone(session: Session, service_id: int, reason: str, at: datetime, rules
     return row
 
 
-def postponable(session: Session, service: Service) -> PlannedUpgrade:
+def postponable(session: Session, service: Service, *, lock: bool = False) -> PlannedUpgrade:
     """What may be put off of a service. Raises Conflict not_planned or postponed_already."""
-    row = of(session, service.id)
+    row = of(session, service.id, lock=lock)
     if row is None or row.state != "planned":
         raise Conflict(
             "not_planned",
@@ -196,7 +201,8 @@ def move(session: Session, row: PlannedUpgrade, since: datetime, rules: Rules) -
 def replace_windows(session: Session, member_id: int, at: datetime, rules: Rules) -> None:
     """Move what is planned for a member into its window as it is now, never before it was told."""
     planned = PlannedUpgrade.member_id == member_id, PlannedUpgrade.state == "planned"
-    for row in session.scalars(sa.select(PlannedUpgrade).where(*planned)).all():
+    query = sa.select(PlannedUpgrade).where(*planned).order_by(PlannedUpgrade.id).with_for_update()
+    for row in session.scalars(query).all():
         move(session, row, max(row.not_before, at), rules)
 
 

@@ -36,7 +36,7 @@ def open_(statement_id: int) -> Response | tuple[str, int]:
     try:
         with auth.scope() as session:
             reading.statement(session, statement_id)
-            number = int(position) if position.isdecimal() else 0
+            number = int(position) if position.isdecimal() and len(position) < 10 else 0
             disputes.open_(session, statement_id, number, sent.values.get("reason", ""), auth.now())
     except (InvalidInput, Conflict) as error:
         return _page(statement_id, sent.refused(error, "reason")), error.status

@@ -16,7 +16,7 @@ from tenants.finance import Sharing
 from tests.api.conftest import Caller, Run, told
 from tests.api.people import csrf, invite
 from tests.api.test_keys import text
-from tests.tenants.ledger import LATER, PARIS
+from tests.tenants.ledger import LATER, PARIS, close_the_rest
 from tests.tenants.test_month import write_month
 
 pytestmark = pytest.mark.slow
@@ -36,6 +36,7 @@ def year(owner: sa.Engine) -> None:
             periods.draft(session, label, sharing, after, PARIS)
             assert periods.check(session, label) == []
             periods.close(session, label, after)
+        close_the_rest(session, 2026)
 
 
 @pytest.mark.usefixtures("year")
@@ -46,6 +47,9 @@ def test_a_year_in_pages_api_and_commands(app: APIFlask, run: Run, tmp_path: Pat
     assert "n’est pas communiqué" in page or "n’est pas encore communiqué" in page
     assert browser.get("/finance/cycle?year=x").status_code == 422
     assert browser.post("/finance/cycle/calls", data={**word, "month": "3"}).status_code == 409
+    assert browser.post("/finance/cycle/calls", data={**word, "month": "9" * 5000}).status_code == 422
+    for month in ("13", "mars", "9" * 5000):
+        assert browser.get(f"/finance/cycle/calls.csv?year=2026&month={month}").status_code == 422
     assert browser.post("/finance/cycle/terms", data={**word, **TERMS, "told_on": "hier"}).status_code == 422
     assert browser.post("/finance/cycle/terms", data={**word, **TERMS, "told_on": "2026-02-20"}).status_code == 302
     for subject, status, shown in (("rien", 200, "compteurs"), ("vcpu", 200, "Tout enregistrer")):

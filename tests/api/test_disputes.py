@@ -43,6 +43,7 @@ def test_pages_take_a_dispute_from_objection_to_decision(app: APIFlask, owner: s
     assert f'href="{path}"' in mine.get(f"/statements/{march}").text
     csrf = {"csrf": csrf_of(mine)}
     assert mine.post(path, data={**csrf, "position": "6", "reason": " "}).status_code == 422
+    assert mine.post(path, data={**csrf, "position": "9" * 5000, "reason": "Supprimé avant."}).status_code == 404
     assert mine.post(path, data={**csrf, "position": "6", "reason": "Supprimé avant."}).status_code == 302
     assert mine.post(path, data={**csrf, "position": "6", "reason": "Encore."}).status_code == 409
     page = theirs.get("/finance/disputes").text

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.tables import Member, Resource, ResourceEvent, Service
-from tenants import finance, pools, prices
+from tenants import finance, periods, pools, prices
+from tenants.tables import Period
 
 PARIS = "Europe/Paris"
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
@@ -101,6 +102,16 @@ class Ledger:
         )
         pools.apply_keys(self.session, declared)
         return declared
+
+
+def close_the_rest(session: Session, year: int) -> None:
+    """The months of a year that were never opened, closed with nothing in them: once all that a test closes is."""
+    known = set(session.scalars(sa.select(Period.label)))
+    for label in {f"{year}-{month:02}" for month in range(1, 13)} - known:
+        during = periods.bounds(label, PARIS)
+        session.add(Period(label=label, during=during, state="closed", metered_until=during.upper, closed_by="test",
+                           closed_at=during.upper, sealed_from=sa.func.now()))  # fmt: skip
+    session.flush()
 
 
 BOOK = {

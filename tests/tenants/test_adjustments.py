@@ -22,8 +22,9 @@ from sqlalchemy.orm import Session
 
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict
-from orchestrator.tables import Member, Resource, Service
+from orchestrator.tables import Member, Resource, ResourceEvent, Service
 from tenants import (
+    adjustments,
     exports,
     exports_xlsx,
     focus,
@@ -101,6 +102,29 @@ def test_a_deletion_told_late_is_a_line_of_the_next_month(staff: sa.Engine, web:
     assert [(one["counted"], one["quantity"], one["from"], one["until"]) for one in found] == [
         (20, 0, at("2026-03-20 10:00"), at("2026-03-30 12:05"))
     ]
+
+
+@pytest.mark.slow
+def test_what_a_month_corrected_is_not_looked_at_again(staff: sa.Engine, owner: sa.Engine) -> None:
+    close_month(staff)
+    with territory_session(staff, "test") as session:
+        closed(session, "2026-04")
+        volume = resource(session, "ecole", "volume")
+    with owner.begin() as connection:  # as if March had been closed ten days ago, April five
+        connection.execute(sa.text("SET session_replication_role = replica"))
+        told_before = "UPDATE resource_events SET recorded_at = recorded_at - interval '11 days'"
+        connection.execute(sa.text(told_before))
+        for label, days in (("2026-03", 10), ("2026-04", 5)):
+            change = "UPDATE periods SET sealed_from = sealed_from - make_interval(days => :d) WHERE label = :m"
+            connection.execute(sa.text(change), {"d": days, "m": label})
+    for days, looked_at in ((7, []), (3, ["2026-03", "2026-04"])):
+        with territory_session(staff, "test") as session:
+            session.execute(sa.insert(ResourceEvent).values(
+                resource_id=volume.id, member_id=volume.member_id, kind="resized", disk_gib=20 + days,
+                at=at("2026-03-21 10:00") + timedelta(days=days),
+                recorded_at=sa.func.now() - timedelta(days=days)))  # fmt: skip
+            may = periods.draft(session, "2026-05", Sharing(), END, PARIS)
+            assert [month.label for month, _ in adjustments.correct(session, may)] == looked_at
 
 
 @pytest.mark.slow

@@ -102,6 +102,14 @@ def test_a_copy_waits_for_who_must_agree_and_takes_the_newest_then(
     later = NOW + timedelta(days=1, hours=14)
     place.make_due(later)
     newest = place.ended(later)
+    with territory_session(place.owner, "tests") as session:
+        bigger = session.get_one(Service, place.service_id).specification | {"vcpus": 16, "flavor": "s1.huge"}
+    place.specify(place.service_id, state="moving", specification=bigger)
+    with refused("not_allowed_now"), territory_session(place.owner, "dsi") as session:
+        orders.approve(session, order.id, later)
+    place.specify(place.service_id, state="active")
     with territory_session(place.owner, "dsi") as session:
         approved = orders.approve(session, order.id, later)
         assert session.get_one(Flow, approved.flow_id).parameters["backup_id"] == newest.id
+        made = session.get_one(Service, approved.service_id)
+        assert made.specification["vcpus"] == approved.vcpus, "of the size that was priced"

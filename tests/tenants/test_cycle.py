@@ -38,7 +38,7 @@ from tenants.accounting import Accounting, Declaration
 from tenants.finance import Sharing
 from tenants.tables_cycle import Due, Forecast
 from tests.tenants.costed import ACCOUNTS
-from tests.tenants.ledger import LATER, PARIS
+from tests.tenants.ledger import LATER, PARIS, close_the_rest
 from tests.tenants.test_month import write_month
 
 DAY = date(2026, 3, 1)
@@ -86,6 +86,8 @@ def test_the_unit_cost_is_told_with_its_day(staff: sa.Engine) -> None:
             tell(session, told_on="2026-03-02", frequency="daily", units_change="0", costs_change="-1", source="")
         fields = {one["parameter"] for one in wrong.value.facts["errors"]}
         assert fields == {"told_on", "frequency", "units_change", "costs_change", "source"}
+        with pytest.raises(InvalidInput):  # a unit for as much as no column holds
+            tell(session, costs_change="9999999999", units_change="0,000001")
         tell(session)
         terms = cycle_terms.needed(session, 2026)
         assert (terms.unit_cost, terms.base_year) == (Decimal("0.012345"), None)
@@ -141,6 +143,18 @@ def test_a_new_forecast_changes_what_is_still_to_be_called(staff: sa.Engine, beg
         assert amounts(made, session, "aubrac") == []
 
 
+def test_a_file_says_each_subject_of_a_member_once(staff: sa.Engine, begun: Sharing) -> None:
+    told = "membre;objet;unités;premier mois;dernier mois;convention\n"
+    halves = "aubrac;vcpu;100;1;6;C\nbreval;vcpu;5;;;C\naubrac;vcpu;200;7;12;C\n"
+    with territory_session(staff, "test") as session:
+        known = cycle_forecasts.subjects(session, 2026, ACCOUNTS)
+        lines = cycle_forecasts.read_file(2026, told + halves, known, "test")
+        assert [[one["parameter"] for one in line.faults] for line in lines] == [[], [], ["subject"]]
+        assert cycle_forecasts.total(lines) == 105
+        with pytest.raises(InvalidInput):
+            cycle_forecasts.keep(session, lines)
+
+
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
@@ -185,7 +199,13 @@ def test_a_year_is_settled_and_told(staff: sa.Engine, web: sa.Engine, begun: Sha
         close(session, "2026-12", Sharing())
         with pytest.raises(Conflict) as refused:
             cycle_year.settle(session, 2026, ACCOUNTS, end)
+        assert refused.value.code == "year_not_closed", "what a month that was forgotten owes would be in no settlement"
+        close_the_rest(session, 2026)
+        with pytest.raises(Conflict) as refused:
+            cycle_year.settle(session, 2026, ACCOUNTS, end)
         assert refused.value.code == "cost_not_told"
+        [alone] = pretitles.year(session, "2026", ACCOUNTS)
+        assert (alone["Nom du tiers"], alone["Montant (EUR)"], alone["Sens"]) == ("Desert", Decimal("5.00"), "à verser")
         tell(session, 2027, end, told_on="2027-01-20", units_change="0", costs_change="10,00")
         made = cycle_year.settle(session, 2026, ACCOUNTS, end)
         known = {read["member"]["slug"]: read for read in map(dues.read, made)}
@@ -199,6 +219,9 @@ def test_a_year_is_settled_and_told(staff: sa.Engine, web: sa.Engine, begun: Sha
             foresee(session, "aubrac", "1")
         with pytest.raises(Conflict):
             cycle_year.settle(session, 2026, ACCOUNTS, end)
+        with pytest.raises(Conflict) as refused:
+            pretitles.year(session, "2026", ACCOUNTS)
+        assert refused.value.code == "year_settled", "two files with the same references would be paid twice"
     assert {slug: Decimal(one["amount"]) for slug, one in known.items()} == {
         "aubrac": totals["aubrac"] - Decimal("123.45"), "breval": totals["breval"] - Decimal("12.35"),
         "cidre": 0, "desert": Decimal("-5.00"),  # March for information; nothing used in December, 5.00 withheld
@@ -253,6 +276,7 @@ def test_a_reduction_says_that_helios_issues_no_credit_note(staff: sa.Engine, be
         cycle_calls.issue(session, 2026, 12, DAY)
         close(session, "2026-03", begun)
         close(session, "2026-12", Sharing())
+        close_the_rest(session, 2026)
         tell(session, 2027, date(2027, 2, 1), told_on="2027-01-20")
         cycle_year.settle(session, 2026, ACCOUNTS, date(2027, 2, 1))
         [row] = [row for row in cycle_files.settlements(session, 2026, ACCOUNTS) if row["Nom du tiers"] == "Breval"]

@@ -78,6 +78,9 @@ def test_a_settlement_by_quantity_is_at_the_price_of_the_line(
 ) -> None:
     number = opened(web, march)
     with territory_session(staff, "finance") as session:
+        for endless in ("Infinity", "NaN", "1E+40"):
+            with pytest.raises(InvalidInput):
+                disputes.settle(session, number, "Moins", END, quantity=Decimal(endless))
         settled = disputes.settle(session, number, "Moins", END, quantity=Decimal(-4841))  # × 0.00012 = 0.58092
         assert (settled.amount, settled.quantity) == (Decimal("-0.58"), Decimal(-4841))
 

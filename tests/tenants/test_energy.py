@@ -140,7 +140,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, wrong: dict[str, str]) -> None:
 
 
 def test_rounding_is_half_up_and_exact() -> None:
-    held = energy.Use(1, 1, 1, "", "", "", Decimal("3600"), Decimal(0), Decimal(0))
+    held = energy.Use(1, 1, 1, "", "", "", Decimal("3600"), Decimal(0), Decimal(0), Decimal(0))
     factors = energy.freeze(power(idle_watts="1.5", full_watts="1.5", load="0", pue="1", carbon="500"), "2026-01")
     assert factors
     found = energy.figures(energy.rates(factors), held)  # 1.5 Wh, then 2 Wh × 500 g/kWh = 1 g

@@ -20,6 +20,7 @@ from tests.tenants.test_month import write_month
 from tests.tenants.test_workbooks import opened, rows
 
 PARK = {"label": "Serveurs", "count": "4", "since": "2021-09-01", "source": "Inventaire"}
+NEXT = {**PARK, "label": "À venir", "since": "2027-02-01"}
 
 
 def year(session: Session) -> Power:
@@ -30,9 +31,13 @@ def year(session: Session) -> Power:
     ledger.server(asleep, ("launched", "2026-02-01 08:00", 2, 2048), ("serving", "2026-02-01 08:01", 2, 2048),
                   ("stopped", "2026-02-10 08:00", 2, 2048))  # fmt: skip
     ledger.volume(asleep, ("created", "2026-02-01 08:00", 50))
+    # Deleted on the second day of the month: it did not stand still for all of it.
+    gone = ledger.service_of("aubrac", "parti")
+    ledger.server(gone, ("launched", "2026-02-01 08:00", 2, 2048), ("serving", "2026-02-01 08:01", 2, 2048),
+                  ("stopped", "2026-02-10 08:00", 2, 2048), ("deleted", "2026-03-02 08:00", 2, 2048))  # fmt: skip
     book(session, ENERGY)
     chosen = power()
-    without = Power.model_validate({"factors": [factor("pue", "1.5")], "equipment": [PARK]})
+    without = Power.model_validate({"factors": [factor("pue", "1.5")], "equipment": [PARK, NEXT]})
     periods.draft(session, "2026-03", declared(facts, chosen), LATER, PARIS)
     periods.draft(session, "2026-04", declared(facts, without), LATER, PARIS)
     return without
@@ -93,6 +98,6 @@ def test_a_year_without_months_has_nothing_to_say(staff: sa.Engine) -> None:
         found = energy_report.report(session, "2031", power())
         assert (found.months, found.total.kwh, found.members, found.metered_kwh) == ([], None, [], None)
         assert energy_report.document(found)["kwh"] is None
-        for wrong in ("31", "2026-03", "٢٠٢٦"):
+        for wrong in ("31", "2026-03", "٢٠٢٦", "0000"):
             with pytest.raises(InvalidInput):
                 energy_report.report(session, wrong, power())

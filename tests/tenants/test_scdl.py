@@ -35,6 +35,7 @@ def test_closed_months_by_account(staff: sa.Engine) -> None:
         for one in (SUPPLIER, ENERGY, {**SERVERS, "pool": "", "date": "2026-03-01"}):
             book(session, one)
         billing.change(session, "breval", "2026-01", "deduction", "80,00", "D-12")
+        billing.change(session, "aubrac", "2026-01", "calls", "", "D-11")  # its revenue is there whoever asks for it
         billing.change(session, "desert", "2026-03", "information", "", "D-13")
         periods.draft(session, "2026-03", declared, LATER, PARIS)
         assert periods.check(session, "2026-03") == []

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict, InvalidInput, NotFound
 from orchestrator.tables import Member
-from tenants import billing, periods, pretitles, statements, unit_cost
+from tenants import billing, contracts, periods, pretitles, statements, unit_cost
 from tenants.finance import Sharing
 from tenants.tables_finance import BillingMode
 from tests.tenants.costed import ACCOUNTS, ENERGY, SUPPLIER, book
-from tests.tenants.ledger import LATER, PARIS
+from tests.tenants.ledger import LATER, PARIS, Ledger, close_the_rest
+from tests.tenants.taxed import ADDRESS
 from tests.tenants.test_month import TOTALS, write_month
 
 MONTH = "2026-03"
@@ -140,14 +141,18 @@ def test_a_year_is_settled_once_december_is_closed(staff: sa.Engine) -> None:
             pretitles.year(session, "l’an", ACCOUNTS)
     with territory_session(staff, "test") as session:
         after = LATER.replace(year=2027)
-        declared = Sharing()
-        periods.draft(session, "2026-12", declared, after, PARIS)
+        ledger = Ledger(session)
+        ledger.volume(ledger.service_of("breval", "archives"), ("created", "2026-12-01 08:00", 1000))
+        contracts.write(session, "breval", {"since": "2026-12", "regime": "normal", **ADDRESS})
+        periods.draft(session, "2026-12", Sharing(), after, PARIS)
         assert periods.check(session, "2026-12") == []
         periods.close(session, "2026-12", after)
+        close_the_rest(session, 2026)
         [row] = pretitles.year(session, "2026", ACCOUNTS)
-        real = session.scalar(sa.text("SELECT sum(total) FROM statements t JOIN members m ON m.id = t.member_id"
-                                      " WHERE m.slug = 'breval'"))  # fmt: skip
-    assert row["Coût réel (EUR)"] == real
+        real, taxes = session.execute(sa.text(
+            "SELECT sum(total), sum(vat) FROM statements t JOIN members m ON m.id = t.member_id WHERE m.slug = 'breval'"
+        )).one()  # fmt: skip
+    assert (row["Coût réel (EUR)"], taxes > 0) == (real, True)
     signed = row["Montant (EUR)"] * (1 if row["Sens"] == "à retenir" else -1)
-    assert signed == real - 160
+    assert signed == real + taxes - 160
     assert (row["Flux"], row["Référence"]) == ("régularisation AC", "2026-REG-000000002")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from orchestrator.database import member_session, territory_session
 from orchestrator.settings import Settings
 from orchestrator.tables import AuditEntry, Flow, Service
 from orchestrator.tables_backups import Backup
-from tenants import notices, operations, upgrades, upgrades_planned, upgrades_working, windows
+from tenants import notices, operations, reading, upgrades, upgrades_planned, upgrades_working, windows
 from tenants.tables_notices import Mail
 from tenants.tables_upgrades import PlannedUpgrade
 from tenants.upgrades_planned import Rules
 from tenants.windows import Window
+from tests.orchestrator.flowing import eventually
 from tests.tenants.approving import person
 from tests.tenants.test_changes import end
 from tests.tenants.test_upgrades import publish
@@ -120,6 +122,8 @@ def test_a_dry_run_says_what_and_when_and_writes_nothing(place: Valley) -> None:
     assert row(place) is None
     with refused("day_over"):
         plan(place, day=date(2026, 11, 22))
+    with refused("day_too_far"):
+        plan(place, day=date(9999, 12, 31))
 
 
 @pytest.mark.slow
@@ -226,6 +230,39 @@ def test_a_member_chooses_its_window_and_what_is_planned_moves(place: Valley, we
         upgrades_planned.remove_window(session, "brevaux", AT, rules(place))
         assert not windows.of(session, place.commune, place.settings.territory_dir).own
     assert row(place).starts_at == NIGHT
+
+
+@pytest.mark.slow
+def test_what_begins_meanwhile_is_neither_put_off_nor_moved(place: Valley, web: sa.Engine, worker: sa.Engine) -> None:
+    plan(place)
+    work(place, worker, AT)
+
+    def put_off() -> None:
+        with member_session(web, place.commune, "camille") as session:
+            upgrades_planned.postpone(session, place.service_id, "Élections.", AT, rules(place))
+
+    def choose() -> None:
+        with member_session(web, place.commune, "camille") as session:
+            upgrades_planned.put_window(session, "brevaux", AT, rules(place), weekdays=[7], hour=22, hours=3)
+
+    with ThreadPoolExecutor(2) as pool:
+        with territory_session(worker, "worker tests") as session:  # as its duty does: first the row, then the service
+            begun = session.scalars(sa.select(PlannedUpgrade).with_for_update()).one()
+            late = [pool.submit(put_off), pool.submit(choose)]
+            eventually(lambda: blocked(place) == 2, "both wait for what begins")
+            reading.find(session, Service, place.service_id, lock=True)
+            begun.state = "started"
+        with refused("not_planned"):
+            late[0].result()
+        late[1].result()
+    assert (row(place).state, row(place).starts_at, row(place).reason) == ("started", NIGHT, None)
+
+
+def blocked(place: Valley) -> int:
+    """How many wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with place.owner.connect() as connection:
+        return connection.scalar(sa.text(query)) or 0
 
 
 @pytest.mark.slow

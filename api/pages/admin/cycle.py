@@ -48,6 +48,12 @@ def _year() -> int:
     )
 
 
+def _month() -> int:
+    """`month`, as typed. Raises InvalidInput invalid_period."""
+    given = request.values.get("month", "").strip()
+    return cycle_calls.checked_month(int(given) if given.isdecimal() and len(given) < 3 else 0, given)
+
+
 @blueprint.get("")
 def show() -> str | tuple[str, int]:
     """One year (`?year=`): what was told, and every member."""
@@ -166,10 +172,9 @@ def _import(form: Form, lines: list[cycle_forecasts.Line] | None, text: str) -> 
 def issue() -> Answer | str | tuple[str, int]:
     """Make the calls that are due by a month."""
     sent = Form.sent()
-    month = str(sent.values.get("month", "")).strip()
     try:
         with auth.scope() as session:
-            made = cycle_calls.issue(session, _year(), int(month) if month.isdecimal() else 0, _today())
+            made = cycle_calls.issue(session, _year(), _month(), _today())
     except (InvalidInput, Conflict) as error:
         return _show(sent.refused(error, "month"), error)
     flash(ngettext("%(num)d appel émis.", "%(num)d appels émis.", len(made)), "success")
@@ -191,9 +196,9 @@ def settle() -> Answer | str | tuple[str, int]:
 @blueprint.get("/calls.csv")
 def calls() -> Response:
     """The pre-titles of a year's calls (of `?month=` only)."""
-    year, month = _year(), request.args.get("month", "")
+    year, month = _year(), _month() if request.args.get("month") else None
     with auth.scope() as session:
-        rows = cycle_files.calls(session, year, int(month) if month.isdecimal() else None, _accounts())
+        rows = cycle_files.calls(session, year, month, _accounts())
     return download(pretitles.as_csv(rows), f"appels-{year}.csv", "text/csv")
 
 
