@@ -163,6 +163,7 @@ WEBHOOK_EVENTS = {
     "upgrade.missed": N_("Mise à jour remise à la plage suivante"),
     "upgrade.done": N_("Mise à jour réussie"),
     "upgrade.failed": N_("Mise à jour échouée"),
+    "upgrade.cancelled": N_("Mise à jour annulée"),
     "webhook.test": N_("Essai"),
 }
 ENDPOINTS = {"active": N_("actif"), "disabled": N_("désactivé"), "removed": N_("retiré")}

@@ -138,16 +138,17 @@ def begin(session: Session, order: Order, by: str, at: datetime) -> None:
 def refresh(session: Session, copy_id: int) -> Flow:
     """Give a running copy the data of its original's newest backup; what was written in the copy is lost.
 
-    Raises not_found, Conflict not_a_copy, original_gone, service_protected and what `carried.backup_of` and
-    `operations.ask_for` raise.
+    Raises not_found, Conflict not_a_copy, original_gone, not_allowed_now, service_protected and what
+    `carried.backup_of` and `operations.ask_for` raise.
     """
     copy = reading.find(session, Service, copy_id, lock=True)
     mark = carried.copied_from(copy)
     if mark is None:
         raise carried.no_copy()
-    source = session.get(Service, mark["service"])
+    source = session.get(Service, mark["service"], with_for_update=True, populate_existing=True)
     if source is None or source.state in carried.GONE or source.member_id != copy.member_id:
         raise Conflict("original_gone", "Le service d’origine n’existe plus.", "Gardez la copie, ou supprimez-la.")
+    starting.check_source(source)
     backup = carried.backup_of(session, source, None)
     given = {"copies": source.id, "backup_id": backup.id}
     return operations.ask_for(session, copy.id, "restore_service", "copy.refresh", harmful=True, **given)

@@ -49,6 +49,7 @@ EVENTS = {
     "upgrade.miss": "upgrade.missed",
     "upgrade.done": "upgrade.done",
     "upgrade.failed": "upgrade.failed",
+    "upgrade.cancel": "upgrade.cancelled",
 }
 # What an audit entry is about → where the portal shows it.
 PLACES = {"order": "/orders/", "service": "/services/", "flow": "/flows/", "statement": "/statements/"}

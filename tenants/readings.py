@@ -75,7 +75,7 @@ def refusal(session: Session, period: Period) -> Conflict | None:
     return Conflict("cloud_not_read", told, WAIT, facts={"member": row["member"]})
 
 
-def outside(session: Session, *, living: bool = False) -> list[dict[str, Any]]:
+def outside(session: Session) -> list[dict[str, Any]]:
     """What was made by hand and is metered, the newest first; a member's session sees its own.
 
     `service_id`, `service`, `member`, `name` (the member's), `kind`, `cloud_name`, `cloud_id`, `by` (an account of the
@@ -98,8 +98,6 @@ def outside(session: Session, *, living: bool = False) -> list[dict[str, Any]]:
         .group_by(Service.id, Member.id, Resource.id)
         .order_by(Service.id.desc())
     )  # fmt: skip
-    if living:
-        query = query.where(Service.state == "outside")
     return [dict(row) for row in session.execute(query).mappings()]
 
 

@@ -6,6 +6,7 @@ It is part of the document: once that is sealed, measurements that come later ch
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -30,11 +31,13 @@ def of_period(session: Session, period: Period, member: str | None = None) -> di
     if period.state == "closed":
         return {}
     begins, ends = period.during.lower, period.during.upper
-    measured = (sa.func.to_char(Availability.day, "YYYY-MM") == period.label) & (Availability.service_id == Service.id)
+    first = date.fromisoformat(f"{period.label}-01")
+    following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+    of_month = (Availability.day >= first) & (Availability.day < following)
     asked, answered = (sa.func.coalesce(sa.func.sum(one), 0) for one in (Availability.asked, Availability.answered))
     query = (
         sa.select(Service.member_id, Service.name, Service.ref, Service.state, asked, answered)
-        .outerjoin(Availability, measured)
+        .outerjoin(Availability, of_month & (Availability.service_id == Service.id))
         .where(entry.WEB_PORT.is_not(None), Service.created_at < ends,
                Service.state.not_in(GONE) | (Service.changed_at >= begins))
         .group_by(Service.id)

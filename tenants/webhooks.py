@@ -33,6 +33,7 @@ EVENTS = (
     "backup.late", "backup.unproved", "drift.found", "cloud.found", "cloud.corrected",
     "certificate.late", "answer.ends",
     "upgrade.announced", "upgrade.postponed", "upgrade.missed", "upgrade.done", "upgrade.failed",
+    "upgrade.cancelled",
 )  # fmt: skip
 BOTH_SIGN = timedelta(hours=24)  # after a rotation
 MOST = 20  # endpoints of one house

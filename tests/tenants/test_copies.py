@@ -80,6 +80,10 @@ def test_a_copy_is_given_the_newest_data_again(place: Valley, web: sa.Engine) ->
     later = NOW + timedelta(days=1, hours=14)
     place.make_due(later)
     newest = place.ended(later)
+    place.specify(place.service_id, state="moving")
+    with refused("not_allowed_now"), member_session(web, place.commune, "agent") as session:
+        copies.refresh(session, order.service_id or 0)
+    place.specify(place.service_id, state="active")
     with member_session(web, place.commune, "agent") as session:
         flow = copies.refresh(session, order.service_id or 0)
         assert (flow.kind, flow.service_id) == ("restore_service", order.service_id)

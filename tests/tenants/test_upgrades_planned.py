@@ -289,6 +289,9 @@ def test_another_version_than_was_told_is_not_begun(place: Valley, worker: sa.En
     work(place, worker, NIGHT)
     assert (row(place).state, row(place).said) == ("cancelled", "other_version")
     assert told(place)[1:] == [("camille", "cancel")]
+    with territory_session(place.owner, "tests") as session:
+        entry = session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "upgrade.cancel")).one()
+        assert notices.event_of(entry) == "upgrade.cancelled", "programs were told that it would come"
 
 
 @pytest.mark.slow
