@@ -9,8 +9,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from flask import Flask, Response, current_app, g, make_response, redirect, request, session, url_for
@@ -342,3 +343,8 @@ def _check_form() -> None:
 def now() -> datetime:
     """The instant of the request."""
     return datetime.now(UTC)
+
+
+def today() -> date:
+    """The local day of the request."""
+    return now().astimezone(ZoneInfo(settings().timezone)).date()

@@ -22,9 +22,10 @@ from tenants.tables import Meter, Period, Price, Statement, StatementLine, Usage
 
 # Closed months before this one, with the resources of which something was told since: since it was closed, or the last
 # month after it, which corrected what was told until then. Where an earlier month is still open, that one takes them.
-# An hour, for transactions that had not ended when closing began.
+# An hour, for transactions that had not ended when closing began. All of a service together: what an application counts
+# is its last server's, and would be told again of an earlier one that is looked at alone.
 TOUCHED = """
-SELECT c.id, array_agg(t.resource_id) AS resources
+SELECT c.id, array_agg(DISTINCT r.id) AS resources
 FROM periods p JOIN periods c ON c.state = 'closed' AND NOT c.sample AND c.during << p.during
 CROSS JOIN LATERAL (
     SELECT greatest(c.sealed_from, max(q.sealed_from)) - interval '1 hour' AS at FROM periods q
@@ -36,6 +37,7 @@ CROSS JOIN LATERAL (
     SELECT r.id FROM services s JOIN resources r ON r.service_id = s.id
     WHERE s.state = 'failed' AND s.changed_at > since.at AND s.created_at < upper(c.during)
 ) t
+JOIN resources one ON one.id = t.resource_id JOIN resources r ON r.service_id = one.service_id
 WHERE p.id = :period AND NOT p.sample AND NOT EXISTS (SELECT FROM periods o
     WHERE o.state <> 'closed' AND NOT o.sample AND o.during >> c.during AND o.during << p.during)
 GROUP BY c.id ORDER BY c.during

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from apiflask import APIBlueprint
 from flask import Response, g, render_template, request
@@ -19,10 +17,6 @@ from tenants.statements import Document
 blueprint = APIBlueprint("annual_pages", __name__, enable_openapi=False, url_prefix="/statements/annual")
 
 
-def _today() -> date:
-    return auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
-
-
 @blueprint.get("")
 def show() -> str:
     """One year (`?year=`) of a member; the territory says which (`?member=`)."""
@@ -33,7 +27,7 @@ def show() -> str:
         if g.caller.member_id is not None or request.args.get("member"):
             member, year = _member(session), _year()
             shown |= {"document": _document(session, year, member), "row": _row(session, year, member)}
-            shown |= {"years": cycle.years(session, member.id, _today().year), "year": year, "member": member}
+            shown |= {"years": cycle.years(session, member.id, auth.today().year), "year": year, "member": member}
     return render_template("statements/annual.html", **shown)
 
 
@@ -59,9 +53,9 @@ def _member(session: Session) -> Member:
 def _year() -> int:
     given = request.args.get("year", "").strip()
     return cycle_terms.checked_year(
-        int(given) if given.isdecimal() and len(given) == 4 else 0 if given else _today().year
+        int(given) if given.isdecimal() and len(given) == 4 else 0 if given else auth.today().year
     )
 
 
 def _document(session: Session, year: int, member: Member) -> Document:
-    return cycle_year.annual(session, year, member, accounting.load(auth.settings().territory_dir), _today())
+    return cycle_year.annual(session, year, member, accounting.load(auth.settings().territory_dir), auth.today())

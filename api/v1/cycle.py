@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from apiflask import APIBlueprint
 from flask import Response
@@ -43,17 +41,13 @@ def _accounts() -> Accounting:
     return accounting.load(auth.settings().territory_dir)
 
 
-def _today() -> date:
-    return auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
-
-
 @blueprint.get("")
 @blueprint.input(CycleQuery, location="query")
 @blueprint.output(CycleOut)
 def show(query_data: CycleQuery) -> dict[str, Any]:
     """A year: what was told, and each member's forecast, calls, cost and settlement."""
     with auth.scope() as session:
-        found = cycle.document(cycle.overview(session, query_data.year, _accounts(), _today()))
+        found = cycle.document(cycle.overview(session, query_data.year, _accounts(), auth.today()))
     return {**found, "basis": frame.plain(found["basis"])}
 
 
@@ -64,7 +58,7 @@ def tell(json_data: TermsIn) -> dict[str, Any]:
     """Write down the unit cost that members were told, and how often it is called."""
     given = {name: str(value) for name, value in json_data.model_dump(exclude_none=True).items()}
     with auth.scope() as session:
-        return cycle.told(cycle_terms.tell(session, json_data.year, given, _accounts(), _today()))
+        return cycle.told(cycle_terms.tell(session, json_data.year, given, _accounts(), auth.today()))
 
 
 @blueprint.get("/forecasts")
@@ -112,7 +106,7 @@ def import_(json_data: ForecastsIn) -> dict[str, Any]:
 def issue(json_data: CallsIn) -> dict[str, Any]:
     """Make the calls that are due by a month and were not made: those that this made."""
     with auth.scope() as session:
-        made = cycle_calls.issue(session, json_data.year, json_data.month, _today())
+        made = cycle_calls.issue(session, json_data.year, json_data.month, auth.today())
         return {"items": [cycle.called(due) for due in made]}
 
 
@@ -122,7 +116,7 @@ def issue(json_data: CallsIn) -> dict[str, Any]:
 def settle(json_data: SettlementIn) -> dict[str, Any]:
     """Settle a closed year: seals every member's yearly statement, once."""
     with auth.scope() as session:
-        made = cycle_year.settle(session, json_data.year, _accounts(), _today())
+        made = cycle_year.settle(session, json_data.year, _accounts(), auth.today())
         return {"items": [cycle.called(due) for due in made]}
 
 
@@ -180,4 +174,4 @@ def _file(asked: AnnualQuery, kind: str) -> Response:
 
 def _document(session: Session, asked: AnnualQuery) -> Document:
     member = session.get_one(Member, auth.member_id(session, asked.member))
-    return cycle_year.annual(session, asked.year, member, _accounts(), _today())
+    return cycle_year.annual(session, asked.year, member, _accounts(), auth.today())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from apiflask import APIBlueprint
 
@@ -20,7 +19,7 @@ CONTRACTS = "/contracts/<member_slug>"
 @blueprint.output(RulesOut)
 def show() -> dict[str, Any]:
     """Each member's regime today; rates, texts and unit costs, with their source. Always whole."""
-    today = auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
+    today = auth.today()
     with auth.scope() as session:
         return vat_rules.whole(session, today)
 

@@ -104,19 +104,23 @@ def test_a_deletion_told_late_is_a_line_of_the_next_month(staff: sa.Engine, web:
     ]
 
 
+def closed_before(owner: sa.Engine, ago: dict[str, int]) -> None:
+    """As if months had been closed so many days ago, and all had been told before."""
+    with owner.begin() as connection:
+        connection.execute(sa.text("SET session_replication_role = replica"))  # no seal holds
+        connection.execute(sa.text("UPDATE resource_events SET recorded_at = recorded_at - interval '11 days'"))
+        for label, days in ago.items():
+            change = "UPDATE periods SET sealed_from = sealed_from - make_interval(days => :d) WHERE label = :m"
+            connection.execute(sa.text(change), {"d": days, "m": label})
+
+
 @pytest.mark.slow
 def test_what_a_month_corrected_is_not_looked_at_again(staff: sa.Engine, owner: sa.Engine) -> None:
     close_month(staff)
     with territory_session(staff, "test") as session:
         closed(session, "2026-04")
         volume = resource(session, "ecole", "volume")
-    with owner.begin() as connection:  # as if March had been closed ten days ago, April five
-        connection.execute(sa.text("SET session_replication_role = replica"))
-        told_before = "UPDATE resource_events SET recorded_at = recorded_at - interval '11 days'"
-        connection.execute(sa.text(told_before))
-        for label, days in (("2026-03", 10), ("2026-04", 5)):
-            change = "UPDATE periods SET sealed_from = sealed_from - make_interval(days => :d) WHERE label = :m"
-            connection.execute(sa.text(change), {"d": days, "m": label})
+    closed_before(owner, {"2026-03": 10, "2026-04": 5})
     for days, looked_at in ((7, []), (3, ["2026-03", "2026-04"])):
         with territory_session(staff, "test") as session:
             session.execute(sa.insert(ResourceEvent).values(

@@ -14,7 +14,7 @@ from orchestrator.database import member_session, territory_session
 from orchestrator.errors import Conflict
 from orchestrator.events import Owner
 from orchestrator.settings import ROOT
-from orchestrator.tables import Flow, Service
+from orchestrator.tables import Flow, Resource, Service
 from orchestrator.tables_usage import MeterSample
 from tenants import (
     catalogue,
@@ -31,6 +31,7 @@ from tenants import (
 from tenants.tables import Meter, Offer
 from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger, at
 from tests.tenants.ordering import NOW, count_trades, member, seed, shipped
+from tests.tenants.test_adjustments import END, adjusted, closed, closed_before
 
 MONTH = "2026-03"
 STACK = {
@@ -93,6 +94,26 @@ def test_a_count_holds_until_the_next_one(staff: sa.Engine, web: sa.Engine) -> N
         assert session.scalar(sa.select(sa.func.count(MeterSample.id))) == 5
     with member_session(web, 2, "somebody else") as session:
         assert session.scalar(sa.select(sa.func.count(MeterSample.id))) == 0
+
+
+@pytest.mark.slow
+def test_what_is_told_late_of_a_first_server_bills_no_count_twice(staff: sa.Engine, owner: sa.Engine) -> None:
+    with territory_session(staff, "test") as session:
+        service = filled(session)
+        first = session.scalars(sa.select(Resource)).one()
+        first.deleted_at = at("2026-03-26")
+        session.flush()
+        Ledger(session).server(service, ("launched", "2026-03-26 00:00", 1, 1024),
+                               ("serving", "2026-03-26 00:00", 1, 1024), cloud_id="second")  # fmt: skip
+        sample(session, service, "2026-03-11 04:00", cameras=4)
+        closed(session, MONTH)
+    closed_before(owner, {MONTH: 10})
+    with territory_session(staff, "test") as session:
+        Ledger(session).tell(first, "stopped", "2026-03-05 00:00", {"vcpus": 1, "ram_mib": 1024})
+        periods.draft(session, "2026-04", finance.Sharing(), END, PARIS)
+        assert {line["meter"] for line in adjusted(session, "2026-04", "a")} == {
+            "vcpu", "ram", "vcpu_stopped", "ram_stopped"}  # fmt: skip
+        assert periods.check(session, "2026-04") == []
 
 
 def test_a_count_is_a_fact_and_ends_with_its_service(staff: sa.Engine, owner: sa.Engine) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-from zoneinfo import ZoneInfo
-
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
@@ -20,10 +17,6 @@ from tenants.tables import BILLING
 blueprint = territory("finance_billing", "/finance/billing")
 
 
-def _today() -> date:
-    return auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
-
-
 @blueprint.get("")
 def list_() -> str:
     """Every member's mode, and what follows; the year's settlement of deductions."""
@@ -32,11 +25,11 @@ def list_() -> str:
 
 def _list(form: Form) -> str:
     with auth.scope() as session:
-        rows = billing.listed(session, _today())
+        rows = billing.listed(session, auth.today())
         months = periods.listed(session)
     closed = {month["period"][:4] for month in months if month["state"] == "closed" and not month["sample"]}
     years = sorted(closed, reverse=True)
-    return render_template("admin/finance/billing.html", rows=rows, form=form, year=_today().year - 1, years=years)
+    return render_template("admin/finance/billing.html", rows=rows, form=form, year=auth.today().year - 1, years=years)
 
 
 @blueprint.get("/regularisation.csv")

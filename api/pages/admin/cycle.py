@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
@@ -36,15 +34,11 @@ def _accounts() -> Accounting:
     return accounting.load(auth.settings().territory_dir)
 
 
-def _today() -> date:
-    return auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
-
-
 def _year() -> int:
     """`?year=`, else this one. Raises InvalidInput invalid_period."""
     given = request.values.get("year", "").strip()
     return cycle_terms.checked_year(
-        int(given) if given.isdecimal() and len(given) == 4 else 0 if given else _today().year
+        int(given) if given.isdecimal() and len(given) == 4 else 0 if given else auth.today().year
     )
 
 
@@ -64,17 +58,17 @@ def _show(form: Form, error: ClocherError | None = None) -> str | tuple[str, int
     try:
         year = _year()
     except InvalidInput as wrong:
-        form, error, year = form.refused(wrong, "year"), wrong, _today().year
+        form, error, year = form.refused(wrong, "year"), wrong, auth.today().year
     with auth.scope() as session:
-        found = cycle.overview(session, year, _accounts(), _today())
-    shown = render_template("admin/finance/cycle.html", found=found, form=form, today=_today())
+        found = cycle.overview(session, year, _accounts(), auth.today())
+    shown = render_template("admin/finance/cycle.html", found=found, form=form, today=auth.today())
     return (shown, error.status) if error else shown
 
 
 @blueprint.get("/terms")
 def terms_form() -> str:
     """What is to be told of a year."""
-    return _terms(Form({"year": _year(), "frequency": "quarterly", "told_on": _today()}))
+    return _terms(Form({"year": _year(), "frequency": "quarterly", "told_on": auth.today()}))
 
 
 @blueprint.post("/terms")
@@ -83,7 +77,7 @@ def tell() -> Answer | tuple[str, int]:
     sent, year = Form.sent(), _year()
     try:
         with auth.scope() as session:
-            cycle_terms.tell(session, year, sent.values, _accounts(), _today())
+            cycle_terms.tell(session, year, sent.values, _accounts(), auth.today())
     except (InvalidInput, Conflict) as error:
         return _terms(sent.refused(error)), error.status
     flash(gettext("Le coût unitaire communiqué est enregistré."), "success")
@@ -95,7 +89,7 @@ def _terms(form: Form) -> str:
     with auth.scope() as session:
         shown: dict[str, Any] = {"basis": cycle_terms.basis(session, year, accounts)}
         shown |= {"past": cycle_terms.history(session, year)}
-        shown |= {"telling": cycle_terms.telling(session, year, accounts, _today())}
+        shown |= {"telling": cycle_terms.telling(session, year, accounts, auth.today())}
     unit = accounts.unit(f"{year}-12").label
     return render_template("admin/finance/cycle_terms.html", year=year, form=form, unit=unit,
                            frequencies=FREQUENCIES, **shown)  # fmt: skip
@@ -174,7 +168,7 @@ def issue() -> Answer | str | tuple[str, int]:
     sent = Form.sent()
     try:
         with auth.scope() as session:
-            made = cycle_calls.issue(session, _year(), _month(), _today())
+            made = cycle_calls.issue(session, _year(), _month(), auth.today())
     except (InvalidInput, Conflict) as error:
         return _show(sent.refused(error, "month"), error)
     flash(ngettext("%(num)d appel émis.", "%(num)d appels émis.", len(made)), "success")
@@ -186,7 +180,7 @@ def settle() -> Answer | str | tuple[str, int]:
     """Settle a closed year: once."""
     try:
         with auth.scope() as session:
-            made = cycle_year.settle(session, _year(), _accounts(), _today())
+            made = cycle_year.settle(session, _year(), _accounts(), auth.today())
     except (InvalidInput, Conflict) as error:
         return _show(Form.sent().refused(error), error)
     flash(ngettext("%(num)d état annuel scellé.", "%(num)d états annuels scellés.", len(made)), "success")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, render_template, request
 
@@ -21,8 +20,7 @@ blueprint = territory("finance_energy", "/finance/energy")
 def show() -> tuple[str, int]:
     """A year (`?year=`): by month, member and offer, machines that stood still, the age of the equipment."""
     form, found, status = Form.asked(), None, 200
-    today = auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
-    when = request.args.get("year", "").strip() or str(today.year)
+    when = request.args.get("year", "").strip() or str(auth.today().year)
     try:
         with auth.scope() as session:
             found = energy_report.report(session, when, finance.power(auth.settings().territory_dir))

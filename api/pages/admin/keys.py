@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, render_template, request, url_for
 
@@ -31,7 +30,7 @@ def list_() -> str:
         rows = [
             {**row, "last": row["until"] and row["until"] - timedelta(days=1)} for row in pools.listed_keys(session)
         ]
-    today = auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
+    today = auth.today()
     return render_template("admin/finance/keys.html", rows=rows, today=today, fields=_fields)
 
 

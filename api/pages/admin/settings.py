@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response as Answer
@@ -19,7 +18,7 @@ blueprint = territory("finance_settings", "/finance")
 def show() -> str:
     """All of it, the territory's own first."""
     folder = auth.settings().territory_dir
-    today = auth.now().astimezone(ZoneInfo(auth.settings().timezone)).date()
+    today = auth.today()
     with auth.scope() as session:
         shown: dict[str, Any] = {"members": contracts.of_all(session, today), "rates": vat_rules.rates(session)}
         shown |= {"texts": vat_rules.texts(session), "costs": vat_rules.costs(session)}
