@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from orchestrator.errors import InvalidInput, Text
 from tenants import finance
@@ -112,10 +112,15 @@ class Said(Dated):
     text: dict[Literal["fr", "en"], Annotated[str, Field(max_length=1000)]]
 
 
+def _of_each_year(day: str) -> str:
+    date.fromisoformat(f"2026-{day}")  # the 29 February is not
+    return day
+
+
 class Vote(Dated):
     """Before which day of each year the budget is voted: `04-15`."""
 
-    before: Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$")]
+    before: Annotated[str, Field(pattern=r"^[01][0-9]-[0-3][0-9]$"), AfterValidator(_of_each_year)]
 
     def on(self, year: int) -> date:
         """That day of a year."""

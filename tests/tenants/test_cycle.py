@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -50,6 +51,13 @@ def tell(session: Session, year: int = 2026, today: date = DAY, **more: str) -> 
     cycle_terms.tell(session, year, {**TERMS, **more}, ACCOUNTS, today)
 
 
+def vote(before: str) -> Declaration:
+    """A territory that says when its budget is voted."""
+    return Declaration.model_validate(
+        {"votes": [{"from": "2026-01", "before": before, "source": "Délibération", "read_on": "2026-01-02"}]}
+    )
+
+
 def foresee(session: Session, member: str, units: str, first: int = 1, last: int = 12) -> None:
     known = cycle_forecasts.subjects(session, 2026, ACCOUNTS)
     told = {"member": member, "subject": "vcpu", "units": units, "first": str(first), "last": str(last),
@@ -77,6 +85,13 @@ def amounts(made: list[Due], session: Session, slug: str) -> list[str]:
     return [str(due.amount) for due in made if due.member_id == member]
 
 
+def test_a_budget_is_voted_on_a_day_of_each_year() -> None:
+    assert [vote(day).votes[0].on(2027) for day in ("03-30", "12-31")] == [date(2027, 3, 30), date(2027, 12, 31)]
+    for day in ("02-29", "04-31", "13-01", "4-15"):
+        with pytest.raises(ValidationError):
+            vote(day)
+
+
 def test_the_unit_cost_is_told_with_its_day(staff: sa.Engine) -> None:
     with territory_session(staff, "test") as session:
         assert cycle_terms.basis(session, 2026, ACCOUNTS).unit_cost is None
@@ -93,8 +108,7 @@ def test_the_unit_cost_is_told_with_its_day(staff: sa.Engine) -> None:
         assert (terms.unit_cost, terms.base_year) == (Decimal("0.012345"), None)
         found = cycle_terms.telling(session, 2026, ACCOUNTS, date(2026, 12, 1))
         assert (found.state, found.vote) == ("told", date(2026, 4, 15))
-        own = Declaration.model_validate({"votes": [{"from": "2026-01", "before": "02-20", "source": "Délibération",
-                                                     "read_on": "2026-01-02"}]})  # fmt: skip
+        own = vote("02-20")
         found = cycle_terms.telling(session, 2026, Accounting(own, ACCOUNTS.ours), DAY)
         assert (found.state, found.source, found.read_on) == ("late", "Délibération", date(2026, 1, 2))
     with territory_session(staff, "test") as session, pytest.raises(DBAPIError):
