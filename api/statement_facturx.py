@@ -46,10 +46,16 @@ class Issue:
 
 
 def issue(session: Session, document: Document, timezone: str) -> Issue:
-    """The issue of a closed statement. Raises Conflict not_closed or no_vat."""
+    """The issue of a closed statement. Raises Conflict not_closed, not_by_title or no_vat."""
     period = periods.find(session, document["period"])
     if document["state"] != "closed" or period.closed_at is None:
         raise Conflict("not_closed", "Un projet n’est pas une facture.", "Attendez la clôture de la période.")
+    if document.get("billing", {}).get("mode", "title") != "title":
+        raise Conflict(
+            "not_by_title",
+            "Ce relevé ne se paie pas par un titre : une facture le demanderait une seconde fois.",
+            "Prenez le PDF, qui dit comment il se paie.",
+        )
     if not document.get("vat") or not document.get("issuer"):
         raise Conflict(
             "no_vat",

@@ -39,7 +39,7 @@ class Desk:
 def one(session: Session, statement_id: int, kind: str, desk: Desk) -> File:
     """One statement as one of ONE or INVOICE; a workbook has its intervals too.
 
-    Raises NotFound not_found, Conflict too_long, not_closed or no_vat.
+    Raises NotFound not_found, Conflict too_long, not_closed, not_by_title or no_vat.
     """
     document = reading.statement(session, statement_id)
     if kind in INVOICE:
@@ -82,14 +82,27 @@ def month(session: Session, label: str, kind: str, desk: Desk, member: str | Non
 
 
 def written(session: Session, label: str, kind: str, desk: Desk, member: str | None = None) -> list[File]:
-    """A month's statements as one file; as one of each, where a paper is asked for or a single member's workbook."""
+    """A month's statements as one file; as one of each, where a paper is asked for or a single member's workbook.
+
+    Of all members' invoices those that are paid otherwise than by a title are left out.
+    """
     if kind not in ("pdf", *INVOICE) and not (kind == "xlsx" and member):
         return [month(session, label, kind, desk, member)]
     period = periods.find(session, label)
     found = statements.listed(session, label, member)
     if member and not found:
         raise statements.unknown(period, member)
-    return [one(session, row["id"], kind, desk) for row in found]
+    made = (_asked(session, row["id"], kind, desk, alone=bool(member)) for row in found)
+    return [file for file in made if file]
+
+
+def _asked(session: Session, statement_id: int, kind: str, desk: Desk, *, alone: bool) -> File | None:
+    try:
+        return one(session, statement_id, kind, desk)
+    except Conflict as refused:
+        if alone or refused.code != "not_by_title":
+            raise
+        return None
 
 
 def _text(documents: Sequence[Document], kind: str, desk: Desk) -> bytes:

@@ -60,11 +60,11 @@ def read(message: Mapping[str, Any]) -> Notification | None:
     One that can't be understood is told in the log: the hourly reading will see what it was about.
     """
     kind = message.get("event_type")
-    if kind not in ACTS:
+    if not isinstance(kind, str) or kind not in ACTS:
         return None
     try:
         return READ[kind.partition(".")[0]](message, ACTS[kind])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
         log.warning("notification not understood", event_type=kind, id=message.get("message_id"), detail=str(error))
         return None
 

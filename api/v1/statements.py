@@ -61,7 +61,7 @@ def paper(statement_id: int) -> Response:
         return exporting.statement(session, statement_id, "pdf")
 
 
-NO_INVOICE = "It is not closed, or was closed before VAT was looked at"
+NO_INVOICE = "It is not closed, is not paid by a title, or was closed before VAT was looked at"
 
 
 @blueprint.get(f"{ONE}/factur-x.pdf")

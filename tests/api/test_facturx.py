@@ -24,7 +24,7 @@ from api import statement_facturx, statement_files
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
 from orchestrator.settings import Settings
-from tenants import reading, statements
+from tenants import billing, reading, statements
 from tests.tenants import taxed
 from tests.tenants.ledger import PARIS
 
@@ -135,3 +135,16 @@ def test_a_draft_is_no_invoice(staff: sa.Engine) -> None:
         with pytest.raises(Conflict) as refused:
             statement_facturx.issue(session, document, PARIS)
         assert refused.value.code == "not_closed"
+
+
+def test_what_no_title_asks_for_is_no_invoice(staff: sa.Engine, settings: Settings) -> None:
+    desk = statement_files.Desk(settings, "fr")
+    with territory_session(staff, "test") as session:
+        declared = taxed.write(session)
+        billing.change(session, "aubrac", "2026-02", "calls", "", "D-1")
+        taxed.close(session, declared)
+        made = statement_files.written(session, "2026-02", "factur-x-xml", desk)
+        assert [file.name for file in made] == [f"factur-x-releve-2026-02-{one}.xml" for one in ("breval", "cidre")]
+        with pytest.raises(Conflict) as refused:  # its calls ask for it already
+            statement_files.written(session, "2026-02", "factur-x-xml", desk, "aubrac")
+        assert refused.value.code == "not_by_title"

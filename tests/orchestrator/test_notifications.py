@@ -86,6 +86,9 @@ def test_a_volume_snapshot_has_its_marks_in_pythons_form() -> None:
     told = cloud_notifications.read(message | {"payload": payload})
     assert told and told.found.tag and (told.found.kind, told.found.disk_gib) == ("volume_snapshot", 3)
     assert cloud_notifications.read(message | {"payload": {}}) is None  # the comparison will see it
+    # What nobody can read must not keep the feed from what follows.
+    assert cloud_notifications.read(message | {"payload": payload | {"metadata": "{<Cinder>"}}) is None
+    assert cloud_notifications.read(message | {"event_type": ["snapshot.create.end"]}) is None
 
 
 def test_what_was_told_twice_and_late_is_one_change(session: Session) -> None:
