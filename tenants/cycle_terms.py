@@ -61,21 +61,28 @@ def divided(costs: Decimal, units: Decimal) -> Decimal:
 
 
 def closed(session: Session, year: int) -> bool:
-    """Whether every month of that year is closed: from January, or from the first one of all, to December.
+    """Whether every month of that year is closed."""
+    return not unclosed(session, year)
+
+
+def unclosed(session: Session, year: int) -> list[str]:
+    """The months of that year that are not closed: from January, or from the first one of all, to December.
 
     One that was forgotten and closed later would be in nobody's settlement.
     """
     states = dict(session.execute(
         sa.select(Period.label, Period.state).where(Period.label < f"{year + 1}", ~Period.sample)
     ).all())  # fmt: skip
-    wanted = [label for month in range(1, 13) if (label := f"{year}-{month:02}") >= min(states, default=label)]
-    return bool(states) and all(states.get(label) == "closed" for label in wanted)
+    labels = (f"{year}-{month:02}" for month in range(1, 13))
+    return [one for one in labels if one >= min(states, default=one) and states.get(one) != "closed"]
 
 
-def not_closed(year: int) -> Conflict:
-    """The error for a year that has an open month, or lacks one."""
-    return Conflict("year_not_closed", Text("L’année {year} n’est pas close jusqu’à décembre.", year=year),
-                    "Établissez et clôturez d’abord chacun de ses mois.")  # fmt: skip
+def refuse_unclosed(session: Session, year: int) -> None:
+    """Raise Conflict year_not_closed when the year has an open month, or lacks one."""
+    if months := unclosed(session, year):
+        told = ", ".join(months[:3]) + ("…" if len(months) > 3 else "")
+        raise Conflict("year_not_closed", Text("L’année {year} n’est pas close : {months}.", year=year, months=told),
+                       "Établissez et clôturez d’abord chacun de ses mois.")  # fmt: skip
 
 
 def basis(session: Session, year: int, accounts: Accounting) -> Basis:

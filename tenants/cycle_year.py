@@ -187,8 +187,7 @@ def settle(session: Session, year: int, accounts: Accounting, today: date) -> li
     """
     cycle_terms.refuse_settled(session, cycle_terms.checked_year(year))
     session.execute(sa.select(Period.id).where(Period.label.startswith(f"{year}-")).with_for_update(read=True))
-    if not cycle_terms.closed(session, year):
-        raise cycle_terms.not_closed(year)
+    cycle_terms.refuse_unclosed(session, year)
     cycle_terms.needed(session, year + 1)
     known = facts(session, year, accounts)
     members = session.scalars(

@@ -70,8 +70,7 @@ def year(session: Session, exercise: str, accounts: Accounting) -> list[Row]:
         raise InvalidInput(
             "invalid_period", Text("« {month} » n’est pas une année.", month=exercise[:20]), "Écrivez 2026."
         )
-    if not cycle_terms.closed(session, int(exercise)):
-        raise cycle_terms.not_closed(int(exercise))
+    cycle_terms.refuse_unclosed(session, int(exercise))
     if cycle_terms.settled(session, int(exercise)):
         raise Conflict(
             "year_settled",

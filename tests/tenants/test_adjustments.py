@@ -40,7 +40,7 @@ from tenants.finance import Sharing
 from tenants.focus_identity import Identity
 from tenants.tables import Period, StatementLine
 from tests.tenants import focus_checker
-from tests.tenants.ledger import BOOK, PARIS, Ledger, at
+from tests.tenants.ledger import BOOK, PARIS, Ledger, at, closed_before
 from tests.tenants.test_periods import close_month, refused, run
 from tests.tenants.test_workbooks import cents, opened, rows
 
@@ -102,16 +102,6 @@ def test_a_deletion_told_late_is_a_line_of_the_next_month(staff: sa.Engine, web:
     assert [(one["counted"], one["quantity"], one["from"], one["until"]) for one in found] == [
         (20, 0, at("2026-03-20 10:00"), at("2026-03-30 12:05"))
     ]
-
-
-def closed_before(owner: sa.Engine, ago: dict[str, int]) -> None:
-    """As if months had been closed so many days ago, and all had been told before."""
-    with owner.begin() as connection:
-        connection.execute(sa.text("SET session_replication_role = replica"))  # no seal holds
-        connection.execute(sa.text("UPDATE resource_events SET recorded_at = recorded_at - interval '11 days'"))
-        for label, days in ago.items():
-            change = "UPDATE periods SET sealed_from = sealed_from - make_interval(days => :d) WHERE label = :m"
-            connection.execute(sa.text(change), {"d": days, "m": label})
 
 
 @pytest.mark.slow

@@ -214,6 +214,7 @@ def test_a_year_is_settled_and_told(staff: sa.Engine, web: sa.Engine, begun: Sha
         with pytest.raises(Conflict) as refused:
             cycle_year.settle(session, 2026, ACCOUNTS, end)
         assert refused.value.code == "year_not_closed", "what a month that was forgotten owes would be in no settlement"
+        assert "2026-04, 2026-05, 2026-06…" in str(refused.value)
         close_the_rest(session, 2026)
         with pytest.raises(Conflict) as refused:
             cycle_year.settle(session, 2026, ACCOUNTS, end)

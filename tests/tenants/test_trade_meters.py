@@ -29,9 +29,9 @@ from tenants import (
     usage_working,
 )
 from tenants.tables import Meter, Offer
-from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger, at
+from tests.tenants.ledger import BOOK, LATER, PARIS, Ledger, at, closed_before
 from tests.tenants.ordering import NOW, count_trades, member, seed, shipped
-from tests.tenants.test_adjustments import END, adjusted, closed, closed_before
+from tests.tenants.test_adjustments import END, adjusted, closed
 
 MONTH = "2026-03"
 STACK = {
