@@ -36,6 +36,7 @@ RULES: dict[str, str] = {
     "services.show": "service.read",
     "services.list_events": "service.read",
     "services.list_acts": "service.read",
+    "applications.show": "service.read",
     "addresses.show": "service.read",
     "service_secrets.list_secrets": "service.read",
     "service_secrets.show": "service.secret",

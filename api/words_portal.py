@@ -111,6 +111,7 @@ DRIFTS = {
     "differs": N_("écart"),
     "unknown": N_("inconnu"),
 }
+DEADLINES = {"ahead": N_("à venir"), "soon": N_("bientôt"), "over": N_("passée")}
 DIFFERENCES = {
     "changes": N_("serait changé"),
     "secret": N_("serait changé ; le contenu, secret, n’est pas montré"),
@@ -154,6 +155,7 @@ WEBHOOK_EVENTS = {
     "backup.unproved": N_("Restauration d’essai échouée"),
     "drift.found": N_("Écart de configuration"),
     "certificate.late": N_("Certificat absent ou bientôt expiré"),
+    "answer.ends": N_("Échéance d’une application"),
     "cloud.found": N_("Fait hors Clocher"),
     "cloud.corrected": N_("Changé hors Clocher"),
     "upgrade.announced": N_("Mise à jour annoncée"),
@@ -246,6 +248,7 @@ ACTIONS = {
     "window.put": N_("Plage de maintenance choisie"),
     "window.remove": N_("Plage de maintenance du territoire reprise"),
     "certificate.late": N_("Certificat absent ou bientôt expiré"),
+    "answer.ends": N_("Échéance d’une application"),
     "drift.check": N_("Comparaison demandée"),
     "drift.found": N_("Écart de configuration"),
     "drift.gone": N_("Écart de configuration disparu"),
@@ -305,6 +308,7 @@ TABLES = {
     "export": EXPORTS,
     "repository": REPOSITORIES,
     "drift": DRIFTS,
+    "deadline": DEADLINES,
     "certificate": CERTIFICATES,
     "plan": PLANS,
     "obstacle": OBSTACLES,

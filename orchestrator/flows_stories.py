@@ -335,9 +335,8 @@ def restore_service(run: Run) -> None:
     """The application's data is what it was when it was backed up; what was written since is lost."""
     run.step("vault", keeping.check_backup)
     run.step("restore", keeping.bring_back)
-    # What the entry leads to since that backup has no certificate yet; a copy has passwords of its own.
-    if entry.is_entry(run) or copying.copies(run):
-        run.step("configure", stack.configure)
+    # What was set since that backup still holds: answers, passwords, for what the entry leads to certificates.
+    run.step("configure", stack.configure)
     _check(run)
     run.step("activate", runs.finish_as("active"))
 

@@ -117,6 +117,7 @@ def _facts(session: Session, flow: Flow, service: Service) -> dict[str, Any]:
         "specification": service.specification,
         "parameters": flow.parameters,
         "began_from": flow.began_from,
+        "queued_at": flow.queued_at.isoformat(),
         "steps": {row.name: row.state for row in done} if flow.runs > 1 else {},
         "undo": flow.runs > 1 and (flow.undo_requested or flow.cancel_requested),
         "cancelled": flow.cancel_requested,

@@ -106,6 +106,14 @@ class Run:
     def cloud(self) -> Cloud:
         return self.runtime.cloud.project(self.place["project_id"])
 
+    @property
+    def operation(self) -> str:
+        """Who asks, for plays that do something once.
+
+        A number alone would come again in a database that was brought back from a backup.
+        """
+        return f"{self.flow_id}/{self.facts.get('queued_at', '')}"
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """One short transaction in the flow's name."""

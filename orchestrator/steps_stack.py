@@ -79,6 +79,7 @@ def variables(run: Run, renewed: str = "", name: str | None = None) -> dict[str,
             "secrets": secrets,
             "version": wanted["stack"]["version"],
             "sources": settings.sources_of(wanted["stack"]["slug"]),
+            "operation": run.operation,
         } | entry.variables_of(session, run.owner.service_id)  # fmt: skip
 
 

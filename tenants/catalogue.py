@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import Conflict, InvalidInput, Text
 from orchestrator.tables_usage import code as meter_code
-from tenants import parameters, prices, stacks, stacks_sources, trade_meters
+from tenants import deadlines, parameters, prices, stacks, stacks_sources, trade_meters
 from tenants.declarations_yaml import BrokenYaml, load_yaml
 from tenants.parameters import Rule
 from tenants.parameters import Words as Both
@@ -179,9 +179,15 @@ def find(session: Session, slug: str) -> Offer:
     return offer
 
 
-def validate(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of an order of `offer`, complete; raises InvalidInput with one fault for each wrong parameter."""
-    return parameters.read(offer.parameters["rules"], given)
+def validate(offer: Offer, given: Mapping[str, Any], at: datetime | None = None) -> dict[str, Any]:
+    """The parameters of an order of `offer`, complete; raises InvalidInput with one fault for each wrong parameter.
+
+    at: when it is ordered; what has ended by then is refused (`day_over`).
+    """
+    chosen = parameters.read(offer.parameters["rules"], given)
+    if at is not None:
+        deadlines.check(offer.parameters["rules"], chosen, at)
+    return chosen
 
 
 def components(offer: Offer, disk_gib: int = 0, public_address: bool = False) -> dict[str, Decimal]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from orchestrator import audit
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Service
-from tenants import answering, approvals, orders, policy, prices, quotas, reading, starting, wholes
+from tenants import answering, approvals, deadlines, orders, policy, prices, quotas, reading, starting, wholes
 from tenants.prices import Estimate
 from tenants.tables import MAKING, Order
 from tenants.wholes import Wanted, WantedAddress, WantedAnswers, WantedOffer, Whole
@@ -93,6 +93,8 @@ def _work_out(session: Session, service: Service, wanted: Wanted, at: datetime) 
     base = wholes.settled(session, service)
     before = replace(wholes.of(session, base), answers=service.specification.get("answers", {}))
     after = wholes.change(session, service, before, wanted)
+    if isinstance(wanted, WantedAnswers):
+        deadlines.check(answering.rules(session, service), {name: after.answers[name] for name in wanted.answers}, at)
     book = prices.in_force(session, at, service.member_id)
     now, then = (replace(book.service(whole.components), once=Decimal(0)) for whole in (before, after))
     return _Change(wanted, base, before, after, now, then)

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from stdnum.exceptions import ValidationError as InvalidNumber
 from stdnum.fr import siren, siret
 
-from orchestrator.errors import InvalidInput, NotFound, Text
+from orchestrator.errors import N_, InvalidInput, NotFound, Text
 from tenants.declarations_yaml import BrokenYaml, parse
 
 TERRITORY_FILE = "territory.yaml"
@@ -201,6 +201,17 @@ FRENCH = {
     "too_short": (Text("au moins un élément est attendu"), Text("Ajoutez-en un.")),
     "string_too_short": (Text("un texte est attendu"), Text("Écrivez une valeur.")),
     "string_too_long": (Text("texte trop long"), Text("Raccourcissez-le.")),
+    "int_type": (Text("un nombre entier est attendu"), Text("Écrivez un nombre entier.")),
+    "int_parsing": (Text("un nombre entier est attendu"), Text("Écrivez un nombre entier.")),
+    "bool_type": (Text("true ou false est attendu"), Text("Écrivez true ou false.")),
+    "list_type": (Text("une liste est attendue"), Text("Écrivez un tiret devant chaque élément.")),
+    "union_tag_not_found": (Text("le type manque"), Text("Ajoutez la clé type.")),
+}
+# By kind of error: how pydantic names the bound, and what is said of it.
+BOUNDS = {
+    "greater_than": ("gt", N_("plus de {bound} est attendu")),
+    "greater_than_equal": ("ge", N_("au moins {bound} est attendu")),
+    "less_than_equal": ("le", N_("au plus {bound} est attendu")),
 }
 FORMS = {
     "slug": Text("des minuscules, chiffres et tirets sont attendus, comme saint-martin"),
@@ -218,16 +229,29 @@ def explain(file: str, lines: dict[tuple[str | int, ...], int], detail: ErrorDet
     path = tuple(part for part in detail["loc"] if part != "[key]")
     line = next((lines[path[:depth]] for depth in range(len(path), -1, -1) if path[:depth] in lines), 1)
     name, kind = str(path[-1]) if path else "", detail["type"]
-    sentence, action = FRENCH.get(kind, (Text("{message}", message=detail["msg"]), Text("Corrigez cette valeur.")))
     code = kind if kind.startswith("invalid_") else "invalid_declaration"
     if kind == "string_pattern_mismatch":
-        sentence, code = FORMS.get(name, Text("texte mal formé")), CODES.get(name, code)
-    if kind == "literal_error":
-        known = detail["ctx"]["expected"].replace(" or ", ", ")
-        sentence = Text("valeur inconnue ; choisissez parmi {known}", known=known)
-    if kind in {"greater_than_equal", "less_than_equal"}:
-        sentence = Text("une année entre 2000 et 2099 est attendue")
+        code = CODES.get(name, code)
+    action = FRENCH[kind][1] if kind in FRENCH else Text("Corrigez cette valeur.")
+    years = kind in {"greater_than_equal", "less_than_equal"}
+    sentence = Text("une année entre 2000 et 2099 est attendue") if years else said(detail)
     return Problem(code, file, line, ".".join(map(str, path)), sentence, action)
+
+
+def said(detail: ErrorDetails) -> Text:
+    """What a schema refused, in words."""
+    kind, known = detail["type"], detail.get("ctx", {})
+    if kind in FRENCH:
+        return FRENCH[kind][0]
+    if kind == "string_pattern_mismatch":
+        return FORMS.get(str(detail["loc"][-1]), Text("texte mal formé"))
+    if kind in {"literal_error", "union_tag_invalid"}:
+        among = str(known.get("expected") or known["expected_tags"]).replace(" or ", ", ")
+        return Text("valeur inconnue ; choisissez parmi {known}", known=among)
+    if kind in BOUNDS:
+        name, template = BOUNDS[kind]
+        return Text(template, bound=known[name])
+    return Text("{message}", message=detail["msg"])
 
 
 def _agglomeration(files: list[str], found: list[tuple[str, Declaration]]) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ class Estimated:
 def preview(session: Session, member_id: int, offer_slug: str, given: Mapping[str, Any], at: datetime) -> Estimated:
     """What placing the order would give. Raises what `catalogue.find` and `validate` raise, and missing_price."""
     offer = catalogue.find(session, offer_slug)
-    chosen = catalogue.validate(offer, given)
+    chosen = catalogue.validate(offer, given, at)
     return _estimated(session, member_id, offer, chosen, at)
 
 

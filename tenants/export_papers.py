@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.tables import Member, Service
-from tenants import export_costs, exports, reading_service, register
+from tenants import applications, export_costs, exports, reading_service, register
 from tenants.tables import Offer
 
 README = """\
@@ -78,15 +78,14 @@ def _configuration(session: Session, service: Service, member: Member) -> dict[s
     wanted, known = service.specification, service.specification["stack"]
     offers = session.scalars(sa.select(Offer).where(Offer.slug == wanted["offer"])).all()
     titles = [offer.title for offer in offers if offer.version == wanted["offer_version"]]
-    # An upgrade brings what a later version of the offer declares.
-    declared = [one for offer in offers if offer.stack for one in offer.stack["versions"]]
-    upstream = [one["app"] for one in declared if one["version"] == known["version"]]
     whole = reading_service.whole(session, service)
     return {
         "service": {"name": service.name, "ref": str(service.ref), "created_at": service.created_at.isoformat()},
         "member": {"slug": member.slug, "name": member.name, "siren": member.siren, "siret": member.siret},
         "offer": {"slug": wanted["offer"], "version": wanted["offer_version"], "title": next(iter(titles), None)},
-        "application": {"stack": known["slug"], "version": known["version"], "upstream": next(iter(upstream), None)},
+        "application": {
+            "stack": known["slug"], "version": known["version"], "upstream": applications.upstream(session, service),
+        },
         "size": {
             "vcpus": wanted["vcpus"], "ram_mib": wanted["ram_mib"],
             "volumes_gib": whole.volumes if whole else {"main": wanted["disk_gib"]},

@@ -41,6 +41,7 @@ EVENTS = {
     "backup.unproved": "backup.unproved",
     "drift.found": "drift.found",
     "certificate.late": "certificate.late",
+    "answer.ends": "answer.ends",
     "cloud.found": "cloud.found",
     "cloud.corrected": "cloud.corrected",
     "upgrade.announce": "upgrade.announced",

@@ -129,6 +129,16 @@ def _backup_trouble(session: Session, entry: AuditEntry, member: Member | None, 
     _queue(session, entry, _wanting(session, people), template, facts | {"member": member.name if member else ""})
 
 
+def _answer_ends(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
+    """A last day that an application was given is near or over: its people and the DSI are told."""
+    service = session.get(Service, int(entry.subject.removeprefix("service ")))
+    if service is None:
+        return
+    people = [*_holders(session, entry.member_id, ("requester",), at), *_holders(session, None, STEP_ROLES["dsi"], at)]
+    facts = {**entry.detail, "path": f"/services/{service.id}", "name": service.name}
+    _queue(session, entry, _wanting(session, people), "answer_ends", facts | {"member": member.name if member else ""})
+
+
 def _drift(session: Session, entry: AuditEntry, member: Member | None, at: datetime) -> None:
     """A guest differs from its play where it did not before: the DSI is told."""
     service = session.get(Service, int(entry.subject.removeprefix("service ")))
@@ -236,6 +246,7 @@ ABOUT: dict[str, Tell] = {
     "flow.failed": _flow_stopped,
     "budget.reach": _budget,
     **dict.fromkeys(("backup.late", "backup.unproved"), _backup_trouble),
+    "answer.ends": _answer_ends,
     "drift.found": _drift,
     "certificate.late": _certificates,
     **dict.fromkeys(("cloud.found", "cloud.corrected"), _outside),

@@ -23,7 +23,7 @@ def place(
     """Order `offer_slug` for a member; the same `request_key` again gives the same order.
 
     The price is frozen, quota and budget are held, and what the policy lets through is queued: all or nothing.
-    Raises InvalidInput (unknown_offer, for_territory, unknown_parameter, invalid_parameter, invalid_ssh_key,
+    Raises InvalidInput (unknown_offer, for_territory, unknown_parameter, invalid_parameter, invalid_ssh_key, day_over,
     invalid_request_key) or Conflict (request_key_reused, member_closed, source_missing, name_taken, missing_price,
     quota_exceeded, budget_exceeded).
     """
@@ -36,7 +36,7 @@ def place(
     offer = catalogue.find(session, offer_slug)
     _check_house(session, member_id, offer)
     stacks_sources.check(offer)
-    chosen = catalogue.validate(offer, parameters)
+    chosen = catalogue.validate(offer, parameters, at)
     check_name(session, member_id, chosen["name"])
     order = _draft(session, member_id, offer, chosen, at)
     quotas.check(session, member_id, _sizes(order), order.monthly, at)

@@ -125,9 +125,10 @@ class EmailRule(_WrittenRule):
 
 
 class DateRule(_WrittenRule):
-    """A day: 2027-01-31."""
+    """A day: 2027-01-31. warn_days: it is the last day of something, told of so many days before (`deadlines`)."""
 
     type: Literal["date"]
+    warn_days: int | None = Field(None, ge=1, le=366)
 
 
 Rule = Annotated[

@@ -20,8 +20,8 @@ from tenants.exports import safe
 from tenants.tables import Offer
 
 COLUMNS = ("Responsable de traitement", "SIRET", "Service", "Nature", "Offre", "État", "Depuis", "Objet",
-           "Catégories de données", "Sous-traitants ultérieurs", "Transferts hors UE", "Mesures de sécurité",
-           "Conservation des journaux (jours)")  # fmt: skip
+           "Catégories de données", "Durée de conservation", "Destinataires", "Sous-traitants ultérieurs",
+           "Transferts hors UE", "Mesures de sécurité", "Conservation des journaux (jours)")  # fmt: skip
 # What holds for every service of the platform.
 PURPOSE = {"vm": N_("Hébergement d’un serveur virtuel"), "stack": N_("Hébergement d’une application")}
 SECURITY = N_(
@@ -71,7 +71,7 @@ def _row(service: Service, offers: dict[tuple[str, int], Offer]) -> dict[str, An
         "offer": offer.title if offer else None,
         "state": service.state,
         "since": service.created_at,
-        **(_declared(offer.stack["register"]) if offer and offer.stack else {"purpose": PURPOSE[kind], "data": STATED}),
+        **(_declared(offer.stack["register"]) if offer and offer.stack else _stated(kind)),
         "processors": N_("aucun"),
         "transfers": N_("aucun"),
     }
@@ -79,10 +79,13 @@ def _row(service: Service, offers: dict[tuple[str, int], Offer]) -> dict[str, An
 
 def _declared(said: dict[str, Any]) -> dict[str, Text]:
     """What an application says of itself."""
-    return {
-        "purpose": Text("{purpose}", purpose=said["purpose"]),
-        "data": Text("{data} ({persons})", data=said["data"], persons=said["persons"]),
-    }
+    told = {name: Text("{words}", words=said[name]) for name in ("purpose", "retention", "recipients")}
+    return told | {"data": Text("{data} ({persons})", data=said["data"], persons=said["persons"])}
+
+
+def _stated(kind: str) -> dict[str, str]:
+    """What is known of a machine: only its member knows what it does with it."""
+    return {"purpose": PURPOSE[kind], **dict.fromkeys(("data", "retention", "recipients"), STATED)}
 
 
 def as_csv(document: dict[str, Any]) -> bytes:
@@ -94,7 +97,8 @@ def as_csv(document: dict[str, Any]) -> bytes:
     for row in document["services"]:
         offer = row["offer"]["fr"] if row["offer"] else ""
         cells = (controller["name"], controller["siret"], row["service"], row["kind"], offer, row["state"],
-                 f"{row['since']:%d/%m/%Y}", row["purpose"], row["data"], row["processors"], row["transfers"],
-                 document["security"], str(document["retention_days"]))  # fmt: skip
+                 f"{row['since']:%d/%m/%Y}", row["purpose"], row["data"], row["retention"], row["recipients"],
+                 row["processors"], row["transfers"], document["security"],
+                 str(document["retention_days"]))  # fmt: skip
         writer.writerow([safe(cell) for cell in cells])
     return text.getvalue().encode("utf-8-sig")

@@ -17,7 +17,9 @@ from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import InvalidInput, Text
 from orchestrator.settings import ROOT, Settings
+from tenants import declarations
 from tenants.declarations_yaml import BrokenYaml, load_yaml
+from tenants.focus_words import OTHER, SUBCATEGORIES
 from tenants.parameters import Rule, Words
 
 DECLARED = "stack.yml"
@@ -135,6 +137,12 @@ class Retention(_Part):
     default_days: int | None = Field(None, ge=1)
     maximum_days: int | None = Field(None, ge=1)
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.default_days and self.maximum_days and self.default_days > self.maximum_days:
+            raise PydanticCustomError("invalid_stack", "default_days doit être au plus maximum_days")
+        return self
+
 
 class Keep(_Part):
     """How many backups are kept."""
@@ -221,6 +229,21 @@ class Declared(Stack):
             )
         return self
 
+    @model_validator(mode="after")
+    def _speak_focus(self) -> Self:
+        """What FOCUS 1.2 does not know would be `Other` on every statement, and nobody would know why."""
+        known = SUBCATEGORIES.get(self.focus.category)
+        if known is None:
+            raise PydanticCustomError(
+                "invalid_stack", "focus.category : choisissez parmi {known}", {"known": ", ".join(SUBCATEGORIES)}
+            )
+        words = (*known, f"{OTHER} ({self.focus.category})")
+        if self.focus.subcategory is not None and self.focus.subcategory not in words:
+            raise PydanticCustomError(
+                "invalid_stack", "focus.subcategory : choisissez parmi {known}", {"known": ", ".join(words)}
+            )
+        return self
+
     @property
     def rules(self) -> list[dict[str, Any]]:
         """What an order of it is asked: what all are, with the bounds of its disk, then its own."""
@@ -266,7 +289,9 @@ def read(folder: Path) -> Declared:
     try:
         return Declared.model_validate({**written, "slug": slug})
     except ValidationError as error:
-        faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors(include_url=False)]
+        faults = [
+            (".".join(map(str, fault["loc"])), declarations.said(fault)) for fault in error.errors(include_url=False)
+        ]
         raise _broken(path, faults) from error
 
 

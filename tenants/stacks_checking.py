@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator import ansible
 from orchestrator.errors import N_, ClocherError
 from tenants import parameters, stacks, stacks_exports
+from tenants.accounting import Accounting
 from tenants.declarations_yaml import load_yaml
 
 PLAYS = ("site", "backup", "restore", "upgrade", "export", "usage", "test/put", "test/check", "test/destroy")
@@ -31,10 +32,10 @@ class Finding:
     said: str = ""
 
 
-def check(folder: Path) -> list[Finding]:
-    """Everything that can be said of a stack without a machine."""
+def check(folder: Path, chart: Accounting, month: str) -> list[Finding]:
+    """Everything that can be said of a stack without a machine. chart: has its account to know, in that month."""
     folder = folder.resolve()
-    return [_declaration(folder), *_plays(folder), _exported(folder), _lint(folder)]
+    return [_declaration(folder, chart, month), *_plays(folder), _exported(folder), _lint(folder)]
 
 
 def further_tests(folder: Path) -> list[str]:
@@ -43,9 +44,11 @@ def further_tests(folder: Path) -> list[str]:
     return [play for play in (f"test/{path.stem}" for path in found) if play not in PLAYS]
 
 
-def _declaration(folder: Path) -> Finding:
+def _declaration(folder: Path, chart: Accounting, month: str) -> Finding:
     try:
-        sample(stacks.read(folder))
+        declared = stacks.read(folder)
+        sample(declared)
+        chart.leaf(declared.m57, month)
     except ClocherError as error:
         return Finding(stacks.DECLARED, False, str(error))
     return Finding(stacks.DECLARED, True)
@@ -96,8 +99,8 @@ def _lint(folder: Path) -> Finding:
     with tempfile.TemporaryDirectory(prefix="clocher-") as place:  # it leaves a folder of its own where it works
         copy = Path(shutil.copytree(folder, Path(place) / folder.name))
         shared = str(ansible.PLAYBOOKS / "roles")
-        words = ["--offline", "--profile", "production", "--nocolor", "-q", "--exclude", shared]
-        return _run("ansible-lint", ["ansible-lint", *words], copy)
+        words = ["--offline", "--profile", "production", "--enable-list", "only-builtins", "--nocolor", "-q"]
+        return _run("ansible-lint", ["ansible-lint", *words, "--exclude", shared], copy)
 
 
 def _run(what: str, command: list[str], folder: Path) -> Finding:

@@ -26,6 +26,7 @@ from tenants.stacks import Check, Declared
 from tenants.stacks_town import Address, Town
 
 ARCHIVE = "essai"
+FIRST, SECOND = "essai-1", "essai-2"  # operations: each restores and exports once, however often it asks
 # All that a guest has written down of what was done in it, in ASCII: secrets are.
 OVERHEARD = """{ journalctl --output=cat --no-pager
   find /var/log /data -name '*.log' -type f -exec cat {} +; } | LC_ALL=C tr -cd '\\n -~'"""
@@ -99,6 +100,7 @@ class _Life:
         self.changed: list[str] = []
         self.secrets = {secret.name: SecretStr(service_secrets.invent(secret.length)) for secret in stack.secrets}
         self.former: list[SecretStr] = []
+        self.shown = {secret.name: secret.length for secret in stack.secrets if secret.shown}
         self.host = stacks_town.host(stack.slug) if stack.web else ""
 
     def live(self, tell: Tell) -> list[Lived]:
@@ -121,7 +123,8 @@ class _Life:
             ("health", self.check_health),
             ("put", lambda: self.play("test/put")),
             ("check", lambda: self.play("test/check")),
-            *([("site, renewed", self.renew), ("visit", self.receive)] if self.visit and self.stack.web else []),
+            *([("site, renewed", self.renew)] if self.shown else []),
+            *([("visit", self.receive)] if self.visit and self.stack.web else []),
             *((act.removeprefix("test/"), lambda act=act: self.play(act)) for act in self.further),
             ("usage", self.count),
             *(self.losing() if self.stack.backup else []),
@@ -130,7 +133,8 @@ class _Life:
             ("site, upgraded", lambda: self.again("site")),
             ("check, upgraded", lambda: self.play("test/check")),
             ("health, upgraded", self.check_health),
-            ("export", lambda: self.play("export")),
+            ("export", lambda: self.play("export", operation=FIRST)),
+            ("export, again", lambda: self.again("export", operation=FIRST)),
             ("export, opened", self.open_export),
             ("no secret told", self.overhear),
         ]
@@ -142,8 +146,8 @@ class _Life:
             ("backup, again", self.keep),
             ("destroy", lambda: self.play("test/destroy")),
             ("check finds nothing", self.miss),
-            ("restore", lambda: self.play("restore", **self.kept)),
-            ("restore, again", lambda: self.play("restore", **self.kept)),
+            ("restore", lambda: self.play("restore", **self.kept, operation=FIRST)),
+            ("restore, again", lambda: self.again("restore", **self.kept, operation=FIRST)),
             ("check, restored", lambda: self.play("test/check")),
             ("health, restored", self.check_health),
         ]
@@ -237,10 +241,12 @@ class _Life:
 
     def renew(self) -> Outcome:
         """What people need to come in is made anew: the old one opens nothing any more."""
-        shown = {secret.name: secret.length for secret in self.stack.secrets if secret.shown}
-        self.former += [self.secrets[name] for name in shown]
-        self.secrets |= {name: SecretStr(service_secrets.invent(length)) for name, length in shown.items()}
-        return self.play("site")
+        self.former += [self.secrets[name] for name in self.shown]
+        self.secrets |= {name: SecretStr(service_secrets.invent(length)) for name, length in self.shown.items()}
+        outcome = self.play("site")
+        if not outcome.changed:
+            raise _wrong("secret_ignored", f"site did nothing with a new {', '.join(self.shown)}")
+        return outcome
 
     def receive(self) -> None:
         """Somebody comes by the address, with what the service was given to open it."""
@@ -249,8 +255,10 @@ class _Life:
         self.visit(self.stack.slug, self.town.address(self.stack), opens)
 
     def open_export(self) -> Outcome:
-        """Made a second time, it still is one export; away from the guest its sums are right and the data are in it."""
-        outcome = self.play("export")
+        """Asked for anew it is made anew; away from the guest its sums are right and the data are in it."""
+        outcome = self.play("export", operation=SECOND)
+        if not outcome.changed:
+            raise _wrong("export_stale", "asked for by another operation, export made nothing")
         with tempfile.TemporaryDirectory(prefix="clocher-") as folder:
             into = Path(folder)
             stacks_exports.fetch(self.place.settings, self.machine.guest, outcome.result["path"], into)

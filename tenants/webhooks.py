@@ -31,7 +31,7 @@ EVENTS = (
     "service.active", "service.stopped", "service.deleted", "service.failed",
     "flow.held", "flow.failed", "statement.closed", "period.closed", "budget.reached",
     "backup.late", "backup.unproved", "drift.found", "cloud.found", "cloud.corrected",
-    "certificate.late",
+    "certificate.late", "answer.ends",
     "upgrade.announced", "upgrade.postponed", "upgrade.missed", "upgrade.done", "upgrade.failed",
 )  # fmt: skip
 BOTH_SIGN = timedelta(hours=24)  # after a rotation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
 from orchestrator.tables import Flow, Service
-from tenants import addresses, deletions, operations, reading
+from tenants import addresses, applications, deletions, operations, reading
 
 service_argument = click.argument("service_id", type=click.IntRange(1, 2**63 - 1))
 
@@ -58,19 +59,22 @@ def show(service_id: int, as_json: bool) -> None:
     with staff_session() as session:
         service = reading.show(session, Service, service_id)
         events = reading.events(session, service_id)
-        found = addresses.of(
-            session, reading.find(session, Service, service_id), datetime.now(UTC), settings.load().timezone
-        )
-    tell(service, events, found.url if found else None, as_json)
+        seen = (session, reading.find(session, Service, service_id), datetime.now(UTC), settings.load().timezone)
+        found, runs = addresses.of(*seen), applications.of(*seen)
+    tell(service, events, found.url if found else None, asdict(runs) if runs else None, as_json)
 
 
-def tell(service: dict[str, Any], events: list[dict[str, Any]], url: str | None, as_json: bool) -> None:
-    """One service and what happened to it. url: where the web finds what it runs."""
+def tell(
+    service: dict[str, Any], events: list[dict[str, Any]], url: str | None, runs: dict[str, Any] | None, as_json: bool
+) -> None:
+    """One service and what happened to it. url: where the web finds what it runs; runs: what that is."""
     if as_json:
-        print_json({**service, "ref": str(service["ref"]), "url": url, "events": events})
+        print_json({**service, "ref": str(service["ref"]), "url": url, "application": runs, "events": events})
         return
     size = f"{service['specification']['vcpus']} vCPU, {service['specification']['ram_mib']} Mio"
     click.echo(f"{service['name']} ({service['member']}) : {words.french(service['state'], 'service')}, {size}")
+    if runs:
+        _tell_application(runs)
     if url:
         click.echo(f"Adresse web {url}")
     click.echo(f"Adresse {cell(service['address'])}, adresse publique {cell(service['public_address'])}")
@@ -80,6 +84,14 @@ def tell(service: dict[str, Any], events: list[dict[str, Any]], url: str | None,
         as_json=False,
         empty="Rien ne lui est encore arrivé.",
     )
+
+
+def _tell_application(runs: dict[str, Any]) -> None:
+    """What it runs, and its last days."""
+    called = f" ({runs['upstream']})" if runs["upstream"] else ""
+    click.echo(f"Version {runs['version']}{called}{'' if runs['offered'] else ', retirée du catalogue'}")
+    for one in runs["deadlines"]:
+        click.echo(f"{one['label']['fr']} : {cell(one['day'])}, {words.french(one['state'], 'deadline')}")
 
 
 @command.command()

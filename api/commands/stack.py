@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +15,7 @@ from api.output import json_option, print_json, print_rows
 from orchestrator import settings
 from orchestrator.errors import InvalidInput, Text
 from orchestrator.settings import ROOT
-from tenants import stacks, stacks_checking, stacks_trial
+from tenants import accounting, stacks, stacks_checking, stacks_trial
 
 EXAMPLE = ROOT / "playbooks" / "examples" / "hello"
 SIGNS = {True: "bon", False: "NON", None: "—"}
@@ -50,7 +53,8 @@ def new(slug: str, into: Path) -> None:
 @click.pass_context
 def check(ctx: click.Context, folder: Path, as_json: bool) -> None:
     """Look at a stack: what it declares, the syntax of its plays, ansible-lint where it is installed."""
-    found = stacks_checking.check(folder)
+    chart = accounting.load(settings.load().territory_dir)
+    found = stacks_checking.check(folder, chart, f"{datetime.now(UTC):%Y-%m}")
     print_rows(
         [{**asdict(one), "sign": SIGNS[one.good]} if not as_json else asdict(one) for one in found],
         [("what", "Quoi"), ("sign", "Bon"), ("said", "Détail")],
@@ -77,7 +81,7 @@ def test(ctx: click.Context, folders: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         print_json({"ok": good, "stacks": [_life(lived, slug) for slug in dict.fromkeys(one.stack for one in lived)]})
     else:
-        rows = [{**_rounded(one), "sign": SIGNS[one.good]} for one in lived]
+        rows = [{**_rounded(one), "sign": SIGNS[one.good], "result": _brief(one.result)} for one in lived]
         columns = [("stack", "Pile"), ("part", "Partie"), ("sign", "Bon"), ("seconds", "s"), ("changed", "Changé"),
                    ("result", "Résultat")]  # fmt: skip
         print_rows(rows, columns, as_json=False, empty="")
@@ -91,6 +95,12 @@ def _life(lived: list[stacks_trial.Lived], slug: str) -> dict[str, object]:
 
 def _rounded(one: stacks_trial.Lived) -> dict[str, object]:
     return {**asdict(one), "seconds": round(one.seconds, 1)}
+
+
+def _brief(result: dict[str, Any]) -> str:
+    """On one line: certificates are long."""
+    told = ", ".join(f"{name}: {value}" for name, value in result.items())
+    return textwrap.shorten(told, 60, placeholder=" …")
 
 
 def _tell(one: stacks_trial.Lived, as_json: bool) -> None:

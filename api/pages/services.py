@@ -19,6 +19,7 @@ from orchestrator.tables import FLOW_LIVE, SERVICE_STATES, Service
 from tenants import (
     acts,
     addresses,
+    applications,
     backups,
     deletions,
     drift,
@@ -105,6 +106,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
         "drift": drift.of(session, view.service),
         "energy": energy.of_service(session, service_id, view.service.member_id),
         "exports": service_exports.taken(session, view.service),
+        "runs": applications.of(session, view.service, auth.now(), zone),
         "address": addresses.of(session, view.service, auth.now(), zone),
         "certificates": addresses.certificates(session, auth.now()) if _is_entry(view.service) else None,
         "measured_every": auth.settings().availability_seconds // 60 or 1,

@@ -3,6 +3,7 @@
 from api.v1 import (
     addresses,
     announcements,
+    applications,
     audit,
     backups,
     billing,
@@ -47,10 +48,10 @@ from api.v1 import (
 )
 from api.v1.frame import install
 
-NOUNS = (me, catalogue, orders, services, addresses, service_secrets, consoles, changes, copies, moves, snapshots,
-         backups, upgrades, planned_upgrades, drift, exports, flows, costs, statements, disputes, people, tokens,
-         deputies, webhooks, members, capacity, offers, policy, prices, keys, vat, periods, usage, cost_entries,
-         billing, cycle, announcements, audit, member_changes, files, focus, energy, entry)  # fmt: skip
+NOUNS = (me, catalogue, orders, services, applications, addresses, service_secrets, consoles, changes, copies, moves,
+         snapshots, backups, upgrades, planned_upgrades, drift, exports, flows, costs, statements, disputes, people,
+         tokens, deputies, webhooks, members, capacity, offers, policy, prices, keys, vat, periods, usage,
+         cost_entries, billing, cycle, announcements, audit, member_changes, files, focus, energy, entry)  # fmt: skip
 BLUEPRINTS = (*(noun.blueprint for noun in NOUNS), tokens.own, cost_entries.unit, billing.books, cycle.annual,
               planned_upgrades.window)  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -342,6 +342,33 @@ class AddressShown(Given):
     """The address of a service; null: it has none."""
 
     address: AddressOut | None
+
+
+class DeadlineOut(Given):
+    """An answer that is the last day of something; state: ahead, soon or over."""
+
+    name: str = Field(examples=["authorisation_expiry"])
+    label: dict[str, str]
+    day: date
+    state: str = Field(examples=["ahead"])
+
+
+class ApplicationOut(Given):
+    """What a service runs. upstream: what its makers call the version; offered: false once it was withdrawn from the
+    catalogue: it lives on, can't be ordered any more and gets no newer version.
+    """
+
+    stack: str = Field(examples=["video"])
+    version: str = Field(examples=["1"])
+    upstream: str | None = Field(examples=["ZoneMinder 1.36.33"])
+    offered: bool
+    deadlines: list[DeadlineOut]
+
+
+class ApplicationShown(Given):
+    """The application of a service; null: it is a machine."""
+
+    application: ApplicationOut | None
 
 
 class HandOverIn(Taken):

@@ -77,7 +77,10 @@ class RetentionOut(Given):
 
 
 class RegisterRow(Given):
-    """What is done for a member with one service."""
+    """What is done for a member with one service.
+
+    retention: for how long data are kept; recipients: who reads them; both as the application's declaration says.
+    """
 
     service: str
     ref: str
@@ -87,6 +90,8 @@ class RegisterRow(Given):
     since: datetime
     purpose: str
     data: str
+    retention: str
+    recipients: str
     processors: str
     transfers: str
 

@@ -120,6 +120,7 @@ SCREENS: tuple[Screen, ...] = (
     Screen("service-drifted", "", prepare=inside(portal.drifted), act=portal.unfold),
     Screen("service-outside", "", prepare=inside(portal.by_hand), act=portal.unfold),
     Screen("service-planned", "", prepare=inside(portal.planned)),
+    Screen("service-withdrawn", "", prepare=inside(portal.withdrawn)),
     Screen("service-postpone", "", prepare=inside(lambda s, m: f"{portal.planned(s, m)}/upgrade/postpone")),
     Screen("maintenance", "/maintenance"),
     Screen("service-repair", "", prepare=inside(lambda s, m: f"{portal.drifted(s, m)}/drift/repair")),

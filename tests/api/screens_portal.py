@@ -169,6 +169,20 @@ def wiki(session: Session, member_id: int) -> int:
     return service.id
 
 
+def withdrawn(session: Session, member_id: int) -> str:
+    """An application that the catalogue has no more, and whose authorisation ends soon."""
+    service = session.get_one(Service, wiki(session, member_id))
+    offer = stacks.columns(stacks.read(ROOT / "playbooks" / "stacks" / "video"))[0]
+    if session.scalar(sa.select(Offer.id).where(Offer.slug == offer["slug"])) is None:
+        session.add(Offer(version=1, state="withdrawn", **offer))
+    ends = datetime.now(UTC) + timedelta(days=40)
+    answers = {"retention_days": 28, "prefect_authorisation": "2022-0412", "authorisation_expiry": f"{ends:%Y-%m-%d}"}
+    own = stacks.specification(offer["stack"], answers) | {"offer": offer["slug"]}
+    service.name, service.specification = f"cameras-{service.id}", service.specification | own
+    session.flush()
+    return f"/services/{service.id}"
+
+
 def settings(session: Session, member_id: int) -> str:
     """Other answers to what an application asks, with their effect."""
     return f"/services/{wiki(session, member_id)}/change/parameters?answers=1&title=Agora"

@@ -57,6 +57,10 @@ FACTS: dict[str, list[dict[str, Any]]] = {
     "backup_unproved": [
         {"path": "/services/1", "name": "salut", "member": "Brevaux", "made": "2026-11-21T01:00:00+00:00"}
     ],
+    "answer_ends": [
+        {"path": "/services/1", "name": "cameras", "member": "Brevaux", "day": "2027-01-31", "over": over,
+         "label": {"fr": "Fin de l’autorisation", "en": "End of the authorisation"}} for over in (True, False)
+    ],
     "drift_found": [{"path": "/services/1", "name": "salut", "member": "Brevaux", "tasks": ["Harden SSH", "Ours"]}],
     "certificate_late": [
         {"path": "/services/1", "hosts": [

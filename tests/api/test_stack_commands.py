@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from api.commands.stack import EXAMPLE, command
 from orchestrator.errors import InvalidInput
-from tenants import stacks, stacks_checking
+from tenants import accounting, stacks, stacks_checking
 
 
 def run(*words: object) -> Result:
@@ -58,6 +58,14 @@ def test_what_is_wrong_is_found(begun: Path) -> None:
     }  # fmt: skip
     assert "no_such_module" in found["usage.yml"]["said"]
     assert "risky-file-permissions" in found["ansible-lint"]["said"]
+
+
+def test_an_account_that_takes_no_entry_is_refused(begun: Path) -> None:
+    declared = begun / "stack.yml"
+    declared.write_text(declared.read_text().replace('"65811"', '"6512"'))
+    found = stacks_checking._declaration(begun, accounting.load(begun), "2026-11")
+    assert found.good is False
+    assert "6512" in found.said and "65811" in found.said
 
 
 def test_without_its_tool_a_check_says_so(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from orchestrator.ansible import PLAYBOOKS
+from orchestrator.errors import ClocherError
 from orchestrator.settings import Settings
 from tenants import stacks_trial
 from tenants.stacks_town import Address
@@ -42,7 +43,9 @@ class Door:
 DOORS = {
     "website": Door("wp-login.php", "#user_login", "#user_pass", "Essai du clocher", "wp-admin/edit.php"),
     "library": Door("login", "#username", "#password", "Chronique du clocher"),
-    "school": Door("", "#username", "input[type=password]", "CM2 du clocher", "fr-fr/facility/#/classes"),
+    "school": Door(
+        "", "#username input, input#username", "input[type=password]", "CM2 du clocher", "fr-fr/facility/#/classes"
+    ),
     "collaboration": Door("?do=login", "[name=u]", "[name=p]", "Administrer"),
     "video": Door("", "#inputUsername", "#inputPassword", "Essai du clocher"),
 }
@@ -91,13 +94,17 @@ def believing(address: Address) -> list[str]:
 
 
 def visit(slug: str, address: Address, secrets: dict[str, str]) -> None:
-    """Its administrator comes. In a Chromium of its own: each application has its thread."""
+    """Its administrator comes. In a Chromium of its own: each application has its thread, and goes on alone."""
     with sync_playwright() as playwright:
         options = ["--no-sandbox", *believing(address)]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=options)
-        page = let_in(browser, address.url, DOORS[slug], secrets["admin_password"])
-        assert page.evaluate("[isSecureContext, location.host]") == [True, address.host]
-        browser.close()
+        try:
+            page = let_in(browser, address.url, DOORS[slug], secrets["admin_password"])
+            assert page.evaluate("[isSecureContext, location.host]") == [True, address.host]
+        except (AssertionError, Error) as error:
+            raise ClocherError("not_let_in", "L’application n’a pas ouvert.", detail=str(error)) from error
+        finally:
+            browser.close()
 
 
 def test_applications_live_their_whole_lives(settings: Settings) -> None:

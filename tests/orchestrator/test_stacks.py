@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +31,10 @@ HELLO = {
 
 
 @pytest.fixture
-def ours(stage: Stage) -> Stage:
-    stage.settings = stage.settings.model_copy(update={"stacks_dirs": (ROOT / "playbooks" / "examples",)})
+def ours(stage: Stage, tmp_path: Path) -> Stage:
+    """Workers know an application whose folder is nowhere near the product."""
+    shutil.copytree(ROOT / "playbooks" / "examples" / "hello", tmp_path / "hello")
+    stage.settings = stage.settings.model_copy(update={"stacks_dirs": (tmp_path,)})
     return stage
 
 

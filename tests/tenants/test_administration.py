@@ -251,6 +251,7 @@ def test_the_register_holds_each_living_service(owner: sa.Engine, staff: sa.Engi
         own = register.register(session, "brevaux")
     assert [row["service"] for row in whole["services"]] == ["web"] == [row["service"] for row in own["services"]]
     assert whole["retention_days"] == own["retention_days"] == 365
+    assert own["services"][0]["recipients"] == register.STATED  # of a machine only its member knows
     lines = register.as_csv(own).decode("utf-8-sig").splitlines()
     assert len(lines) == 2
     assert "Petite machine virtuelle" in lines[1]

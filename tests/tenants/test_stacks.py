@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,8 +57,18 @@ def test_each_size_is_an_offer(place: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda it: it.pop("licence"), "licence"),
-        (lambda it: it.update(colour="blue"), "colour"),
+        (lambda it: it.pop("licence"), "licence : la clé manque"),
+        (lambda it: it["title"].pop("en"), "title.en : la clé manque"),
+        (lambda it: it["versions"][0]["brings"].pop("en"), "versions.0.brings.en : la clé manque"),
+        (lambda it: it.update(data_class="secret"), "data_class : valeur inconnue ; choisissez parmi 'standard'"),
+        (lambda it: it.pop("register"), "register : la clé manque"),
+        (lambda it: it.pop("m57"), "m57 : la clé manque"),
+        (lambda it: it["focus"].update(category="Websites"), "focus.category : choisissez parmi AI and"),
+        (lambda it: it["focus"].update(subcategory="Sites"), "focus.subcategory : choisissez parmi Application"),
+        (lambda it: it["retention"].update(maximum_days=7), "retention : default_days"),
+        (lambda it: it["parameters"][0].update(type="colour"), "parameters.0 : valeur inconnue ; choisissez parmi"),
+        (lambda it: it["sizes"][0].update(vcpus=0), "sizes.0.vcpus : plus de 0 est attendu"),
+        (lambda it: it.update(colour="blue"), "colour : clé inconnue"),
         (lambda it: it.update(sources=["docker"]), "sources.0"),
         (lambda it: it["health"][0].update(port=8080), "8080"),
         (lambda it: it["web"].update(port=8080), "web.port"),
@@ -155,7 +166,9 @@ def test_the_register_says_what_the_application_declares(placed: Order, staff: s
     [row] = document["services"]
     assert (row["kind"], row["purpose"]) == ("stack", "Saluer")
     assert row["data"] == "Adresse IP dans le journal (Les habitants)"
-    assert "Saluer" in register.as_csv(document).decode("utf-8-sig")
+    assert (row["retention"], row["recipients"]) == ("30 jours", "La commune")
+    [line] = csv.DictReader(register.as_csv(document).decode("utf-8-sig").splitlines(), delimiter=";")
+    assert (line["Objet"], line["Durée de conservation"], line["Destinataires"]) == ("Saluer", "30 jours", "La commune")
 
 
 RULES = [rule for rule in stacks.read(STACKS / "hello").rules if rule["name"] in ("greeting", "contact", "until")]
@@ -209,3 +222,10 @@ def test_the_database_refuses_an_application_without_its_stack(owner: sa.Engine)
     columns = catalogue.read()[0] | {"kind": "stack", "version": 1}
     with pytest.raises(sa.exc.IntegrityError), territory_session(owner, "tests") as session:
         session.add(Offer(**columns))
+
+
+def test_each_key_is_explained_to_those_who_write_a_stack() -> None:
+    told = (ROOT / "docs" / "stacks.md").read_text()
+    fields = stacks.Declared.model_fields.items()
+    keys = {field.alias or name for name, field in fields} - {"slug", "awaits_source"}  # those are not written
+    assert [key for key in sorted(keys) if f"`{key}`" not in told] == []

@@ -22,7 +22,7 @@ from api.commands.services_day2 import tell_flow
 from api.formats import cell
 from api.output import json_option, print_json
 from api.v1.schemas import EventOut, FlowOut, ServiceOut
-from api.v1.schemas_services import DeletedOut
+from api.v1.schemas_services import ApplicationShown, DeletedOut
 
 
 @click.group("services", short_help="What members own: list, show, operate, delete.")
@@ -52,7 +52,8 @@ def show(service_id: int, as_json: bool) -> None:
     service = read(ServiceOut, far.call("GET", f"/services/{service_id}"))
     events = far.call("GET", f"/services/{service_id}/events")["items"]
     address = far.call("GET", f"/services/{service_id}/address")["address"]
-    tell(service, [read(EventOut, event) for event in events], address and address["url"], as_json)
+    runs = read(ApplicationShown, far.call("GET", f"/services/{service_id}/application"))["application"]
+    tell(service, [read(EventOut, event) for event in events], address and address["url"], runs, as_json)
 
 
 def _operation(verb: str, said: str) -> None:

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS destruction (
   destroyed_by VARCHAR(128) NOT NULL,
   PRIMARY KEY (destroyed_at, event, camera)
 );
+CREATE TABLE IF NOT EXISTS given (account VARCHAR(32) PRIMARY KEY, hash VARCHAR(255) NOT NULL);
 GRANT SELECT ON register.* TO `www-data`@localhost;
 CREATE TRIGGER IF NOT EXISTS zm.register_destruction AFTER DELETE ON zm.Events FOR EACH ROW
   INSERT INTO register.destruction (event, camera, camera_name, recorded_from, recorded_to, bytes, destroyed_by)
