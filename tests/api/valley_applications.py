@@ -66,8 +66,9 @@ def _know(session: Session, service: Service, vault_id: int, now: datetime) -> N
         session.add(Availability(**of, day=(now - timedelta(days=ago)).date(), asked=288, good=True, asked_at=now,
                                  answered=286 if ago == 12 else 288,
                                  certificate_until=now + timedelta(days=61)))  # fmt: skip
-    session.add_all([MeterSample(**of, meter=f"collaboration_{meter}", quantity=Decimal(count), at=now - timedelta(hours=5))
-                     for meter, count in COUNTED.items()])  # fmt: skip
+    at = now - timedelta(hours=5)
+    for meter, count in COUNTED.items():
+        session.add(MeterSample(**of, meter=f"collaboration_{meter}", quantity=Decimal(count), at=at))
     session.add(BackupClient(**of, public_key="k", private_key="s", passphrase="s", vault_id=vault_id, host_key="k"))
     for ago in (2, 1, 0):
         at = now - timedelta(days=ago, hours=6)
