@@ -85,7 +85,10 @@ def _add(session: Session, row: Any) -> int:
     return int(row.id)
 
 
-STACK = {"version": "1", "secrets": [{"name": "x", "length": 24, "shown": True, "label": {"fr": "X", "en": "X"}}]}
+STACK = {
+    "slug": "salut", "version": "1",
+    "secrets": [{"name": "x", "length": 24, "shown": True, "label": {"fr": "X", "en": "X"}}],
+}  # fmt: skip
 
 
 def _service(session: Session, member_id: int) -> int:

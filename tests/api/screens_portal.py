@@ -68,7 +68,7 @@ def taken(session: Session, member_id: int) -> str:
     """An application with an export to take, one that is gone and one that failed."""
     made, at = running(session, member_id), datetime.now(UTC)
     owned = session.get_one(Service, made)
-    owned.specification = owned.specification | {"stack": {"version": "1"}}
+    owned.specification = owned.specification | {"stack": {"slug": "salut", "version": "1"}}
     for days, state in ((9, "failed"), (8, "removed"), (0, "ready")):
         then, over = at - timedelta(days=days), at + timedelta(days=7 - days)
         whole = {"bytes": 25_700_000, "sha256": "5e" * 32, "files": 31, "made_at": then, "expires_at": over}
@@ -99,7 +99,7 @@ def kept(session: Session, member_id: int) -> str:
     made, at = running(session, member_id), datetime.now(UTC)
     known = session.get_one(Service, made)
     backup = {"schedule": "daily", "keep": {"daily": 7, "weekly": 4, "monthly": 6}}
-    known.specification = known.specification | {"stack": {"version": "1", "backup": backup}}
+    known.specification = known.specification | {"stack": {"slug": "salut", "version": "1", "backup": backup}}
     session.add(BackupClient(service_id=made, member_id=member_id, public_key="k", private_key="s", passphrase="s",
                              vault_id=made, host_key="k", late_since=at))  # fmt: skip
     for days, state in ((3, "ready"), (2, "ready"), (1, "failed")):
@@ -134,7 +134,10 @@ def entrance(session: Session, member_id: int) -> str:
     """The entry itself, with names whose certificate is well, ends soon, and is missing."""
     made, at = running(session, member_id), datetime.now(UTC)
     service = session.get_one(Service, made)
-    service.specification = {**service.specification, "stack": {"version": "1", "secrets": [], "provides": "entry"}}
+    service.specification = {
+        **service.specification,
+        "stack": {"slug": "entry", "version": "1", "secrets": [], "provides": "entry"},
+    }
     refused = {"at": int(at.timestamp()), "code": "silent", "why": "[Errno 111] Connection refused"}
     rows = [("site.brevaux", 60, None), ("wiki.brevaux", 9, refused), ("ecole.orgelune", None, refused | {
         "code": "refused", "why": "DNS problem: NXDOMAIN looking up A for ecole.orgelune"})]  # fmt: skip

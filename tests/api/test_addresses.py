@@ -36,7 +36,8 @@ def service_id(owner: sa.Engine) -> int:
 def known(owner: sa.Engine, worker: sa.Engine, settings: Settings, service_id: int) -> int:
     """The same behind an entry; it answered 1,999 times of 2,000 in one day of the month."""
     with territory_session(owner, "tests") as session:
-        whole = {"play": "stacks/entry", "answers": {}, "stack": {"provides": "entry"}}
+        stack = {"slug": "entry", "version": "1", "provides": "entry"}
+        whole = {"play": "stacks/entry", "offer": "entry-small", "answers": {}, "stack": stack}
         made = Service(member_id=member_of(session, service_id), name="portail", specification=whole, state="active")
         session.add(made)
         session.flush()
