@@ -44,8 +44,10 @@ class Visitor:
             self.complaints.append(said)
 
     def open(self, path: str) -> Page:
-        """Go to a page of the portal."""
-        self.page.goto(f"{self.portal}{path}")
+        """Go to a page of the portal. One that is broken is complained of, but where a page is to tell of that."""
+        answer = self.page.goto(f"{self.portal}{path}")
+        if answer and answer.status >= 500 and not path.startswith("/errors/"):
+            self.complaints.append(f"{path} answers {answer.status}")
         return self.page
 
     def look(self, width: int) -> list[str]:

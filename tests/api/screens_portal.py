@@ -121,7 +121,7 @@ def addressed(session: Session, member_id: int) -> str:
     """An application behind the territory's entry, whose certificate comes from its own authority."""
     made, at = running(session, member_id), datetime.now(UTC)
     service = session.get_one(Service, made)
-    stack = {"version": "1", "secrets": [], "web": {"port": 80, "path": "/"}}
+    stack = {"slug": "salut", "version": "1", "secrets": [], "web": {"port": 80, "path": "/"}}
     service.specification = {**service.specification, "stack": stack}
     entry.keep(session, made, "valmont.test", "PEM", [])
     for day, answered in ((at.date(), 287), (at.date() - timedelta(days=40), 288)):
