@@ -72,9 +72,9 @@ def check(ctx: click.Context, folder: Path, as_json: bool) -> None:
 def test(ctx: click.Context, folders: tuple[Path, ...], as_json: bool) -> None:
     """Live stacks' whole lives in guests of the cloud, which are gone afterwards.
 
-    Installed twice, asked by name through an entry, given data, counted, backed up, destroyed, brought back, upgraded,
-    handed out. Several stacks share the entry and the vault, and live at the same time. The cloud is that of
-    CLOCHER_CLOUDS_FILE, by default the dev cloud: clocher devcloud up.
+    Installed twice, asked by name through an entry, given data and a new password, counted, backed up, destroyed,
+    brought back, upgraded, handed out. Several stacks share the entry and the vault, and live at the same time. The
+    cloud is that of CLOCHER_CLOUDS_FILE, by default the dev cloud: clocher devcloud up.
     """
     lived = stacks_trial.live(settings.load(), folders, lambda one: _tell(one, as_json))
     good = all(one.good for one in lived)
