@@ -120,6 +120,7 @@ RULES: dict[str, str] = {
     "backup_pages.prove": "service.operate",
     "backup_pages.ask_restore": "service.operate",
     "backup_pages.restore": "service.operate",
+    "backup_pages.switch": "service.operate",
     "drift_pages.check": "service.operate",
     "drift_pages.ask_repair": "service.operate",
     "drift_pages.repair": "service.operate",

@@ -82,6 +82,8 @@ RULES: dict[str, str] = {
     "backups.make": "service.operate",
     "backups.prove": "service.operate",
     "backups.restore": "service.operate",
+    "backups.start": "service.operate",
+    "backups.stop": "service.operate",
     "usage.status": "period.read",
     "usage.list_outside": "service.read",
     "usage.list_corrections": "service.read",

@@ -228,6 +228,8 @@ ACTIONS = {
     "copy.refresh": N_("Données de l’original demandées pour une copie"),
     "service.move": N_("Service passé à un autre membre"),
     "service.move_asked": N_("Transfert vers un autre membre demandé"),
+    "backup.start": N_("Sauvegarde de chaque nuit commencée"),
+    "backup.stop": N_("Sauvegarde de chaque nuit arrêtée"),
     "backup.prove": N_("Restauration d’essai demandée"),
     "usage.count": N_("Comptage demandé"),
     "backup.proved": N_("Restauration d’essai réussie"),

@@ -21,6 +21,20 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "failed": (),
 }
 ENDED = ("deleted", "failed")
+# How a machine's files are kept; what an application wants its stack declares.
+OF_MACHINES: dict[str, Any] = {"schedule": "daily", "keep": {"daily": 7, "weekly": 4, "monthly": 6}}
+IS_MACHINE = Service.specification["play"].as_string() == "vm"
+OF_APPLICATIONS = Service.specification["stack"]["backup"]["schedule"].as_string()
+# Of a row of services; null when it is made by nobody but people.
+SCHEDULE = sa.case((IS_MACHINE & Service.nightly, OF_MACHINES["schedule"]), (IS_MACHINE, None), else_=OF_APPLICATIONS)
+
+
+def declared(specification: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Schedule and keep of what is made so, or None when it can't be backed up."""
+    if specification.get("play") == "vm":
+        return OF_MACHINES
+    found: Mapping[str, Any] | None = specification.get("stack", {}).get("backup")
+    return found
 
 
 def declare(session: Session, service: Service, vault_id: int, at: datetime, *, scheduled: bool) -> Backup:

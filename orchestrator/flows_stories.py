@@ -332,11 +332,14 @@ def backup_service(run: Run) -> None:
 
 
 def restore_service(run: Run) -> None:
-    """The application's data is what it was when it was backed up; what was written since is lost."""
+    """The application's data is what it was when it was backed up, and what was written since is lost; a machine's
+    files come back beside those that are there.
+    """
     run.step("vault", keeping.check_backup)
     run.step("restore", keeping.bring_back)
     # What was set since that backup still holds: answers, passwords, for what the entry leads to certificates.
-    run.step("configure", stack.configure)
+    if stack.runs_one(run):
+        run.step("configure", stack.configure)
     _check(run)
     run.step("activate", runs.finish_as("active"))
 

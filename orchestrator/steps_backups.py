@@ -26,6 +26,16 @@ FAILED = {
     "backup": (N_("La sauvegarde a échoué."), N_("Une autre sera tentée d’elle-même ; la DSI en a le détail.")),
     "restore": (N_("La restauration a échoué."), N_("L’application peut être arrêtée : la DSI s’en occupe.")),
 }
+OF_MACHINES_FAILED = {
+    "backup": (
+        FAILED["backup"][0],
+        N_("Voyez si les programmes de /etc/clocher/backup.d réussissent ; sinon la DSI en a le détail."),
+    ),
+    "restore": (
+        FAILED["restore"][0],
+        N_("Rien n’a été remplacé. S’il manque de la place, ajoutez un volume ; sinon la DSI en a le détail."),
+    ),
+}
 UNCOUNTED = ("play_failed", "play_timeout", "play_missing", "usage_missing")
 SPARED = timedelta(days=2)  # what was kept by hand of late is not taken for superfluous
 
@@ -52,7 +62,12 @@ def restored_from(run: Run) -> tuple[dict[str, Any], Backup]:
 
 
 def count(run: Run) -> Write:
-    """Have the application count what it holds. One that can't is backed up all the same, and can't be proved then."""
+    """Have the application count what it holds. One that can't is backed up all the same, and can't be proved then.
+
+    Of a machine nobody knows what it holds: what is restored is compared with the archive itself.
+    """
+    if not stack.runs_one(run):
+        return _counted(run, {})
     try:
         meters = stack.counted(guest.perform(run, run.specification["play"], "usage", **stack.variables(run)))
     except ClocherError as error:
@@ -60,13 +75,17 @@ def count(run: Run) -> Write:
             raise
         log.warning("not counted", flow=run.flow_id, code=error.code, detail=error.detail)
         return nothing
-    slug, at = run.specification["stack"]["slug"], datetime.now(UTC)
+    slug, at, kept = run.specification["stack"]["slug"], datetime.now(UTC), _counted(run, meters)
 
     def write(session: Session) -> None:
-        session.execute(sa.update(Backup).where(Backup.id == run.parameters["backup_id"]).values(meters=meters))
+        kept(session)
         usage.keep(session, run.owner, slug, meters, at)
 
     return write
+
+
+def _counted(run: Run, meters: dict[str, int]) -> Write:
+    return _written(sa.update(Backup).where(Backup.id == run.parameters["backup_id"]).values(meters=meters))
 
 
 def make(run: Run) -> Write:
@@ -81,21 +100,27 @@ def make(run: Run) -> Write:
 
 
 def bring_back(run: Run) -> Write:
-    """Have the application be what it was when it was backed up."""
+    """Have the application be what it was when it was backed up; a machine's files come back beside what is there."""
     _play(run, "restore")
     return nothing
 
 
 def _play(run: Run, act: str) -> dict[str, Any]:
     """Run a play of the stack that goes to the vault; what it gives back."""
-    given = {**stack.variables(run), "vault": _opened(run).variables, "archive": _backup(run).archive}
+    given = {
+        **stack.variables(run),
+        "operation": run.operation,
+        "vault": _opened(run).variables,
+        "archive": _backup(run).archive,
+    }
     within = run.runtime.settings.backup_timeout
     try:
         outcome = guest.perform(run, run.specification["play"], act, within=within, **given)
     except ClocherError as error:
         if error.code not in ("play_failed", "play_timeout"):
             raise
-        raise ClocherError(f"{act}_failed", *FAILED[act], detail=error.detail) from error
+        words = FAILED if stack.runs_one(run) else OF_MACHINES_FAILED
+        raise ClocherError(f"{act}_failed", *words[act], detail=error.detail) from error
     return outcome.result
 
 
@@ -125,9 +150,10 @@ def prune(run: Run) -> Write:
 
 
 def _superfluous(run: Run, good: Sequence[Backup], at: datetime) -> list[int]:
-    keep = run.specification["stack"]["backup"]["keep"]
+    declared = backups.declared(run.specification)
+    assert declared  # else nobody asked for this backup
     made = {backup.id: backup.made_at for backup in good if backup.made_at}
-    old = retention.superfluous(list(made.items()), **keep, timezone=run.runtime.settings.timezone)
+    old = retention.superfluous(list(made.items()), **declared["keep"], timezone=run.runtime.settings.timezone)
     return [backup_id for backup_id in old if made[backup_id] <= at - SPARED]
 
 

@@ -24,6 +24,8 @@ from orchestrator.tables import Member
 from orchestrator.tables_backups import Backup
 from orchestrator.trial import Machine, Trial
 
+GIB = 1 << 30
+
 
 def try_out(run: Run) -> Write:
     """Restore the backup in a guest like the service's own. The service itself is neither asked nor told anything."""
@@ -63,14 +65,21 @@ def _subnets(run: Run) -> list[str]:
 
 def _restore(run: Run, place: Trial, vault: dict[str, Any], backup: Backup) -> None:
     wanted = run.specification
-    machine = trial.build(place, run.facts["name"], wanted["flavor"], int(wanted["disk_gib"]), wanted["image"])
+    machine = trial.build(place, run.facts["name"], wanted["flavor"], _room(run, backup), wanted["image"])
     _play(run, place, machine, "site")
     within = run.runtime.settings.backup_timeout
     _play(run, place, machine, "restore", within=within, vault=vault, archive=backup.archive)
-    # Counted before anybody asks it something: that may be counted too.
-    copying.compare(run, backup, stack.counted(_play(run, place, machine, "usage")))
+    if stack.runs_one(run):
+        # Counted before anybody asks it something: that may be counted too.
+        copying.compare(run, backup, stack.counted(_play(run, place, machine, "usage")))
     readiness.check_health(place.settings, machine.guest, [str(volume["mount"]) for volume in machine.volumes])
-    stack.ask(run, machine.guest.address)
+    if stack.runs_one(run):
+        stack.ask(run, machine.guest.address)
+
+
+def _room(run: Run, backup: Backup) -> int:
+    """GiB of the volume: an application's own, and for a machine's files as much as they take."""
+    return int(run.specification["disk_gib"]) if stack.runs_one(run) else (backup.bytes or 0) // GIB + 2
 
 
 def _play(run: Run, place: Trial, machine: Machine, act: str, *, within: float | None = None, **more: Any) -> Outcome:

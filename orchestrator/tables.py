@@ -102,7 +102,8 @@ class Service(Base):
     """The living thing that an order made. Only `orchestrator.services` writes its state and its specification.
 
     state `outside`: made by hand in the cloud, metered, and nothing can be asked of it here (`orchestrator.outsiders`).
-    protected: it can't be deleted before that is taken back; delete_after: when a deletion that was asked for begins.
+    protected: it can't be deleted before that is taken back; nightly: a machine is backed up every night, which
+    its people may not want; delete_after: when a deletion that was asked for begins.
     """
 
     __tablename__ = "services"
@@ -115,6 +116,7 @@ class Service(Base):
     address: Mapped[str | None]
     public_address: Mapped[str | None]
     protected: Mapped[bool] = mapped_column(server_default=sa.false())
+    nightly: Mapped[bool] = mapped_column(server_default=sa.true())
     delete_after: Mapped[datetime | None]
     created_at: Mapped[datetime] = now()
     changed_at: Mapped[datetime] = now()

@@ -74,7 +74,9 @@ def clients(session: Session) -> list[tuple[BackupClient, Service]]:
 
 def quota_gib(service: Service) -> int:
     """How much a service's repository may take."""
-    return QUOTA_TIMES * int(service.specification["disk_gib"]) + QUOTA_MORE_GIB
+    wanted = service.specification
+    volumes = sum(int(volume["disk_gib"]) for volume in wanted.get("volumes", {}).values())
+    return QUOTA_TIMES * (int(wanted["disk_gib"]) + volumes) + QUOTA_MORE_GIB
 
 
 def opened(session: Session, settings: Settings, service: Service) -> Opened:

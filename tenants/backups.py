@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator import backups, vaults
+from orchestrator import audit, backups, vaults
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Flow, Service
 from orchestrator.tables_backups import Backup, BackupClient
@@ -25,7 +25,8 @@ MOST = 50  # rows of the list
 class Kept:
     """What is kept of a service. rows: all but those erased, newest first; last: the newest good one, age: its age;
     proof: the one that was proved last; refuted: when a trial failed since; keep: how many are kept for days, weeks,
-    months; due: when the next is made by itself; refused: why none can be asked for now.
+    months; machine: it is one's files; due: when the next is made by itself, None when none is; refused: why none can
+    be asked for now.
     """
 
     rows: list[Backup]
@@ -35,14 +36,39 @@ class Kept:
     proof: Backup | None
     refuted: datetime | None
     keep: dict[str, int]
-    due: datetime
+    machine: bool
+    due: datetime | None
     refused: Conflict | None
 
 
 def declared(service: Service) -> Mapping[str, Any] | None:
-    """Schedule and keep of a service, as its stack says; None when it is not backed up."""
-    found: Mapping[str, Any] | None = service.specification.get("stack", {}).get("backup")
-    return found
+    """Schedule and keep of a service; None when it can't be backed up."""
+    return backups.declared(service.specification)
+
+
+def is_machine(service: Service) -> bool:
+    """Whether its files are kept, and come back beside those that are there; else an application's data."""
+    return "stack" not in service.specification
+
+
+def switch(session: Session, service_id: int, on: bool) -> Service:
+    """Back a machine up every night from now on, or only when people ask for it. What is in the vault stays there.
+
+    Nothing happens when it is so already. Raises not_found, Conflict not_a_machine.
+    """
+    service = reading.find(session, Service, service_id, lock=True)
+    if not is_machine(service):
+        raise Conflict(
+            "not_a_machine",
+            Text("« {name} » est une application : elle est sauvegardée comme elle le déclare.", name=service.name),
+            "Choisissez une machine.",
+        )
+    if service.nightly != on:
+        service.nightly = on
+        session.flush()
+        action = "backup.start" if on else "backup.stop"
+        audit.record(session, action, f"service {service.id}", member_id=service.member_id)
+    return service
 
 
 def back_up(session: Session, service_id: int, at: datetime, *, scheduled: bool = False) -> tuple[Backup, Flow]:
@@ -65,14 +91,16 @@ def _client(session: Session, service_id: int) -> tuple[Service, int]:
 
 
 def restore(session: Session, service_id: int, backup_id: int) -> Flow:
-    """Make a service's data what it was when it was backed up; what was written since is lost.
+    """Make an application's data what it was when it was backed up; what was written since is lost. A machine's files
+    come back beside those that are there.
 
     Raises not_found, backup_not_found, Conflict backup_state, service_protected, not_backed_up, no_vault and what
     `operations.ask_for` raises.
     """
     chosen = _chosen(session, service_id, backup_id, backups.check_ready)
+    harmful = not is_machine(reading.find(session, Service, service_id))
     return operations.ask_for(
-        session, service_id, "restore_service", "backup.restore", harmful=True, backup_id=chosen.id
+        session, service_id, "restore_service", "backup.restore", harmful=harmful, backup_id=chosen.id
     )
 
 
@@ -135,16 +163,18 @@ def kept(session: Session, service: Service, at: datetime, hour: int, timezone: 
         return None
     proof = last_proof(session, service.id)
     rows, client = listed(session, service.id), session.get(BackupClient, service.id)
+    open_ = client is not None and client.vault_id is not None
     last = next((row for row in rows if row.state == "ready"), None)
     return Kept(
         rows=rows,
         last=last,
         age=at - last.made_at if last and last.made_at else None,
-        late=client is not None and client.late_since is not None,
+        late=service.nightly and client is not None and client.late_since is not None,
         proof=proof,
         refuted=_refuted(session, service.id, proof),
         keep=dict(wanted["keep"]),
-        due=schedules.next_due(hour, schedules.EVERY_DAY, at, timezone),
+        machine=is_machine(service),
+        due=schedules.next_due(hour, schedules.EVERY_DAY, at, timezone) if service.nightly and open_ else None,
         refused=_refusal(session, service),
     )
 

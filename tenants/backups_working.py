@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from orchestrator import audit, vaults
+from orchestrator import backups as kept
 from orchestrator.database import territory_session
 from orchestrator.errors import Conflict
 from orchestrator.settings import Settings
@@ -28,11 +29,16 @@ TEND_AGAIN = timedelta(hours=1)  # after the vault could not be tended
 
 
 def enrol(session: Session, settings: Settings) -> int:
-    """Make clients of the services that are to be backed up and are none yet; how many."""
+    """Make clients of the services that are to be backed up and are none yet; how many. Machines only where there is a
+    vault: a territory may do without one.
+    """
     known = sa.exists().where(BackupClient.service_id == Service.id)
+    wanted = kept.OF_APPLICATIONS.is_not(None)
+    if vaults.present(session) is not None:
+        wanted |= kept.IS_MACHINE
     new = session.scalars(
         sa.select(Service).where(
-            Service.specification["stack"]["backup"]["schedule"].as_string().is_not(None),
+            wanted,
             Service.state.not_in(("creating", "deleting", "deleted", "failed")),
             ~known,
         )
@@ -85,7 +91,7 @@ def make_due(session: Session, at: datetime, hour: int, timezone: str) -> list[i
         sa.select(BackupClient.service_id)
         .join(Service, Service.id == BackupClient.service_id)
         .where(BackupClient.vault_id == vault.id, BackupClient.ended_at.is_(None), Service.state == "active",
-               Service.delete_after.is_(None), ~good, ~tried)
+               kept.SCHEDULE.is_not(None), Service.delete_after.is_(None), ~good, ~tried)
         .order_by(BackupClient.service_id)
     ).all()  # fmt: skip
     return [
@@ -112,7 +118,7 @@ def prove_due(session: Session, at: datetime, hour: int, timezone: str) -> int |
     newest = sa.select(sa.func.max(Backup.id)).where(good).scalar_subquery()
     waiting = session.execute(
         sa.select(Service.id, newest)
-        .where(Service.state == "active", Service.delete_after.is_(None), newest.is_not(None),
+        .where(Service.state == "active", Service.nightly, Service.delete_after.is_(None), newest.is_not(None),
                proved.is_(None) | (proved < at - PROVE_EVERY), failed.is_(None) | (failed < at - PROVE_AGAIN))
         .order_by(proved.nulls_first(), Service.id)
     ).all()  # fmt: skip
@@ -135,12 +141,11 @@ def watch(session: Session, at: datetime) -> list[int]:
     mine = Backup.service_id == BackupClient.service_id
     last = sa.select(sa.func.max(Backup.made_at)).where(mine, Backup.state == "ready").scalar_subquery()
     making = sa.exists().where(mine, Backup.state == "making")
-    schedule = Service.specification["stack"]["backup"]["schedule"].as_string()
     rows = session.execute(
-        sa.select(BackupClient, last, schedule)
+        sa.select(BackupClient, last, kept.SCHEDULE)
         .join(Service, Service.id == BackupClient.service_id)
         .where(BackupClient.late_since.is_(None), BackupClient.ended_at.is_(None), Service.state == "active", ~making,
-               schedule.in_(backups.ALLOWED))
+               kept.SCHEDULE.in_(backups.ALLOWED))
         .with_for_update(of=BackupClient, skip_locked=True)
     ).all()  # fmt: skip
     late = [(client, made) for client, made, named in rows if (made or client.made_at) < at - backups.ALLOWED[named]]

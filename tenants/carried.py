@@ -54,7 +54,7 @@ def vault_of(session: Session, service: Service) -> int:
     if not own:
         raise Conflict(
             "not_an_application",
-            Text("« {name} » est une machine nue : il n’a pas de sauvegarde dans le coffre.", name=service.name),
+            Text("« {name} » est une machine nue : seules les applications se copient ainsi.", name=service.name),
             "Commandez une machine de même taille et copiez-y les données par SSH (rsync), puis supprimez celle-ci.",
         )
     if not own.get("backup"):

@@ -10,7 +10,7 @@ import click
 
 from api.asking import confirm, yes_option
 from api.commands.services_day2 import BIGGEST, service_argument, tell_flow
-from api.output import json_option, print_rows
+from api.output import json_option, print_json, print_rows
 from api.staff import staff_session
 from orchestrator import settings
 from orchestrator.tables import Flow, Service
@@ -49,7 +49,7 @@ def print_backups(service_id: int, rows: list[dict[str, Any]], as_json: bool) ->
 @service_argument
 @json_option
 def backup(service_id: int, as_json: bool) -> None:
-    """Put a copy of an application's data into the vault now."""
+    """Put a copy of an application's data, or of a machine's files, into the vault now."""
     with staff_session() as session:
         _, flow = backups.back_up(session, service_id, datetime.now(UTC))
         tell_flow(reading.show(session, Flow, flow.id), as_json)
@@ -74,9 +74,12 @@ def restoring(act: Callable[[int, int], dict[str, Any]]) -> click.Command:
     @yes_option
     @json_option
     def command(service_id: int, backup_id: int, yes: bool, as_json: bool) -> None:
-        """Make an application's data what it was when it was backed up. What was written since is lost."""
+        """Bring a backup back. An application loses what was written since; a machine's files come back beside."""
         if not yes:
-            confirm("Tout ce qui a été écrit dans l’application depuis cette sauvegarde est perdu. Restaurer ?")
+            confirm(
+                "Tout ce qui a été écrit dans l’application depuis cette sauvegarde est perdu ; les fichiers d’une"
+                " machine reviennent à côté, dans un dossier « clocher-restauration ». Restaurer ?"
+            )
         tell_flow(act(service_id, backup_id), as_json)
 
     return command
@@ -112,4 +115,30 @@ def print_versions(versions: list[dict[str, Any]], as_json: bool) -> None:
     print_rows(rows, columns, as_json=as_json, empty="Rien de plus récent n’est proposé.")
 
 
-COMMANDS = (list_, backup, prove, restore, upgrade)
+def switching(act: Callable[[int, bool], dict[str, Any]]) -> click.Command:
+    """The command `back-up-nightly`; `act`, given service and whether, returns the service."""
+
+    @click.command("back-up-nightly")
+    @service_argument
+    @click.option("--off", is_flag=True, help="Only when people ask for it; what is in the vault stays there.")
+    @json_option
+    def command(service_id: int, off: bool, as_json: bool) -> None:
+        """Back a machine up every night. Applications are backed up as they declare."""
+        service = act(service_id, not off)
+        if as_json:
+            print_json(service)
+        else:
+            click.echo(f"« {service['name']} » est sauvegardé {'quand on le demande' if off else 'chaque nuit'}.")
+
+    return command
+
+
+@switching
+def switch(service_id: int, on: bool) -> dict[str, Any]:
+    """By the database."""
+    with staff_session() as session:
+        backups.switch(session, service_id, on)
+        return reading.show(session, Service, service_id)
+
+
+COMMANDS = (list_, backup, prove, restore, upgrade, switch)

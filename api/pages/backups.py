@@ -1,9 +1,9 @@
-"""Backups of an application: made now, restored for trial, and brought back after saying what that loses."""
+"""Backups of a service: made now, restored for trial, and brought back after saying what that loses."""
 
 from __future__ import annotations
 
 from apiflask import APIBlueprint
-from flask import render_template
+from flask import render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
@@ -21,9 +21,21 @@ blueprint = APIBlueprint(
 
 @blueprint.post("")
 def make(service_id: int) -> Response | tuple[str, int]:
-    """Back the application up now; a refusal is said on its page."""
+    """Back the service up now; a refusal is said on its page."""
     done = gettext("La sauvegarde est en cours.")
     return do(service_id, lambda session: backups.back_up(session, service_id, auth.now()), done)
+
+
+@blueprint.post("/switch")
+def switch(service_id: int) -> Response | tuple[str, int]:
+    """Back a machine up every night (`on`), or only when people ask for it."""
+    on = request.form.get("on") == "1"
+    done = (
+        gettext("Cette machine sera sauvegardée chaque nuit.")
+        if on
+        else gettext("Cette machine n’est plus sauvegardée que sur demande.")
+    )
+    return do(service_id, lambda session: backups.switch(session, service_id, on), done)
 
 
 @blueprint.post("/<int:backup_id>/prove")
@@ -44,12 +56,15 @@ def _asked(service_id: int, backup_id: int, form: Form) -> str:
         service = reading.find(session, Service, service_id)
         found = kept.find(session, min(backup_id, reading.BEYOND), service.id)
         kept.check_ready(found)
-        return render_template("services/restore_backup.html", service=service, backup=found, form=form)
+        machine = backups.is_machine(service)
+        return render_template(
+            "services/restore_backup.html", service=service, backup=found, form=form, machine=machine
+        )
 
 
 @blueprint.post("/<int:backup_id>/restore")
 def restore(service_id: int, backup_id: int) -> Response | tuple[str, int]:
-    """Bring the application's data back."""
+    """Bring the data back."""
     return do(
         service_id,
         lambda session: backups.restore(session, service_id, backup_id),

@@ -270,7 +270,9 @@ class TurnOut(Given):
 
 
 class ServiceOut(Given):
-    """specification: what was ordered; protected: can't be deleted; delete_after: when an asked deletion begins."""
+    """specification: what was ordered; protected: can't be deleted; nightly: a machine is
+    backed up every night; delete_after: when an asked deletion begins.
+    """
 
     id: Id
     ref: UUID
@@ -281,6 +283,7 @@ class ServiceOut(Given):
     public_address: str | None
     specification: dict[str, Any]
     protected: bool
+    nightly: bool
     delete_after: datetime | None
     created_at: datetime
     changed_at: datetime

@@ -115,6 +115,8 @@ SCREENS: tuple[Screen, ...] = (
     Screen("service-entry", "", TERRITORY, inside(portal.entrance)),
     Screen("service-held", "", prepare=inside(portal.busy)),
     Screen("service-kept", "", prepare=inside(portal.kept)),
+    Screen("service-machine-kept", "", prepare=inside(portal.machine)),
+    Screen("service-restore-files", "", prepare=inside(portal.files)),
     Screen("service-taken", "", prepare=inside(portal.taken)),
     Screen("service-certified", "", prepare=inside(portal.certified)),
     Screen("service-drifted", "", prepare=inside(portal.drifted), act=portal.unfold),

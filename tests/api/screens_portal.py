@@ -197,14 +197,32 @@ def settings_refused(session: Session, member_id: int) -> str:
 
 def backed_up(session: Session, member_id: int) -> int:
     """An application with one good backup; its id."""
-    made, at = wiki(session, member_id), datetime.now(UTC)
+    return _with_backup(session, member_id, wiki(session, member_id))[0]
+
+
+def machine(session: Session, member_id: int) -> str:
+    """A virtual machine with a good backup, which is no longer made every night."""
+    made, _ = _with_backup(session, member_id, running(session, member_id))
+    session.get_one(Service, made).nightly = False
+    return f"/services/{made}"
+
+
+def files(session: Session, member_id: int) -> str:
+    """What bringing a machine's files back would do."""
+    made, backup_id = _with_backup(session, member_id, running(session, member_id))
+    return f"/services/{made}/backups/{backup_id}/restore"
+
+
+def _with_backup(session: Session, member_id: int, made: int) -> tuple[int, int]:
+    at = datetime.now(UTC)
     session.add(BackupClient(service_id=made, member_id=member_id, public_key="k", private_key="s", passphrase="s",
                              vault_id=made, host_key="k"))  # fmt: skip
-    session.add(Backup(member_id=member_id, service_id=made, vault_id=made, archive="1", state="ready", scheduled=True,
-                       requested_by="t", created_at=at, made_at=at, bytes=7_000_000, added=1, files=310,
-                       borg_id="b"))  # fmt: skip
+    backup = Backup(member_id=member_id, service_id=made, vault_id=made, archive="1", state="ready", scheduled=True,
+                    requested_by="t", created_at=at, made_at=at, bytes=7_000_000, added=1, files=310,
+                    meters={}, borg_id="b")  # fmt: skip
+    session.add(backup)
     session.flush()
-    return made
+    return made, backup.id
 
 
 def copying(session: Session, member_id: int) -> str:

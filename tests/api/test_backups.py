@@ -1,4 +1,4 @@
-"""Backups of an application in the pages, by the API and on the command line."""
+"""Backups of services in the pages, by the API and on the command line."""
 
 from __future__ import annotations
 
@@ -131,3 +131,25 @@ def test_the_dsi_does_it_on_the_command_line(place: Valley, run: Run) -> None:
     restore = ("services", "restore-backup", number, str(made.id))
     assert run(*restore, input="n\n").exit_code == 1
     assert told(run(*restore, "--yes", "--json"))["kind"] == "restore_service"
+
+
+def test_a_machine_is_backed_up_when_its_people_want_it(app: APIFlask, place: Valley, run: Run) -> None:
+    machine = place.machine()
+    place.let_in()
+    someone = invite(app, "Camille", "brevaux", ["requester"])
+    agent, page = someone.client(), f"/services/{machine}"
+    assert "La prochaine se fera d’elle-même" in agent.get(page).text
+    off = agent.post(f"{page}/backups/switch", data={"csrf": csrf(agent), "on": "0"}, follow_redirects=True).text
+    assert "n’est plus sauvegardée que sur demande" in off and "Sauvegarder chaque nuit" in off
+    assert "La prochaine se fera d’elle-même" not in off
+    said, path = {"Authorization": f"Bearer {someone.token()}"}, f"/api/v1{page}/backups"
+    assert app.test_client().post(f"{path}/start", headers=said).json["nightly"] is True
+    assert told(run("services", "back-up-nightly", str(machine), "--off", "--json"))["nightly"] is False
+    assert "est sauvegardé chaque nuit" in run("services", "back-up-nightly", str(machine)).stdout
+    refused = run("services", "back-up-nightly", str(place.service_id), "--off", "--json")
+    assert json.loads(refused.stderr)["error"]["code"] == "not_a_machine"
+    made = app.test_client().post(path, headers=said).json["backup"]["id"]
+    place.ended(NOW)
+    asked = agent.get(f"{page}/backups/{made}/restore").text
+    assert "rien n’est remplacé" in asked and "clocher-restauration" in asked and "2,4\xa0Mio" in asked
+    assert "Ce qui sera perdu" not in asked

@@ -71,6 +71,7 @@ def test_what_is_lost_comes_back_from_the_vault(valley: Valley, capfd: pytest.Ca
 
     a_vault_that_is_off_is_told(valley, service_id, vault_id)
     what_is_deleted_leaves_the_vault(valley, service_id, vault_id)
+    the_files_of_a_machine_come_back_beside(valley)
 
 
 def the_old_one_goes_whenever_a_worker_dies(valley: Valley, service_id: int) -> None:
@@ -91,12 +92,15 @@ def the_old_one_goes_whenever_a_worker_dies(valley: Valley, service_id: int) -> 
 
 def noted(valley: Valley, service_id: int) -> dict[str, Any]:
     """What the guest has noted of its last restore."""
+    note: dict[str, Any] = json.loads(told_by(valley, service_id, "cat /var/lib/clocher/restore.json"))
+    return note
+
+
+def told_by(valley: Valley, service_id: int, script: str) -> str:
+    """What a service's guest answers to a script that root runs."""
     service = valley.stage.service(service_id)
     guest = Guest(address=service.address or "", hostname=service.name, ref=service.ref)
-    note: dict[str, Any] = json.loads(
-        ssh.run(valley.stage.settings, guest, "sudo", "cat", "/var/lib/clocher/restore.json")
-    )
-    return note
+    return ssh.run(valley.stage.settings, guest, "sudo", "sh", "-c", script)
 
 
 def keys(valley: Valley, service_id: int) -> list[str]:
@@ -135,3 +139,45 @@ def what_is_deleted_leaves_the_vault(valley: Valley, service_id: int, vault_id: 
     assert valley.repositories(vault_id) == []
     with territory_session(stage.owner, "tests") as session:
         assert session.scalars(sa.select(BackupClient.service_id)).all() == []
+
+
+PUT = """set -e
+echo cadastre > /home/admin/plan.txt
+echo 1789 > /data/registre.csv
+ln /data/registre.csv /data/registre-1.csv
+printf '#!/bin/sh\necho dumped > /var/lib/base.sql\n' > /etc/clocher/backup.d/base
+chmod 755 /etc/clocher/backup.d/base
+"""
+
+
+def the_files_of_a_machine_come_back_beside(valley: Valley) -> None:
+    """What its people have put on it, and what their own script has dumped; nothing that is there is touched."""
+    stage = valley.stage
+    stage.member_id = valley.commune
+    machine, making = stage.order("archives", disk_gib=1, play="vm")
+    assert [flow.error_detail for flow in stage.rest(making, seconds=SECONDS)] == [None]
+    told_by(valley, machine, f"mkdir -p /etc/clocher/backup.d; {PUT}")
+    valley.round()
+    valley.round()
+    assert (valley.last().kind, valley.last().error_detail) == ("backup_service", None)
+    backup = stage.rows(Backup)[-1]
+    assert (backup.service_id, backup.state, backup.meters) == (machine, "ready", {})
+
+    told_by(valley, machine, "rm /home/admin/plan.txt /data/registre*; echo newer > /etc/motd")
+    for _ in range(2):
+        with territory_session(stage.owner, "tests") as session:
+            backups.restore(session, machine, backup.id)
+        valley.settle()
+        assert (valley.last().kind, valley.last().error_detail) == ("restore_service", None)
+    folder = f"/clocher-restauration/{backup.archive}"
+    files = "home/admin/plan.txt data/registre.csv data/registre-1.csv var/lib/base.sql"
+    assert told_by(valley, machine, f"cd {folder}; cat {files}").split() == ["cadastre", "1789", "1789", "dumped"]
+    assert "openssh-server" in told_by(valley, machine, f"cat {folder}/etc/clocher/packages.txt")
+    assert told_by(valley, machine, "ls /home/admin; cat /etc/motd").split()[-1] == "newer"
+
+    with territory_session(stage.owner, "tests") as session:
+        backups.prove(session, machine, backup.id)
+    valley.settle()
+    assert (valley.last().kind, valley.last().error_detail) == ("prove_backup", None)
+    assert stage.rows(Backup)[-1].proved_at
+    assert stage.do(machine, "delete_server").state == "done"

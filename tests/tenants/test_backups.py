@@ -55,9 +55,65 @@ def test_without_a_vault_none_is_made(place: Valley, web: sa.Engine) -> None:
         vaults.opened(session, place.settings, session.get_one(Service, place.service_id))
 
 
-def test_a_machine_is_not_backed_up(place: Valley, web: sa.Engine) -> None:
+def test_the_vault_itself_is_not_backed_up(place: Valley, web: sa.Engine) -> None:
     with refused("not_backed_up"), territory_session(place.owner, "tests") as session:
         backups.back_up(session, place.vault_id, NOW)
+
+
+def test_the_files_of_a_machine_are_kept_where_there_is_a_vault(place: Valley, web: sa.Engine) -> None:
+    place.specify(place.vault_id, public_address=None)  # nobody reaches it
+    machine = place.machine()
+    assert enrolled(place) == {place.service_id}
+    place.specify(place.vault_id, public_address="203.0.113.9")
+    place.let_in()
+    assert enrolled(place) == {place.service_id, machine}
+    assert sorted(place.make_due(NOW)) == sorted([place.service_id, machine])
+    with member_session(web, place.commune, "agent") as session:
+        found = backups.kept(session, session.get_one(Service, machine), NOW, HOUR, PARIS)
+        assert found and found.machine and found.keep == {"daily": 7, "weekly": 4, "monthly": 6}
+
+
+def test_a_machine_is_backed_up_on_demand_only_when_its_people_say_so(place: Valley, web: sa.Engine) -> None:
+    machine = place.machine()
+    place.let_in()
+    with refused("not_a_machine"), member_session(web, place.commune, "agent") as session:
+        backups.switch(session, place.service_id, False)
+    with member_session(web, place.commune, "agent") as session:
+        for _ in range(2):
+            backups.switch(session, machine, False)
+    assert place.make_due(NOW) == [place.service_id]
+    assert place.watch(NOW + timedelta(days=9)) == []  # the application's is being made
+    with member_session(web, place.commune, "agent") as session:
+        found = backups.kept(session, session.get_one(Service, machine), NOW, HOUR, PARIS)
+        assert found and (found.due, found.late, found.refused) == (None, False, None)
+        asked, _ = backups.back_up(session, machine, NOW)
+    place.ended(NOW)
+    later = NOW + timedelta(days=1)
+    assert machine not in place.make_due(later)
+    with member_session(web, place.commune, "agent") as session:
+        backups.switch(session, machine, True)
+        assert [row.id for row in backups.listed(session, machine)] == [asked.id]
+    assert machine in place.make_due(later)
+    with territory_session(place.owner, "tests") as session:
+        told = session.scalars(sa.select(AuditEntry.action).where(AuditEntry.subject == f"service {machine}")).all()
+    assert [action for action in told if action in ("backup.start", "backup.stop")] == ["backup.stop", "backup.start"]
+
+
+def test_protection_keeps_no_files_from_coming_back_beside(place: Valley, web: sa.Engine) -> None:
+    machine = place.machine()
+    place.let_in()
+    with member_session(web, place.commune, "agent") as session:
+        made, _ = backups.back_up(session, machine, NOW)
+    place.ended(NOW)
+    with member_session(web, place.commune, "agent") as session:
+        operations.protect(session, machine, True)
+        assert backups.restore(session, machine, made.id).kind == "restore_service"
+
+
+def enrolled(place: Valley) -> set[int]:
+    with territory_session(place.owner, "worker tests") as session:
+        backups_working.enrol(session, place.settings)
+        return set(session.scalars(sa.select(BackupClient.service_id)))
 
 
 def test_it_is_restored_by_its_member_only(place: Valley, web: sa.Engine) -> None:
@@ -139,12 +195,13 @@ def test_what_failed_hides_no_good_one(place: Valley) -> None:
 
 def test_the_next_one_is_still_to_come(place: Valley) -> None:
     """On the day of 25 hours too."""
+    place.let_in()
     with territory_session(place.owner, "tests") as session:
         service = session.get_one(Service, place.service_id)
         for minutes in range(0, 26 * 60, 30):
             at = datetime.fromisoformat("2026-10-24T22:30:00+00:00") + timedelta(minutes=minutes)
             seen = backups.kept(session, service, at, HOUR, PARIS)
-            assert seen and at < seen.due <= at + timedelta(hours=25)
+            assert seen and seen.due and at < seen.due <= at + timedelta(hours=25)
 
 
 def test_member_and_dsi_are_told(place: Valley, owner: sa.Engine) -> None:

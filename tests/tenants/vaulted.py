@@ -15,7 +15,7 @@ from orchestrator.settings import ROOT, Settings
 from orchestrator.tables import Flow, Member, Service
 from orchestrator.tables_backups import Backup, BackupClient
 from tenants import backups_working, catalogue, orders
-from tests.tenants.ordering import NOW, member, seed
+from tests.tenants.ordering import KEY, NOW, member, seed
 from tests.tenants.test_changes import end
 
 STACKS = [ROOT / "playbooks" / "examples", ROOT / "playbooks" / "stacks"]
@@ -39,6 +39,15 @@ class Valley:
         with territory_session(self.owner, "worker tests") as session:
             backups_working.enrol(session, self.settings)
             session.execute(sa.update(BackupClient).values(vault_id=self.vault_id, host_key="ssh-ed25519 AAAA"))
+
+    def machine(self) -> int:
+        """A virtual machine of the commune that runs; its id."""
+        chosen = {"name": "archives", "ssh_keys": [KEY]}
+        with territory_session(self.owner, "tests") as session:
+            order = orders.place(session, self.commune, "vm-small", chosen, "machine", NOW)
+        end(self.owner, order.flow_id, "done", "active")
+        assert order.service_id
+        return order.service_id
 
     def make_due(self, at: datetime) -> list[int]:
         with territory_session(self.owner, "worker tests") as session:

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from api.commands.remote import client, read
-from api.commands.services_backups import backup_argument, print_backups, print_versions, restoring
+from api.commands.services_backups import backup_argument, print_backups, print_versions, restoring, switching
 from api.commands.services_day2 import service_argument, tell_flow
 from api.output import json_option
-from api.v1.schemas import FlowOut
+from api.v1.schemas import FlowOut, ServiceOut
 from api.v1.schemas_services import BackupOut
 
 
@@ -27,7 +27,7 @@ def list_(service_id: int, as_json: bool) -> None:
 @service_argument
 @json_option
 def backup(service_id: int, as_json: bool) -> None:
-    """Put a copy of an application's data into the vault now."""
+    """Put a copy of an application's data, or of a machine's files, into the vault now."""
     made = client().call("POST", f"/services/{service_id}/backups")
     tell_flow(read(FlowOut, made["flow"]), as_json)
 
@@ -60,4 +60,10 @@ def upgrade(service_id: int, dry_run: bool, as_json: bool) -> None:
     tell_flow(read(FlowOut, client().call("POST", f"/services/{service_id}/upgrade")), as_json)
 
 
-COMMANDS = (list_, backup, prove, restore, upgrade)
+@switching
+def switch(service_id: int, on: bool) -> dict[str, Any]:
+    """By the API there."""
+    return read(ServiceOut, client().call("POST", f"/services/{service_id}/backups/{'start' if on else 'stop'}"))
+
+
+COMMANDS = (list_, backup, prove, restore, upgrade, switch)
