@@ -135,9 +135,10 @@ def test_the_dsi_does_it_on_the_command_line(place: Valley, run: Run) -> None:
 
 def test_a_machine_is_backed_up_when_its_people_want_it(app: APIFlask, place: Valley, run: Run) -> None:
     machine = place.machine()
-    place.let_in()
     someone = invite(app, "Camille", "brevaux", ["requester"])
     agent, page = someone.client(), f"/services/{machine}"
+    assert "quand un coffre de l’agglomération lui sera ouvert" in agent.get(page).text
+    place.let_in()
     assert "La prochaine se fera d’elle-même" in agent.get(page).text
     off = agent.post(f"{page}/backups/switch", data={"csrf": csrf(agent), "on": "0"}, follow_redirects=True).text
     assert "n’est plus sauvegardée que sur demande" in off and "Sauvegarder chaque nuit" in off

@@ -20,6 +20,7 @@ from tenants.tables import Offer
 
 DOMAIN = "apps.vallombre.fr"
 GIVEN = {"name": "espace-commun", "title": "Espace commun", "email": "ines.caradec@charmelune.fr"}
+MACHINE = "etat-civil"  # the machine whose page is drawn
 COUNTED = {"accounts": 42, "pages": 318}
 # By commune, what its certificate is like: days left, or why there is none.
 HOSTS = (("espace-commun.charmelune", 61, None), ("site-mairie.fontclairac", 9, "[Errno 111] Connection refused"))
@@ -46,6 +47,8 @@ def serve(session: Session, town: int, territory: int, now: datetime) -> dict[st
     session.flush()
     _enter(session, door.id, now)
     _know(session, made, door.id, now)
+    machine = session.scalars(sa.select(Service).where(Service.member_id == town, Service.name == MACHINE)).one()
+    _keep(session, machine, door.id, 2_840_000_000, {}, now)
     return {"application": f"/services/{made.id}", "entry": f"/services/{door.id}"}
 
 
@@ -69,13 +72,19 @@ def _know(session: Session, service: Service, vault_id: int, now: datetime) -> N
     at = now - timedelta(hours=5)
     for meter, count in COUNTED.items():
         session.add(MeterSample(**of, meter=f"collaboration_{meter}", quantity=Decimal(count), at=at))
+    _keep(session, service, vault_id, 412_000_000, COUNTED, now)
+
+
+def _keep(session: Session, service: Service, vault_id: int, size: int, meters: dict[str, int], now: datetime) -> None:
+    """Of a service: the backups of three nights, one restored elsewhere."""
+    of = {"service_id": service.id, "member_id": service.member_id}
     session.add(BackupClient(**of, public_key="k", private_key="s", passphrase="s", vault_id=vault_id, host_key="k"))
     for ago in (2, 1, 0):
         at = now - timedelta(days=ago, hours=6)
         proof = {"proved_at": at + timedelta(hours=2), "proof_seconds": 148} if ago == 1 else {}
         session.add(Backup(**of, vault_id=vault_id, archive=str(ago), state="ready", scheduled=True, requested_by="t",
-                           created_at=at, made_at=at, bytes=412_000_000 - ago * 3_100_000, added=3_100_000,
-                           files=2_310, borg_id=str(ago), meters=COUNTED, **proof))  # fmt: skip
+                           created_at=at, made_at=at, bytes=size - ago * 3_100_000, added=3_100_000,
+                           files=2_310, borg_id=str(ago), meters=meters, **proof))  # fmt: skip
     session.flush()
 
 
