@@ -65,7 +65,11 @@ class Nouns(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        # Of one thing people say `service export`, of many `services list`: both are understood.
+        cmd_name = next(
+            (noun for noun in (cmd_name, f"{cmd_name}s", cmd_name.removesuffix("s")) if noun in COMMANDS), ""
+        )
+        if not cmd_name:
             return None
         if ctx is not None and ctx.params.get("url"):
             if cmd_name not in REMOTE:

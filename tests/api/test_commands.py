@@ -241,6 +241,13 @@ def commands(command: click.Command, way: str = "clocher") -> Iterator[tuple[str
         yield from commands(inner, f"{way} {name}")
 
 
+def test_of_one_thing_or_of_many(run: Run) -> None:
+    assert "take an application" in run("service", "export", "--help").stdout.lower()
+    assert "begin a stack" in run("stacks", "new", "--help").stdout.lower()
+    unknown = run("nothing", "list")
+    assert unknown.exit_code == 2 and "No such command" in unknown.stderr
+
+
 def test_every_option_says_what_it_is_for() -> None:
     options = [(way, one) for way, command in commands(main) for one in command.params if isinstance(one, click.Option)]
     assert [f"{way} {one.opts[0]}" for way, one in options if not one.help] == []
