@@ -168,7 +168,14 @@ def let_clients_in(run: Run) -> Write:
         known = vaults.clients(session)
     changes = {"vault_id": run.owner.service_id, "host_key": _let_in(run, known)}
     told = BackupClient.service_id.in_([service.id for _, service in known]) & BackupClient.ended_at.is_(None)
-    return _written(sa.update(BackupClient).where(told).values(**changes))
+    quotas = [{"service_id": service.id, "quota_gib": vaults.quota_gib(service)} for _, service in known]
+
+    def write(session: Session) -> None:
+        session.execute(sa.update(BackupClient).where(told).values(**changes))
+        if quotas:
+            session.execute(sa.update(BackupClient), quotas)
+
+    return write
 
 
 def _let_in(run: Run, known: Sequence[tuple[BackupClient, Service]]) -> str:

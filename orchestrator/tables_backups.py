@@ -61,8 +61,9 @@ class Backup(Base):
 class BackupClient(Base):
     """A service as a client of the vault: its own key and passphrase, sealed; workers alone read these.
 
-    vault_id, host_key: the vault that lets it in, and how that proves itself; None until one does. late_since: when it
-    was told that its backups are late; ended_at: the service is gone, its repository goes next.
+    vault_id, host_key: the vault that lets it in, and how that proves itself; None until one does. quota_gib: what that
+    was told of how much its repository may take. late_since: when it was told that its backups are late; ended_at: the
+    service is gone, its repository goes next.
     """
 
     __tablename__ = "backup_clients"
@@ -73,6 +74,7 @@ class BackupClient(Base):
     passphrase: Mapped[str] = mapped_column(deferred=True)
     vault_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"), index=True)
     host_key: Mapped[str | None]
+    quota_gib: Mapped[int | None]
     made_at: Mapped[datetime] = now()
     late_since: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

@@ -24,6 +24,7 @@ PASSPHRASE_LENGTH = 48
 USER, FOLDER, PORT = "vault", "/data/vault", 22
 # What a repository may take: archives are compressed and hold what did not change only once.
 QUOTA_TIMES, QUOTA_MORE_GIB = 3, 5
+SYSTEM_GIB = 20  # of a machine, whose people write to its system's disk too: how big that is only the flavor says
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def quota_gib(service: Service) -> int:
     """How much a service's repository may take."""
     wanted = service.specification
     volumes = sum(int(volume["disk_gib"]) for volume in wanted.get("volumes", {}).values())
-    return QUOTA_TIMES * (int(wanted["disk_gib"]) + volumes) + QUOTA_MORE_GIB
+    disks = int(wanted["disk_gib"]) + volumes + (0 if "stack" in wanted else SYSTEM_GIB)
+    return QUOTA_TIMES * disks + QUOTA_MORE_GIB
 
 
 def opened(session: Session, settings: Settings, service: Service) -> Opened:

@@ -69,9 +69,11 @@ def _to_tend(session: Session, vault: Service, at: datetime) -> bool:
     done = session.scalar(tended.where(Flow.state == "done"))
     if done is None or done < vault.changed_at:
         return True
-    outside = BackupClient.ended_at.is_(None) & BackupClient.vault_id.is_distinct_from(vault.id)
     gone = BackupClient.ended_at.is_not(None) & (BackupClient.vault_id == vault.id)
-    return bool(session.scalar(sa.select(sa.exists().where(outside | gone))))
+    return bool(session.scalar(sa.select(sa.exists().where(gone)))) or any(
+        (client.vault_id, client.quota_gib) != (vault.id, vaults.quota_gib(service))
+        for client, service in vaults.clients(session)
+    )
 
 
 def make_due(session: Session, at: datetime, hour: int, timezone: str) -> list[int]:

@@ -233,6 +233,20 @@ def test_the_vault_is_tended_when_its_clients_change(place: Valley) -> None:
     assert place.tend(NOW + timedelta(minutes=61))
 
 
+def test_the_vault_is_told_of_a_service_that_grew(place: Valley, web: sa.Engine) -> None:
+    machine = place.machine()
+    place.let_in()
+    first = place.tend(NOW)
+    assert first
+    _end(place, first, NOW)
+    assert place.tend(NOW) is None
+    with member_session(web, place.commune, "agent") as session:
+        known = session.get_one(Service, machine).specification
+        assert session.get_one(BackupClient, machine).quota_gib == 3 * (known["disk_gib"] + 20) + 5
+    place.specify(machine, specification={**known, "volumes": {"archives": {"disk_gib": 50}}})
+    assert place.tend(NOW)
+
+
 def _end(place: Valley, flow_id: int, at: datetime, state: str = "done") -> None:
     with territory_session(place.owner, "tests") as session:
         flow = session.get_one(Flow, flow_id)

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator import backups as kept
+from orchestrator import vaults
 from orchestrator.database import territory_session
 from orchestrator.errors import ClocherError
 from orchestrator.settings import ROOT, Settings
@@ -38,7 +39,9 @@ class Valley:
         """What the flow that tends the vault leaves behind."""
         with territory_session(self.owner, "worker tests") as session:
             backups_working.enrol(session, self.settings)
-            session.execute(sa.update(BackupClient).values(vault_id=self.vault_id, host_key="ssh-ed25519 AAAA"))
+            for client, service in vaults.clients(session):
+                client.vault_id, client.host_key = self.vault_id, "ssh-ed25519 AAAA"
+                client.quota_gib = vaults.quota_gib(service)
 
     def machine(self) -> int:
         """A virtual machine of the commune that runs; its id."""

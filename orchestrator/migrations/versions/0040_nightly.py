@@ -1,4 +1,4 @@
-"""Whether a machine is backed up every night: see 0040_nightly.sql."""
+"""Whether a machine is backed up every night, and what each service may take in the vault: see 0040_nightly.sql."""
 
 from pathlib import Path
 
