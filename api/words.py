@@ -60,6 +60,7 @@ FLOW_KINDS = {
     "renew_secret": N_("Renouvellement d’un secret"),
     "backup_service": N_("Sauvegarde"),
     "restore_service": N_("Restauration d’une sauvegarde"),
+    "restore_files": N_("Reprise de fichiers d’une sauvegarde"),
     "upgrade_service": N_("Mise à jour de l’application"),
     "prove_backup": N_("Restauration d’essai"),
     "tend_vault": N_("Entretien du coffre de sauvegarde"),

@@ -56,6 +56,8 @@ KINDS = {
     "check_drift": Kind(stories.check_drift, holds=False),
     "repair_drift": Kind(stories.repair_drift),
     "restore_service": Kind(stories.restore_service, "restoring"),
+    # Nothing was replaced: its people make room and ask again.
+    "restore_files": Kind(stories.restore_files, holds=False),
     "tend_vault": Kind(stories.tend_vault),
     "export_service": Kind(stories.export_service, holds=False),
     # One that failed is made again the next day.

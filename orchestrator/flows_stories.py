@@ -332,16 +332,20 @@ def backup_service(run: Run) -> None:
 
 
 def restore_service(run: Run) -> None:
-    """The application's data is what it was when it was backed up, and what was written since is lost; a machine's
-    files come back beside those that are there.
-    """
+    """The application's data is what it was when it was backed up; what was written since is lost."""
     run.step("vault", keeping.check_backup)
     run.step("restore", keeping.bring_back)
     # What was set since that backup still holds: answers, passwords, for what the entry leads to certificates.
-    if stack.runs_one(run):
-        run.step("configure", stack.configure)
+    run.step("configure", stack.configure)
     _check(run)
     run.step("activate", runs.finish_as("active"))
+
+
+def restore_files(run: Run) -> None:
+    """A machine's files come back beside those that are there."""
+    run.step("vault", keeping.check_backup)
+    run.step("restore", keeping.bring_back)
+    run.step("activate", runs.finish_as(None))
 
 
 def upgrade_service(run: Run) -> None:

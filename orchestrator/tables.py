@@ -27,7 +27,7 @@ FLOW_KINDS = (
     "add_volume", "grow_volume", "remove_volume", "add_address", "remove_address", "replace_keys", "snapshot_server",
     "delete_snapshot", "restore_server", "renew_secret", "backup_service", "restore_service", "tend_vault",
     "prove_backup", "upgrade_service", "export_service", "count_service", "change_parameters", "check_drift",
-    "repair_drift", "move_service",
+    "repair_drift", "move_service", "restore_files",
 )  # fmt: skip
 MEMBER_KINDS = ("commune", "epci", "syndicat", "public_body", "company")
 RESOURCE_KINDS = ("server", "volume", "port", "floating_ip", "image", "volume_snapshot")

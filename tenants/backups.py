@@ -98,9 +98,10 @@ def restore(session: Session, service_id: int, backup_id: int) -> Flow:
     `operations.ask_for` raises.
     """
     chosen = _chosen(session, service_id, backup_id, backups.check_ready)
-    harmful = not is_machine(reading.find(session, Service, service_id))
+    if is_machine(reading.find(session, Service, service_id)):
+        return operations.ask_for(session, service_id, "restore_files", "backup.restore", backup_id=chosen.id)
     return operations.ask_for(
-        session, service_id, "restore_service", "backup.restore", harmful=harmful, backup_id=chosen.id
+        session, service_id, "restore_service", "backup.restore", harmful=True, backup_id=chosen.id
     )
 
 

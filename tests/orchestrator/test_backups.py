@@ -168,7 +168,7 @@ def the_files_of_a_machine_come_back_beside(valley: Valley) -> None:
         with territory_session(stage.owner, "tests") as session:
             backups.restore(session, machine, backup.id)
         valley.settle()
-        assert (valley.last().kind, valley.last().error_detail) == ("restore_service", None)
+        assert (valley.last().kind, valley.last().error_detail) == ("restore_files", None)
     folder = f"/clocher-restauration/{backup.archive}"
     files = "home/admin/plan.txt data/registre.csv data/registre-1.csv var/lib/base.sql"
     assert told_by(valley, machine, f"cd {folder}; cat {files}").split() == ["cadastre", "1789", "1789", "dumped"]
@@ -180,4 +180,11 @@ def the_files_of_a_machine_come_back_beside(valley: Valley) -> None:
     valley.settle()
     assert (valley.last().kind, valley.last().error_detail) == ("prove_backup", None)
     assert stage.rows(Backup)[-1].proved_at
+
+    told_by(valley, machine, "printf '#!/bin/sh\nexit 3\n' > /etc/clocher/backup.d/base")
+    with territory_session(stage.owner, "tests") as session:
+        backups.back_up(session, machine, datetime.now(UTC))
+    valley.settle()
+    assert (valley.last().state, valley.last().error_code) == ("failed", "backup_failed")
+    assert "/etc/clocher/backup.d/base exited with return code 3" in (valley.last().error_detail or "")
     assert stage.do(machine, "delete_server").state == "done"

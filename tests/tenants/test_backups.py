@@ -107,7 +107,7 @@ def test_protection_keeps_no_files_from_coming_back_beside(place: Valley, web: s
     place.ended(NOW)
     with member_session(web, place.commune, "agent") as session:
         operations.protect(session, machine, True)
-        assert backups.restore(session, machine, made.id).kind == "restore_service"
+        assert backups.restore(session, machine, made.id).kind == "restore_files"
 
 
 def enrolled(place: Valley) -> set[int]:
