@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, format_percent
 
-PARIS = ZoneInfo("Europe/Paris")
+from orchestrator.days import PARIS
+
 # The language that people choose → the conventions of its numbers and dates. English readers are in France: euros and
 # the day before the month.
 LOCALES = {"fr": "fr_FR", "en": "en_GB"}

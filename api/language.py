@@ -22,7 +22,7 @@ from api import auth, formats, words
 from api.recognising import recognise
 from api.translations import LANGUAGES, SOURCE, catalogue
 from api.typography import typeset
-from orchestrator.errors import Text
+from orchestrator.errors import Number, Text
 from orchestrator.settings import Settings
 from tenants import statements, trade_meters
 
@@ -140,6 +140,8 @@ def _written(value: Any, language: str) -> Any:
         return _fill(value, language)
     if isinstance(value, Mapping):
         return value.get(language) or value[SOURCE]
+    if isinstance(value, Number):
+        return formats.number(value, language)
     if isinstance(value, Decimal):
         return formats.amount(value, language)
     return formats.day(value, language) if isinstance(value, date) else value

@@ -7,11 +7,15 @@ its template is found again by its fixed words. A sentence of no known form stay
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from functools import cache, lru_cache
 
+from api import formats
 from api.translations import catalogue, read
 
 HOLE = re.compile(r"\{(\w+)(?:![rs])?(?::[^{}]*)?\}")
+THIN = "\u202f"  # a narrow no-break space, between thousands
+FIGURE = re.compile(rf"(?P<number>-?[0-9]{{1,3}}(?:{THIN}[0-9]{{3}})*(?:,[0-9]+)?)(?P<euros>\xa0€)?")
 LETTERS = 6  # of its own that a template must have
 SENTENCE_END = re.compile(r"(?<=[.!?…]) ")
 
@@ -37,8 +41,19 @@ def _one(sentence: str, language: str) -> str | None:
     for form, template in _forms(language):
         found = form.fullmatch(sentence)
         if found:
-            return HOLE.sub(r"{\1}", words.gettext(template)).format(**found.groupdict())
+            return HOLE.sub(r"{\1}", words.gettext(template)).format(
+                **{name: _figure(value, language) for name, value in found.groupdict().items()}
+            )
     return None
+
+
+def _figure(value: str, language: str) -> str:
+    """An amount, or a number with a decimal or a thousand, as the other language writes it; any other value stays."""
+    found = FIGURE.fullmatch(value)
+    if not found or value.isdecimal():
+        return value
+    exact = Decimal(found["number"].replace(THIN, "").replace(",", "."))
+    return formats.amount(exact, language) if found["euros"] else formats.number(exact, language)
 
 
 @cache

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from api import statement_facturx, statement_pdf
-from orchestrator.errors import Conflict, Text
+from orchestrator.errors import Conflict, Number, Text
 from orchestrator.settings import Settings
 from tenants import exports, exports_xlsx, periods, reading, statements, statements_intervals, statements_year
 from tenants.statements import Document
@@ -114,7 +114,9 @@ def _refuse_long(count: int, desk: Desk) -> None:
         raise Conflict(
             "too_long",
             Text(
-                "Ce classeur aurait {count} lignes : le portail en écrit {most} au plus.", count=count, most=desk.most
+                "Ce classeur aurait {count} lignes : le portail en écrit {most} au plus.",
+                count=Number(count),
+                most=Number(desk.most),
             ),
             "Prenez le CSV, ou demandez à la DSI « clocher statements export --format xlsx ».",
         )

@@ -7,19 +7,25 @@ Every error says in a sentence what happened and what to do next; both are shown
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
+
+from orchestrator.days import day_of
+
+
+class Number(Decimal):
+    """A value of a Text that counts or measures, where a Decimal alone is euros: 65 536 or 65,536. An id is an int."""
 
 
 class Text(str):
     """A sentence with its values filled in that still knows its template, so that another language can fill its own.
 
     `Text("Le nom « {name} » est déjà pris.", name=name)` is the French sentence, wherever a string is wanted.
-    A value may be a Text itself, words declared in both languages ({"fr": …, "en": …}), an amount of euros (Decimal) or
-    a day (date): each language writes them its own way.
+    A value may be a Text itself, words declared in both languages ({"fr": …, "en": …}), an amount of euros (Decimal), a
+    count (Number), a day (date) or an instant, of which the French day is told: each language writes them its own way.
     """
 
     template: str
@@ -39,6 +45,11 @@ def N_(text: str) -> str:  # noqa: N802  (the name that gettext's world knows)
     return text
 
 
+def example(number: str) -> dict[str, str]:
+    """A value of a Text: a number as somebody may type it, `1840,00` in French."""
+    return {"fr": number, "en": number.replace(",", ".")}
+
+
 def joined(texts: Iterable[str]) -> Text:
     """Sentences one after the other, each still knowing its template."""
     values = {f"sentence_{place}": text for place, text in enumerate(texts)}
@@ -48,8 +59,12 @@ def joined(texts: Iterable[str]) -> Text:
 def _written(value: Any) -> Any:
     if isinstance(value, Mapping):
         return value["fr"]
+    if isinstance(value, Number):
+        return format_decimal(value, locale="fr_FR")
     if isinstance(value, Decimal):
         return format_currency(value, "EUR", locale="fr_FR")
+    if isinstance(value, datetime):
+        value = day_of(value)
     return value.strftime("%d/%m/%Y") if isinstance(value, date) else value
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import InvalidInput, NotFound, Text
+from orchestrator.errors import InvalidInput, NotFound, Number, Text
 from orchestrator.tables import Member
 from tenants import reading
 from tenants.tables_administration import LEVELS, Announcement
@@ -63,7 +63,7 @@ def write(
     row = Announcement(made_by=session.info["actor"]) if announcement_id is None else find(session, announcement_id)
     texts = {"title": (title, LONGEST), "body": (body, 4 * LONGEST)}
     faults = [
-        _fault(f"{name}_{language}", Text("un texte est attendu, de {most} caractères au plus", most=most))
+        _fault(f"{name}_{language}", Text("un texte est attendu, de {most} caractères au plus", most=Number(most)))
         for name, (text, most) in texts.items()
         for language in ("fr", "en")
         if not 0 < len(text.get(language, "").strip()) <= most

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import N_, InvalidInput, Text, joined
+from orchestrator.errors import N_, InvalidInput, Number, Text, joined
 from orchestrator.tables import Service
 from tenants import parameters
 from tenants.tables import Offer
@@ -73,10 +74,10 @@ def _fixed(found: list[dict[str, Any]]) -> InvalidInput:
 
 def effects(before: Mapping[str, Any], after: Mapping[str, Any], asked: list[dict[str, Any]]) -> list[Text]:
     """What becomes different, one sentence for each answer, and what that does to the application."""
-    labels = {rule["name"]: rule["label"] for rule in asked}
+    rules_ = {rule["name"]: rule for rule in asked}
     told = [
-        Text("« {label} » : {before} devient {after}.", label=labels.get(name, name), before=_said(before.get(name)),
-             after=_said(after[name]))
+        Text("« {label} » : {before} devient {after}.", label=rules_[name]["label"] if name in rules_ else name,
+             before=_said(before.get(name), rules_.get(name)), after=_said(after[name], rules_.get(name)))
         for name in after
         if after[name] != before.get(name)
     ]  # fmt: skip
@@ -87,8 +88,12 @@ def effects(before: Mapping[str, Any], after: Mapping[str, Any], asked: list[dic
     ]
 
 
-def _said(answer: Any) -> Any:
+def _said(answer: Any, rule: Mapping[str, Any] | None) -> Any:
     """An answer as a sentence says it."""
     if isinstance(answer, bool):
         return YES_NO[answer]
-    return EMPTY if answer in ("", None) else str(answer)
+    if answer in ("", None):
+        return EMPTY
+    if isinstance(answer, int):
+        return Number(answer)
+    return date.fromisoformat(answer) if rule and rule["type"] == "date" else str(answer)

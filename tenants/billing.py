@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
+from orchestrator.errors import Conflict, InvalidInput, NotFound, Text, example
 from orchestrator.tables import Member
 from tenants.tables import BILLING, Period
 from tenants.tables_finance import BillingMode
@@ -137,7 +137,7 @@ def _checked(member: Member, month: str, mode: str, withheld: str, reference: st
         faults.append(_fault("mode", Text("seule une commune reçoit une attribution de compensation")))
     text = withheld.replace("\u202f", "").replace(" ", "").replace(",", ".")
     if mode == "deduction" and not re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,2})?", text):
-        faults.append(_fault("withheld", Text("un nombre comme {example} est attendu", example="1840,00")))
+        faults.append(_fault("withheld", Text("un nombre comme {example} est attendu", example=example("1840,00"))))
     elif mode != "deduction" and text:
         faults.append(_fault("withheld", Text("seule une retenue a un montant mensuel")))
     if not 0 < len(reference) <= 200 or not reference.isprintable():

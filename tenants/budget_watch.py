@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import audit
 from orchestrator.database import territory_session
+from orchestrator.days import day_of
 from orchestrator.tables import Member
 from tenants import quotas
 from tenants.tables import Budget
@@ -21,7 +22,7 @@ STEPS = (100, 80)  # percent
 
 def watch(engine: sa.Engine, actor: str, at: datetime) -> int:
     """Write which members have reached a step of this year's budget since the last time; how many."""
-    year = at.astimezone(quotas.BUDGET_ZONE).year
+    year = day_of(at).year
     with territory_session(engine, actor) as session:
         members = session.execute(
             sa.select(Member.id, Budget.amount, BudgetMark.reached)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict, InvalidInput, NotFound, Text
+from orchestrator.errors import Conflict, InvalidInput, NotFound, Text, example
 from tenants import cost_schedule
 from tenants.accounting import Accounting
 from tenants.finance import Sharing
@@ -120,13 +120,11 @@ def sections(declared: Sharing) -> dict[str, str]:
 
 def _number(texts: Mapping[str, str], name: str, kind: str, faults: list[dict[str, str]]) -> Decimal | None:
     text = texts[name].replace("\u202f", "").replace("\u00a0", "").replace(" ", "").replace(",", ".")
-    if not text:
-        if name in NEEDED[kind]:
-            faults.append(_fault(name, Text("un nombre comme {example} est attendu", example=NUMBERS[name][1])))
+    if not text and name not in NEEDED[kind]:
         return None
-    pattern, example = NUMBERS[name]
+    pattern, told = NUMBERS[name]
     if not re.fullmatch(pattern, text) or (name == "amount" and kind != "supplier" and text.startswith("-")):
-        faults.append(_fault(name, Text("un nombre comme {example} est attendu", example=example)))
+        faults.append(_fault(name, Text("un nombre comme {example} est attendu", example=example(told))))
         return None
     if name == "months" and int(text) > 600:
         faults.append(_fault(name, Text("600 mois au plus sont attendus")))

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict, InvalidInput, Text
+from orchestrator.errors import Conflict, InvalidInput, Number, Text
 from tenants import cost_entries
 from tenants.accounting import Accounting
 from tenants.cost_entries import FIELDS, NewEntry
@@ -68,7 +68,7 @@ def records(text: str, column: Callable[[str], str | None]) -> list[tuple[int, d
     if len(set(heading)) < len(heading):
         raise _unreadable(Text("une colonne y est deux fois"))
     if len(rows) > MOST + 1:
-        raise _unreadable(Text("il a plus de {most} lignes", most=MOST))
+        raise _unreadable(Text("il a plus de {most} lignes", most=Number(MOST)))
     numbered = [(number, row) for number, row in enumerate(rows[1:], 2) if any(cell.strip() for cell in row)]
     if not numbered:
         raise _unreadable(Text("il n’a pas de ligne sous les titres"))
@@ -113,7 +113,7 @@ def keep(session: Session, lines: list[Line]) -> int:
     if faults:
         raise InvalidInput(
             "invalid_costs",
-            Text("{count} point(s) à corriger : rien n’a été enregistré.", count=len(faults)),
+            Text("{count} point(s) à corriger : rien n’a été enregistré.", count=Number(len(faults))),
             "Corrigez ces lignes du fichier, puis recommencez.",
             facts={"errors": faults},
         )

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator import audit
-from orchestrator.errors import Conflict, InvalidInput, Text
+from orchestrator.errors import Conflict, InvalidInput, Text, example
 from tenants import unit_cost
 from tenants.accounting import Accounting, Unit, Vote
 from tenants.tables import Period
@@ -205,7 +205,7 @@ def number(text: str, places: int, name: str, faults: list[Fault]) -> Decimal | 
     """A decimal as people type it; None and a fault where it is none."""
     plain = text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "").replace("−", "-").replace(",", ".")
     if not re.fullmatch(rf"-?[0-9]{{1,10}}(\.[0-9]{{1,{places}}})?", plain):
-        faults.append(fault(name, Text("un nombre comme {example} est attendu", example="1840,00")))
+        faults.append(fault(name, Text("un nombre comme {example} est attendu", example=example("1840,00"))))
         return None
     return Decimal(plain)
 

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.orm import Session
 
-from orchestrator import audit
+from orchestrator import audit, days
 from orchestrator.database import territory_session
 from orchestrator.errors import N_, InvalidInput, Text
 from orchestrator.steps import Runtime
@@ -58,7 +58,8 @@ def _deadline(asked: Mapping[str, Any], last: date, day: date) -> Deadline:
 def check(rules: Sequence[Mapping[str, Any]], answers: Mapping[str, Any], at: datetime) -> None:
     """Raise InvalidInput `day_over` when a last day that is answered is over; facts: errors, as `parameters.read`."""
     last = [rule for rule in rules if rule.get("warn_days") and answers.get(rule["name"])]
-    over = next((rule for rule in last if answers[rule["name"]] < at.astimezone(UTC).date().isoformat()), None)
+    last_open = days.day_of(at).isoformat()
+    over = next((rule for rule in last if answers[rule["name"]] < last_open), None)
     if over:
         sentence, action = Text("« {label} » est un jour passé.", label=over["label"]), N_("Donnez un jour à venir.")
         fault = {"parameter": over["name"], "code": "day_over", "sentence": sentence, "action": action}

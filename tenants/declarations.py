@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from stdnum.exceptions import ValidationError as InvalidNumber
 from stdnum.fr import siren, siret
 
-from orchestrator.errors import N_, InvalidInput, NotFound, Text
+from orchestrator.errors import N_, InvalidInput, NotFound, Number, Text
 from tenants.declarations_yaml import BrokenYaml, parse
 
 TERRITORY_FILE = "territory.yaml"
@@ -250,7 +250,8 @@ def said(detail: ErrorDetails) -> Text:
         return Text("valeur inconnue ; choisissez parmi {known}", known=among)
     if kind in BOUNDS:
         name, template = BOUNDS[kind]
-        return Text(template, bound=known[name])
+        bound = known[name]
+        return Text(template, bound=Number(bound) if isinstance(bound, int | Decimal) else bound)
     return Text("{message}", message=detail["msg"])
 
 

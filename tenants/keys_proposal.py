@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from orchestrator.errors import InvalidInput, Text
+from orchestrator.errors import InvalidInput, Number, Text
 from tenants.declarations_yaml import BrokenYaml, parse
 from tenants.finance import CRITERIA, WEIGHT
 
@@ -36,8 +36,8 @@ def read(weights: Mapping[str, str], pools: Iterable[str] = ()) -> Proposal:
     if not faults:
         whole = sum(map(Decimal, given.values()), Decimal(0)) * 100
         if whole != 100:
-            found = f"{whole.normalize():f}".replace(".", ",")
-            faults = [fault("weights", Text("la somme des poids est de {found} %, au lieu de 100 %", found=found))]
+            told = Text("la somme des poids est de {found} %, au lieu de 100 %", found=Number(whole))
+            faults = [fault("weights", told)]
     if faults:
         raise invalid_key(faults)
     return Proposal(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from orchestrator.errors import N_, InvalidInput, Text, joined
+from orchestrator.errors import N_, InvalidInput, Number, Text, joined
 from tenants import accounts, ssh_keys
 
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")  # a host name; the services table checks the same
@@ -229,8 +229,8 @@ def _read_integer(rule: dict[str, Any], value: Any) -> int:
         raise _invalid(
             rule,
             N_("« {label} » doit être un entier de {least} à {most}."),
-            least=rule["minimum"],
-            most=rule["maximum"],
+            least=Number(rule["minimum"]),
+            most=Number(rule["maximum"]),
         )
     return value
 
@@ -270,8 +270,8 @@ def _read_text(rule: dict[str, Any], value: Any) -> str:
         raise _invalid(
             rule,
             N_("« {label} » doit avoir de {least} à {most} caractères."),
-            least=rule["minimum"],
-            most=rule["maximum"],
+            least=Number(rule["minimum"]),
+            most=Number(rule["maximum"]),
         )
     if not re.fullmatch(rule.get("pattern") or ".*", text):
         raise _invalid(rule, N_("« {label} » n’a pas la forme attendue : {help}"), help=rule["help"])

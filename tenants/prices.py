@@ -292,16 +292,15 @@ def _steps(ladder: list[dict[str, str]] | None) -> str:
 
 
 def _rewritten(code: str, start: datetime | None) -> Conflict:
-    since = start.isoformat() if start else "l’origine"
     return Conflict(
         "price_rewritten",
         Text(
             "Le prix de « {code} » depuis {since} est déjà publié ; prices.yaml en déclare un autre ou aucun.",
             code=code,
-            since=since,
+            since=Text("le {day}", day=start) if start else {"fr": "l’origine", "en": "the beginning"},
         ),
         "Remettez-le comme il était et déclarez un nouveau tarif à une date ultérieure.",
-        facts={"meter": code, "from": since},
+        facts={"meter": code, "from": start and start.isoformat()},
     )
 
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict, Text
+from orchestrator.days import day_of
+from orchestrator.errors import Conflict, Number, Text
 from tenants.tables import MAKING, Budget, Quota
 
 LOCK = 0x4F524445  # first half of the advisory lock that orders of one member wait for
-BUDGET_ZONE = ZoneInfo("Europe/Paris")  # a budget year is a civil year where the territory is
 LABELS: dict[str, Text] = {
     "servers": Text("machines"),
     "vcpus": Text("processeurs"),
@@ -63,7 +62,7 @@ def held(session: Session, member_id: int) -> tuple[dict[str, int], Decimal]:
 def limits(session: Session, member_id: int, at: datetime) -> tuple[dict[str, int], Decimal]:
     """What the member may hold at `at`: (count by quota, euros a year). What was never declared is zero."""
     quota = session.get(Quota, member_id)
-    budget = session.get(Budget, (member_id, at.astimezone(BUDGET_ZONE).year))
+    budget = session.get(Budget, (member_id, day_of(at).year))
     return {name: getattr(quota, name, 0) for name in LABELS}, budget.amount if budget else Decimal(0)
 
 
@@ -82,7 +81,7 @@ def check(session: Session, member_id: int, asked: Mapping[str, int], monthly: D
                 "quota_exceeded",
                 Text(
                     "Le quota de {label} est dépassé : {asked} demandé, {held} déjà tenu sur {limit}.",
-                    label=label, asked=asked[name], held=counts[name], limit=most[name],
+                    label=label, asked=Number(asked[name]), held=Number(counts[name]), limit=Number(most[name]),
                 ),
                 "Supprimez un service, ou demandez à la DSI de relever le quota.",
                 facts={"quota": name, "asked": asked[name], "held": counts[name], "limit": most[name]},

@@ -41,7 +41,7 @@ def preview(session: Session, service_id: int, snapshot_id: int, at: datetime, *
     service = reading.find(session, Service, service_id)
     found = snapshots.find(session, min(snapshot_id, reading.BEYOND), service.id)
     kept = operations.count_snapshots(session, service.id)
-    told = {"name": found.name, "day": (found.ready_at or found.created_at).date()}
+    told = {"name": found.name, "day": found.ready_at or found.created_at}
     return Preview(
         snapshot=found,
         volumes=tuple(snapshots.volumes_of(session, found)),

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 
-from orchestrator.errors import Conflict, InvalidInput, Text
+from orchestrator.errors import Conflict, InvalidInput, Number, Text
 from orchestrator.tables import Flow, Service
 from tenants import answering, catalogue
 from tenants.tables import MAKING, Offer, Order
@@ -179,7 +179,7 @@ def _volumes(present: Mapping[str, int], wanted: WantedVolume) -> dict[str, int]
     if 0 < wanted.disk_gib < size:
         raise InvalidInput(
             "volume_shrinks",
-            Text("Un volume ne rétrécit pas : « {name} » fait {size} Gio.", name=wanted.volume, size=size),
+            Text("Un volume ne rétrécit pas : « {name} » fait {size} Gio.", name=wanted.volume, size=Number(size)),
             "Ajoutez un volume plus petit, copiez-y les données, puis retirez celui-ci.",
             facts={"size": size},
         )
@@ -225,7 +225,7 @@ def _resize_effects(before: Offer, after: Offer, *, stopped: bool) -> list[Text]
         Text("Disques, adresses et données sont gardés ; si elle ne redémarre pas, sa taille d’avant lui est rendue."),
     ]
     if after.ram_mib < before.ram_mib:
-        told.append(Text("Vérifiez que vos programmes tiennent dans {ram} Mio de mémoire.", ram=after.ram_mib))
+        told.append(Text("Vérifiez que vos programmes tiennent dans {ram} Mio de mémoire.", ram=Number(after.ram_mib)))
     return told
 
 
@@ -233,14 +233,16 @@ def _volume_effects(before: Mapping[str, int], after: Mapping[str, int]) -> list
     for name, gib in before.items():
         if name not in after:
             return [
-                Text("Toutes les données du disque de données ({size} Gio) sont perdues.", size=gib)
+                Text("Toutes les données du disque de données ({size} Gio) sont perdues.", size=Number(gib))
                 if name == "main"
-                else Text("Toutes les données du volume « {name} » ({size} Gio) sont perdues.", name=name, size=gib),
+                else Text(
+                    "Toutes les données du volume « {name} » ({size} Gio) sont perdues.", name=name, size=Number(gib)
+                ),
                 Text("Les instantanés de la machine n’en gardent pas de copie."),
             ]
     [(name, gib)] = [(name, gib) for name, gib in after.items() if before.get(name) != gib]
     if name in before:
-        sizes = {"before": before[name], "after": gib}
+        sizes = {"before": Number(before[name]), "after": Number(gib)}
         return [
             Text("Le disque de données passe de {before} à {after} Gio.", **sizes)
             if name == "main"
@@ -248,6 +250,6 @@ def _volume_effects(before: Mapping[str, int], after: Mapping[str, int]) -> list
             Text("Les données sont gardées. Un volume ne rétrécit pas ensuite."),
         ]
     return [
-        Text("Un volume vide « {name} » de {size} Gio est attaché et monté.", name=name, size=gib),
+        Text("Un volume vide « {name} » de {size} Gio est attaché et monté.", name=name, size=Number(gib)),
         Text("Aucune interruption."),
     ]

@@ -68,7 +68,7 @@ def environment(language: str) -> Environment:
 
 
 def _day(text: str, language: str) -> str:
-    return formats.day(datetime.fromisoformat(text).astimezone(formats.PARIS).date(), language)
+    return formats.day(datetime.fromisoformat(text), language)
 
 
 class _Plain(HTMLParser):

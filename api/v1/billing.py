@@ -22,7 +22,7 @@ books = APIBlueprint("pretitles", __name__, url_prefix="/api/v1", tag="Accountin
 def list_modes() -> dict[str, Any]:
     """Every active member's mode today, and the next. Always whole."""
     with auth.scope() as session:
-        return {"items": billing.listed(session, auth.now().date())}
+        return {"items": billing.listed(session, auth.today())}
 
 
 @blueprint.put("/<member_slug>")
@@ -33,7 +33,7 @@ def change(member_slug: str, json_data: BillingIn) -> dict[str, Any]:
     with auth.scope() as session:
         given = json_data
         billing.change(session, member_slug, given.month, given.mode, given.withheld or "", given.reference)
-        return next(row for row in billing.listed(session, auth.now().date()) if row["slug"] == member_slug)
+        return next(row for row in billing.listed(session, auth.today()) if row["slug"] == member_slug)
 
 
 @books.get("/periods/<month>/pretitles.csv")

@@ -17,7 +17,7 @@ from api import formats, language, recognising, words
 from api.pages.admin.words import install as install_words
 from api.translations import SOURCE, catalogue, extracting, read
 from api.translations.__main__ import faults, targets
-from orchestrator.errors import Conflict, Text, joined
+from orchestrator.errors import Conflict, Number, Text, example, joined
 from tests.api.conftest import Caller
 from tests.tenants.ordering import wish
 
@@ -175,6 +175,8 @@ def test_a_sentence_keeps_its_template_and_values() -> None:
     amount = Text("{sum} le {day}", sum=Decimal("12.5"), day=date(2026, 11, 23))
     assert amount == f"12,50{NB}€ le 23/11/2026"
     assert language.tell(amount, "en") == "€12.50 le 23/11/2026"
+    count = Text("{count} de {example}", count=Number(16384), example=example("1840,00"))
+    assert (count, language.tell(count, "en")) == (f"16{NNB}384 de 1840,00", "16,384 de 1840.00")
     both = Text("{label}", label={"fr": "Nom", "en": "Name"})
     assert (both, language.tell(both, "en")) == ("Nom", "Name")
     assert language.tell(joined([both, made]), "en").startswith("Name ")
@@ -198,6 +200,15 @@ def test_stored_sentences_are_recognised_by_their_form() -> None:
     assert "La " not in told
     assert "Prévenez" not in told
     assert recognising.recognise("Rien de connu.", "en") == "Rien de connu."
+    # Its figures too are written as their reader writes them; an id stays as it is.
+    dear = Text(
+        "Le budget est dépassé : {asked} par mois demandés, {held} déjà engagés sur {limit} par mois"
+        " ({budget} par an).",
+        asked=Decimal("1234.5"), held=Decimal(0), limit=Decimal(-3), budget=Decimal(37),
+    )  # fmt: skip
+    assert recognising.recognise(str(dear), "en") == language.tell(dear, "en")
+    assert "€1,234.50" in language.tell(dear, "en")
+    assert recognising.recognise("La commande 12345 sur ce service attend déjà une décision.", "en").count("12345") == 1
 
 
 @pytest.mark.slow

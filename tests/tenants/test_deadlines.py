@@ -5,7 +5,7 @@ And what a service runs stays known to its people when the catalogue has it no m
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -114,3 +114,24 @@ def test_what_is_withdrawn_lives_on_and_says_so(owner: sa.Engine, web: sa.Engine
     assert (after.upstream, after.offered) == ("ZoneMinder 1.36.33", False)
     with member_session(web, commune, "agent") as session:
         assert changes.preview(session, cameras, {"answers": {"retention_days": 20}}, NOW).refused is None
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        (datetime(2027, 1, 14, 22, 59, tzinfo=UTC), "2027-01-14"),
+        (datetime(2027, 1, 14, 23, 0, tzinfo=UTC), "2027-01-15"),
+        (datetime(2027, 3, 27, 22, 59, tzinfo=UTC), "2027-03-27"),  # the night of the change to summer time
+        (datetime(2027, 3, 28, 21, 59, tzinfo=UTC), "2027-03-28"),
+        (datetime(2027, 3, 28, 22, 0, tzinfo=UTC), "2027-03-29"),
+        (datetime(2027, 10, 30, 22, 0, tzinfo=UTC), "2027-10-31"),  # and of that back
+        (datetime(2027, 10, 31, 22, 59, tzinfo=UTC), "2027-10-31"),
+        (datetime(2027, 10, 31, 23, 0, tzinfo=UTC), "2027-11-01"),
+    ],
+)
+def test_a_last_day_ends_with_the_french_day(at: datetime, day: str) -> None:
+    rules = [{"name": "expiry", "label": {"fr": "Fin", "en": "End"}, "warn_days": 90}]
+    deadlines.check(rules, {"expiry": day}, at)
+    with pytest.raises(InvalidInput) as refused:
+        deadlines.check(rules, {"expiry": f"{date.fromisoformat(day) - timedelta(days=1)}"}, at)
+    assert refused.value.code == "day_over"

@@ -69,7 +69,7 @@ def make() -> Answer | tuple[str, int]:
 def _form(form: Form) -> str:
     kind = form.values.get("kind")
     kind = kind if kind in KINDS else KINDS[0]
-    chart = _accounts().chart(f"{auth.now():%Y-%m}")
+    chart = _accounts().chart(f"{auth.today():%Y-%m}")
     first = "2" if kind == "depreciation" else "6"
     shown = {
         "form": form, "kind": kind, "kinds": KINDS, "models": MODELS, "chart": chart,
