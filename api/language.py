@@ -100,8 +100,9 @@ def sentence(text: str, /, **values: Any) -> Markup:
 
 
 def sentences(one: str, many: str, count: int, /, **values: Any) -> Markup:
-    """What templates call `ngettext`; `num` is the count."""
-    return Markup(catalogue(current()).ngettext(one, many, count)) % ({"num": count} | values)  # noqa: S704  (ours)
+    """What templates call `ngettext`; `num` is the count, its thousands apart."""
+    told = catalogue(current()).ngettext(one, many, count).replace("%(num)d", "%(num)s")
+    return Markup(told) % ({"num": number(count)} | values)  # noqa: S704  (a sentence of ours; values are escaped)
 
 
 @lru_cache(maxsize=4096)

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 from apiflask import APIBlueprint
 from flask import flash, g, redirect, render_template, request, url_for
-from flask_babel import gettext, ngettext
+from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from api import auth, paging
 from api.forms import Form
+from api.language import sentences as ngettext
 from api.telling import SEAL
 from orchestrator import sealing
 from orchestrator.errors import ClocherError, Conflict, InvalidInput

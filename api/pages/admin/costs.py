@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, flash, redirect, render_template, request, url_for
-from flask_babel import gettext, ngettext
+from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
 from api import auth
 from api.exporting import download
 from api.forms import Form, sent_text
+from api.language import sentences as ngettext
 from api.pages.admin.guard import territory
 from orchestrator.errors import Conflict, InvalidInput
 from tenants import accounting, cost_entries, cost_import, finance, periods, unit_cost

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from flask import flash, redirect, render_template, request, url_for
-from flask_babel import gettext, ngettext
+from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
 from api import auth
 from api.forms import Form
+from api.language import sentences as ngettext
 from api.pages.admin.guard import territory
 from orchestrator.errors import ClocherError, Conflict, InvalidInput
 from tenants import adjustments, finance, periods, periods_closing, pools, readings, statements

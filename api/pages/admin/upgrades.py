@@ -6,11 +6,11 @@ from datetime import date
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
-from flask_babel import ngettext
 from werkzeug.wrappers import Response as Answer
 
 from api import auth
 from api.forms import Form
+from api.language import sentences as ngettext
 from api.pages.admin.guard import territory
 from orchestrator.errors import ClocherError, InvalidInput
 from tenants import members_list, upgrades_planned, windows
