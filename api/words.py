@@ -10,6 +10,9 @@ from functools import cache
 
 import yaml
 
+from api.words_admin import ACTIONS as ADMIN_ACTIONS
+from api.words_admin import NOUNS as ADMIN_NOUNS
+from api.words_admin import TABLES as ADMIN
 from api.words_portal import ACTIONS as PORTAL_ACTIONS
 from api.words_portal import TABLES as PORTAL
 from orchestrator.errors import N_
@@ -152,6 +155,7 @@ PERIOD_STATES = {"open": N_("en cours"), "draft": N_("projet"), "checked": N_("v
 # What the audit trail calls what was done, to whom, by whom.
 ACTIONS = {
     **PORTAL_ACTIONS,
+    **ADMIN_ACTIONS,
     "account.arrive": N_("Personne arrivée par un fournisseur d’identité"),
     "account.link": N_("Identité reliée"),
     "account.recovery_code": N_("Code de secours employé"),
@@ -237,6 +241,7 @@ ACCOUNT_STATES = {
     "closed": N_("fermé"),
 }
 NOUNS = {
+    **ADMIN_NOUNS,
     "account": N_("compte"),
     "flow": N_("opération"),
     "key": N_("clé"),
@@ -294,15 +299,19 @@ WORDS = {
     "step_state": STEP_STATES,
     "order": ORDER_STATES,
     **PORTAL,
+    **ADMIN,
 }
 # How a state feels, for its badge's colour and sign; what is in no set is neutral.
-GOOD = {"active", "done", "approved", "closed", "ok", "changed", "same", "published", "delivered", "sent", "ready"}
+GOOD = {
+    "active", "done", "approved", "closed", "ok", "changed", "same", "published", "delivered", "sent", "ready",
+    "adopted", "up", "alive", "shown", "enabled",
+}  # fmt: skip
 BUSY = {
     "creating", "starting", "stopping", "deleting", "running", "queued", "undoing", "draft", "checked", "resizing",
-    "rebooting", "restoring", "moving", "making", "started",
+    "rebooting", "restoring", "moving", "making", "started", "planning", "applying",
 }  # fmt: skip
-WAITING = {"outside", "waiting", "held", "pending", "open", "invited", "expiring"}
-BAD = {"differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked"}
+WAITING = {"outside", "waiting", "held", "pending", "open", "invited", "expiring", "planned", "coming"}
+BAD = {"differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked", "down", "silent"}
 
 
 def mood(code: str) -> str:

@@ -35,8 +35,8 @@ def _print(member: str | None, as_json: bool) -> None:
         rows = [{**row, "withheld": euros(row["withheld"]) if row["withheld"] is not None else ""} for row in rows]
     print_rows(
         rows,
-        [("slug", "Membre"), ("mode", "Mode"), ("withheld", "Retenue par mois"), ("since", "Depuis"),
-         ("reference", "Décision"), ("next", "Ensuite"), ("next_mode", "Mode")],
+        [("slug", "Membre"), ("mode", "Mode", "billing"), ("withheld", "Retenue par mois"), ("since", "Depuis"),
+         ("reference", "Décision"), ("next", "Ensuite"), ("next_mode", "Mode", "billing")],
         as_json=as_json,
         empty="Aucun membre.",
     )  # fmt: skip

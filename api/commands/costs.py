@@ -110,7 +110,7 @@ def _print_entries(rows: list[dict[str, Any]], as_json: bool) -> None:
         rows = [{**row, "amount": euros(row["amount"]), "in_month": euros(row["in_month"])} for row in rows]
     print_rows(
         rows,
-        [("id", "N°"), ("kind", "Nature"), ("label", "Libellé"), ("account", "Compte"), ("pool", "Coût commun"),
+        [("id", "N°"), ("kind", "Nature", "cost"), ("label", "Libellé"), ("account", "Compte"), ("pool", "Coût commun"),
          ("starts", "Depuis"), ("months", "Mois"), ("amount", "Montant"), ("in_month", "Dans le mois"),
          ("ends", "Arrêté le")],
         as_json=as_json,

@@ -12,6 +12,7 @@ import click
 from api import annual_files
 from api.output import euros, json_option, keep, print_json, print_rows
 from api.staff import staff_session
+from api.words import french
 from orchestrator import settings
 from tenants import (
     accounting,
@@ -58,8 +59,11 @@ def show(year: int, as_json: bool) -> None:
         print_json(found)
         return
     names = ("foreseen", "called", "to_call", "withheld", "cost", "settled")
-    rows = [{**row, "modes": ", ".join(row["modes"]), **{name: euros(row[name]) for name in names}}
-            for row in found["members"]]  # fmt: skip
+    rows = [
+        {**row, "modes": ", puis ".join(french(mode, "billing") for mode in row["modes"]),
+         **{name: euros(row[name]) for name in names}}
+        for row in found["members"]
+    ]  # fmt: skip
     print_rows(
         rows,
         [("slug", "Membre"), ("modes", "Mode"), ("units", "Unités"), ("foreseen", "Prévu"), ("called", "Appelé"),

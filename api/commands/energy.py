@@ -45,7 +45,9 @@ def report(year: str, kind: str | None, folder: Path, as_json: bool) -> None:
 
 
 def _print(found: Report) -> None:
-    named = [("Mois", one.label, one.figures, ", ".join(one.missing)) for one in found.months]
+    named = [
+        ("Mois", one.label, one.figures, ", ".join(energy.LABELS[code] for code in one.missing)) for one in found.months
+    ]
     named += [("Membre", one.name, one.figures, "") for one in found.members]
     named += [("Offre", energy_files.name(one), one.figures, "") for one in found.offers]
     named += [("Total", found.year, found.total, "")] if found.months else []

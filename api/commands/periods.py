@@ -59,7 +59,7 @@ def adjustments_(month: str, as_json: bool) -> None:
     print_rows(
         rows,
         [("member", "Membre"), ("corrects", "Mois rectifié"), ("corrects_position", "Ligne"), ("service", "Service"),
-         ("meter", "Compteur"), ("hours", "Unités × heures"), ("amount", "Montant")],
+         ("meter", "Compteur", "meter"), ("hours", "Unités × heures"), ("amount", "Montant")],
         as_json=as_json,
         empty=f"{month} ne rectifie aucun mois clos.",
     )  # fmt: skip

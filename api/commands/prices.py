@@ -31,7 +31,7 @@ def list_(as_json: bool) -> None:
         rows = [{**row, "hourly": exact(row["hourly"]) + " (paliers)" * bool(row["steps"])} for row in rows]
     print_rows(
         rows,
-        [("label", "Compteur"), ("unit", "Unité"), ("hourly", "€ par heure"), ("for", "Pour"),
+        [("label", "Compteur"), ("unit", "Unité"), ("hourly", "€ par heure"), ("for", "Pour", "member_kind"),
          ("from", "Depuis"), ("until", "Jusqu’à"), ("book", "Tarif")],
         as_json=as_json,
         empty="Aucun prix. Déclarez-les dans finance/prices.yaml puis lancez « clocher prices apply ».",
@@ -66,7 +66,13 @@ def drafts(as_json: bool) -> None:
         rows = [{name: getattr(draft, name) for name in DRAFT} for draft in prices_drafts.listed(session)]
     print_rows(
         rows,
-        [("id", "Numéro"), ("book", "Tarif"), ("starts", "Dès le"), ("member_kind", "Pour"), ("made_by", "Par")],
+        [
+            ("id", "Numéro"),
+            ("book", "Tarif"),
+            ("starts", "Dès le"),
+            ("member_kind", "Pour", "member_kind"),
+            ("made_by", "Par"),
+        ],
         as_json=as_json,
         empty="Aucun tarif en préparation.",
     )

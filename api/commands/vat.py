@@ -53,9 +53,9 @@ def show(as_json: bool) -> None:
     _table("Taux normal", rates, ("rate", "Taux"), *dated, ("checked_on", "Vérifié le"))
     texts = [{**one, "text": one["text"]["fr"], "checked_on": one["checked_on"] or NOT_CHECKED}
              for one in found["texts"]]  # fmt: skip
-    _table("Mentions", texts, ("code", "Code"), ("text", "Texte"), *dated, ("checked_on", "Vérifié le"))
+    _table("Mentions", texts, ("code", "Objet", "legal_text"), ("text", "Texte"), *dated, ("checked_on", "Vérifié le"))
     costs = [{**one, "hourly": exact(Decimal(one["hourly"]))} for one in found["costs"]]
-    _table("Coûts unitaires", costs, ("meter", "Mesure"), ("hourly", "€ par heure"), *dated)
+    _table("Coûts unitaires", costs, ("meter", "Mesure", "meter"), ("hourly", "€ par heure"), *dated)
 
 
 def _row(one: Any, *names: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _word(regime: str) -> str:
     return language.word(regime, "vat_regime", "fr")
 
 
-def _table(title: str, rows: list[dict[str, Any]], *columns: tuple[str, str]) -> None:
+def _table(title: str, rows: list[dict[str, Any]], *columns: tuple[str, ...]) -> None:
     print_rows(rows, list(columns), as_json=False, empty=f"{title} : rien.", title=title)
 
 

@@ -14,7 +14,6 @@ from apiflask import APIFlask
 from jinja2 import Environment, nodes
 
 from api import formats, language, recognising, words
-from api.pages.admin.words import install as install_words
 from api.translations import SOURCE, catalogue, extracting, read
 from api.translations.__main__ import faults, targets
 from orchestrator.errors import Conflict, Number, Text, example, joined
@@ -214,7 +213,6 @@ def test_stored_sentences_are_recognised_by_their_form() -> None:
 @pytest.mark.slow
 def test_every_entry_of_the_trail_has_its_words() -> None:
     """What is recorded by a literal name; the trail's page shows words, not codes."""
-    install_words()
     recorded: set[str] = set()
     for room in ("api", "tenants", "orchestrator"):
         for path in (extracting.ROOT / room).rglob("*.py"):

@@ -29,7 +29,6 @@ from api.pages.admin import (
     statements,
     upgrades,
     vat,
-    words,
 )
 from api.pages.admin.choices import choices
 from tenants.energy import LABELS, UNITS
@@ -45,7 +44,6 @@ BLUEPRINTS = (costs.unit, *(
 
 def install(app: Flask) -> None:
     """Give templates what these pages need."""
-    words.install()
     app.jinja_env.globals.update(choices=choices, factor_codes=tuple(LABELS), factor_units=UNITS)
     app.jinja_env.filters.setdefault("decimal", Decimal)
     app.jinja_env.filters.setdefault("as_date", date.fromisoformat)

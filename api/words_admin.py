@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from api import words
 from api.words_portal import VAT_REGIMES
 from orchestrator.errors import N_
 
@@ -224,14 +223,3 @@ TABLES = {
     "host": HOSTS,
     "worker": WORKERS,
 }
-
-
-def install() -> None:
-    """Let `word` and the badges know these too."""
-    words.WORDS.update({name: table for name, table in TABLES.items() if name not in words.WORDS})
-    words.ACTIONS.update(ACTIONS)
-    words.NOUNS.update(NOUNS)
-    words.WAITING.update({"planned", "coming"})
-    words.BUSY.update({"planning", "applying"})
-    words.GOOD.update({"adopted", "up", "alive", "shown", "enabled"})
-    words.BAD.update({"down", "silent"})
