@@ -35,6 +35,7 @@ XMP = "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
 BAG_END, RDF_END = "</rdf:Bag></pdfaExtension:schemas>", "</rdf:RDF>"
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
 INVOICE, CREDIT_NOTE = "380", "381"
+AT_ONCE = {"fr": "À réception", "en": "On receipt"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,34 @@ class Issue:
 
     day: date
     before: tuple[str, date] | None = None
+
+
+@dataclass(frozen=True)
+class Face:
+    """What people read first on the paper of an invoice, as the XML says it (CGI, annexe II, art. 242 nonies A).
+
+    seller, buyer: name, siren, siret, street, postcode, city, vat_number; what is not known is None. before: the
+    invoice that a credit note takes back from: its number and day.
+    """
+
+    number: str
+    day: date
+    credit: bool
+    seller: Document
+    buyer: Document
+    terms: dict[str, str]
+    before: tuple[str, date] | None
+
+
+def face(document: Document, issued: Issue) -> Face:
+    """The face of a closed statement's invoice."""
+    category, _ = CATEGORIES[document["vat"]["regime"]]
+    return Face(
+        number=focus.invoice_id(document), day=issued.day, credit=Decimal(document["total"]) < 0,
+        seller=_seller(document["issuer"], category),
+        buyer=_party(document["member"] | document.get("contract", {}), category),
+        terms=document.get("terms", {}).get("terms") or AT_ONCE, before=issued.before,
+    )  # fmt: skip
 
 
 def issue(session: Session, document: Document, timezone: str) -> Issue:
@@ -118,29 +147,29 @@ def _template() -> Any:
 
 
 def _shown(document: Document, issued: Issue, zone: ZoneInfo) -> dict[str, Any]:
-    credit = Decimal(document["total"]) < 0
-    sign = -1 if credit else 1
+    seen = face(document, issued)
+    sign = -1 if seen.credit else 1
     vat, contract = document["vat"], document.get("contract", {})
     category, reason_code = CATEGORIES[vat["regime"]]
     rates = {"S": vat["rate"], "E": "0.00", "O": None}
     return {
-        "number": focus.invoice_id(document),
-        "kind": CREDIT_NOTE if credit else INVOICE,
-        "issued": f"{issued.day:%Y%m%d}",
+        "number": seen.number,
+        "kind": CREDIT_NOTE if seen.credit else INVOICE,
+        "issued": f"{seen.day:%Y%m%d}",
         "notes": _notes(document),
         "lines": [_line(line, sign) for line in document["lines"]] or [_nothing()],
-        "seller": _seller(document["issuer"], category),
-        "buyer": _party(document["member"] | contract, category),
+        "seller": seen.seller,
+        "buyer": seen.buyer,
         "references": {name: contract.get(name) for name in ("reference", "service_code", "engagement")},
         "currency": document["currency"],
         "tax": {"category": category, "rate": rates[category], "reason_code": reason_code,
                 "reason": vat["mention"].get("fr") if reason_code else None},
         "since": _day(document["from"], zone),
         "until": _day(document["until"], zone, last=True),
-        "terms": document.get("terms", {}).get("terms", {}).get("fr") or "À réception",
+        "terms": seen.terms.get("fr") or AT_ONCE["fr"],
         "sums": {name: _cents(sign * Decimal(amount)) for name, amount in
                  (("net", document["total"]), ("vat", vat["amount"]), ("gross", document["payable"]))},
-        "before": issued.before and {"number": issued.before[0], "issued": f"{issued.before[1]:%Y%m%d}"},
+        "before": seen.before and {"number": seen.before[0], "issued": f"{seen.before[1]:%Y%m%d}"},
     }  # fmt: skip
 
 

@@ -63,7 +63,8 @@ def _invoice(session: Session, document: Document, kind: str, desk: Desk) -> Fil
     if kind == "factur-x-xml":
         return File(f"factur-x-{exports.file_name(label, sample, member, 'xml')}", content)
     year = statements_year.year(session, document["id"])
-    paper = statement_pdf.paper(document, year, desk.settings, desk.language, carried=content)
+    face = statement_facturx.face(document, issue)
+    paper = statement_pdf.paper(document, year, desk.settings, desk.language, invoice=(face, content))
     return File(f"factur-x-{exports.file_name(label, sample, member, 'pdf')}", statement_facturx.pdf(paper))
 
 

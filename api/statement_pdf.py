@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from api import formats, language, typesetting
 from api.look import Look
+from api.statement_facturx import Face
 from api.translations import SOURCE, catalogue
 from orchestrator.settings import Settings
 from tenants import energy
@@ -58,11 +59,16 @@ class Reader:
 
 
 def paper(
-    document: dict[str, Any], year: Year, settings: Settings, read_in: str, *, carried: bytes | None = None
+    document: dict[str, Any],
+    year: Year,
+    settings: Settings,
+    read_in: str,
+    *,
+    invoice: tuple[Face, bytes] | None = None,
 ) -> bytes:
     """The PDF; of a closed statement always the same, as long as the installation looks the same.
 
-    carried: the same as an invoice in XML, which makes it a Factur-X (PDF/A-3).
+    invoice: what makes it a Factur-X (PDF/A-3): what an invoice says more, and the same in XML, which it carries.
     """
     reader = Reader(read_in, ZoneInfo(settings.timezone))
     shown = {**frame(settings, reader), **_head(document, reader), **_lines(document, reader)}
@@ -73,8 +79,10 @@ def paper(
         "seal": seal(document, reader),
         "vat": _vat(document, reader),
     }
+    if invoice:
+        shown |= _invoice(document, invoice[0], shown, reader)
     made = datetime.fromisoformat(document["metered_until"] or document["from"])
-    return typesetting.pdf("statement", shown, made, carried=carried)
+    return typesetting.pdf("statement", shown, made, carried=invoice[1] if invoice else None)
 
 
 def frame(settings: Settings, reader: Reader) -> dict[str, Any]:
@@ -84,7 +92,7 @@ def frame(settings: Settings, reader: Reader) -> dict[str, Any]:
         "lang": reader.language,
         "region": REGIONS[reader.language],
         "territory": look.name,
-        "contact": " · ".join(filter(None, (look.email, look.phone))),
+        "contact": [" · ".join(filter(None, (look.email, look.phone)))],
         "logo": list((settings.logo or STATIC / "clocher.svg").read_bytes()),
         "colours": {"primary": settings.primary_colour, "accent": settings.accent_colour},
         "page": reader.gettext("Page"),
@@ -115,6 +123,43 @@ def _head(document: dict[str, Any], reader: Reader) -> dict[str, Any]:
         "facts": facts,
         "figures": [(label, reader.amount(document[name])) for label, name in figures if name in document],
     }
+
+
+def _invoice(document: dict[str, Any], face: Face, shown: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    """What an invoice has otherwise: its number and day, who issues it, who pays, when."""
+    _ = reader.gettext
+    number = face.number
+    kind = _("Avoir n° %(number)s", number=number) if face.credit else _("Facture n° %(number)s", number=number)
+    facts = [(_("Date d’émission"), formats.day(face.day, reader.language))]
+    if face.before:
+        before, day = face.before[0], formats.day(face.before[1], reader.language)
+        facts.append((_("Sur la facture"), _("n° %(number)s du %(day)s", number=before, day=day)))
+    nature = (_("Nature de l’opération"), _("prestation de services"))
+    when = (_("Règlement"), _local(face.terms, reader))
+    law = [document["vat"]["mention"], *(text for code, text in document.get("terms", {}).items() if code != "terms")]
+    seller, buyer = _party(face.seller, reader), _party(face.buyer, reader)
+    of_seller = " · ".join(f"{label} {value}".strip() for label, value in seller)
+    return {
+        "title": kind,
+        "footer": f"{kind} · {shown['title']} · {document['member']['name']}",
+        "contact": [_("Émetteur : %(name)s", name=face.seller["name"]), of_seller, *shown["contact"]],
+        "member": {"name": face.buyer["name"], "facts": buyer},
+        "facts": [*facts, *shown["facts"], nature, when],
+        "figures": shown["vat"]["lines"],
+        "vat": {**shown["vat"], "mentions": [_local(text, reader) for text in law]},
+    }
+
+
+def _local(text: dict[str, str], reader: Reader) -> str:
+    return text.get(reader.language) or text.get(SOURCE, "")
+
+
+def _party(who: dict[str, Any], reader: Reader) -> list[tuple[str, str]]:
+    """Where somebody is, and by which numbers it is known."""
+    town = " ".join(filter(None, (who["postcode"], who["city"])))
+    found = [("", ", ".join(filter(None, (who["street"], town)))), ("SIREN", who["siren"]), ("SIRET", who["siret"]),
+             (reader.gettext("N° TVA"), who["vat_number"])]  # fmt: skip
+    return [(label, value) for label, value in found if value]
 
 
 def mentions(document: dict[str, Any], reader: Reader) -> list[str]:
@@ -242,7 +287,7 @@ def _vat(document: dict[str, Any], reader: Reader) -> dict[str, Any] | None:
                       reader.amount(vat["amount"])))  # fmt: skip
     lines.append((_("Net à payer"), reader.amount(document["payable"])))
     said = [vat["mention"]] + [text for text in document.get("terms", {}).values() if vat["rate"]]
-    mentions = [text.get(reader.language) or text.get(SOURCE, "") for text in said]
+    mentions = [_local(text, reader) for text in said]
     return {"title": _("TVA et net à payer"), "heads": (_("Poste"), _("Montant")), "lines": lines, "mentions": mentions,
             "references": _references(document, reader)}  # fmt: skip
 

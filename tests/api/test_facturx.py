@@ -124,6 +124,13 @@ def test_the_paper_carries_the_invoice(judge: Judge, invoices: Invoices, staff: 
     text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
     for words in ("TVA 20 %", "-1,93 €", "Net à payer", "-11,56 €", "article 278 du CGI", "DSI-01", "ENG-2026-7"):
         assert words in text, text
+    # What an invoice says (CGI, annexe II, art. 242 nonies A), as its XML does.
+    for words in ("Avoir n° 2026-03-00000000300015", "Date d’émission 01/04/2026", "du 01/03/2026 au 31/03/2026",
+                  "n° 2026-02-00000000300015 du 01/03/2026", "Émetteur : Vallombre", "SIREN 240000018",
+                  "1 place du Beffroi, 00100 Brevaux & Lône", "SIREN 000000003", "N° TVA FR09240000018",
+                  "prestation de services", "Règlement À payer à réception", "40 €"):  # fmt: skip
+        assert words in text, text
+    assert text.count("avis des sommes à payer") == 1
     assert issue.before == ("2026-02-00000000300015", date(2026, 3, 1))
 
 
