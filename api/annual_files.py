@@ -102,11 +102,19 @@ def _months(document: Document, reader: Reader) -> dict[str, Any]:
 
 def _calls(document: Document, reader: Reader) -> dict[str, Any]:
     _ = reader.gettext
-    rows = [(one["reference"], formats.month(one["period"], reader.language), _day(one["dated"], reader),
-             reader.amount(one["amount"])) for one in document["calls"]]  # fmt: skip
+    rows = [(one["reference"], _asked(one, reader), _day(one["dated"], reader), reader.amount(one["amount"]))
+            for one in document["calls"]]  # fmt: skip
     return {"title": _("Appels de fonds"), "left": 3, "rows": rows,
             "heads": (_("Référence"), _("Mois"), _("Émis le"), _("Montant")),
             "total": (_("Total"), reader.amount(document["called"]))}  # fmt: skip
+
+
+def _asked(call: Document, reader: Reader) -> str:
+    """The month in which a call is due; from which one on it asks, where that is an earlier one."""
+    month, since = formats.month(call["period"], reader.language), call.get("since") or call["period"]
+    if since == call["period"]:
+        return month
+    return f"{month} ({reader.gettext('depuis %(month)s', month=formats.month(since, reader.language))})"
 
 
 def _sums(document: Document, reader: Reader) -> dict[str, Any]:

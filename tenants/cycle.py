@@ -79,7 +79,9 @@ def rows(session: Session, year: int, member_id: int | None = None) -> list[Row]
     """Of one member, or of all that are active or have something in that year, by name."""
     terms, modes = cycle_terms.current(session, year), billing.months(session, year)
     forecasts = cycle_forecasts.in_force(session, year, member_id)
-    calls = dues.listed(session, year, "call", member_id)
+    calls = dues.listed(session, year, "call")  # of all, whose last says which months are called
+    made = cycle_calls.documents(calls)
+    called_until = max(map(cycle_calls.last, made.values()), default=0)
     settlements = dues.listed(session, year, "settlement", member_id)
     stated = _stated(session, year)
     members = sa.select(Member).order_by(Member.name, Member.siret)
@@ -93,7 +95,7 @@ def rows(session: Session, year: int, member_id: int | None = None) -> list[Row]
         planned: list[Call] = []
         if terms and not settlements and member.state == "active":
             planned = cycle_calls.plan(
-                held, terms.unit_cost, terms.frequency, modes[member.id], map(dues.read, issued)
+                held, terms.unit_cost, terms.frequency, modes[member.id], made.get(member.id, []), called_until
             )  # fmt: skip
         cost, withheld = stated.get(member.id, (NONE, NONE))
         end = settlements.get(member.id)
@@ -157,5 +159,5 @@ def called(due: Due) -> dict[str, Any]:
     """A due, for programs."""
     known = dues.read(due)
     return {"member": known["member"]["slug"], "year": due.year, "kind": due.kind, "number": due.number,
-            "reference": known["reference"], "period": known["period"], "dated": due.dated, "amount": due.amount,
-            "hash": due.hash}  # fmt: skip
+            "reference": known["reference"], "period": known["period"], "since": cycle_calls.since(known),
+            "dated": due.dated, "amount": due.amount, "hash": due.hash}  # fmt: skip

@@ -1,12 +1,13 @@
 """Calls on account: forecast units × the unit cost that was told, month by month, exact to the cent over the year.
 
 A line of the convention is rounded once; its months are its largest-remainder split in the order of time. What was
-called stays: a new forecast or cost changes what is still to be called, and the year's settlement does the rest.
+called stays: a new forecast or cost changes what is still to be called, and the year's settlement does the rest. A line
+that is added once calls were made asks for its past months in one: in the next call, or in one more of the last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -29,7 +30,7 @@ Subject = tuple[str, str]
 
 @dataclass(frozen=True)
 class Call:
-    """A call to come. month: in which it is due; lines: forecast, months that it covers and euros of each."""
+    """A call to come. month: in which it is due; lines: forecast, months that it asks for and euros of each."""
 
     month: int
     lines: tuple[tuple[Forecast, tuple[int, ...], Decimal], ...]
@@ -39,16 +40,42 @@ class Call:
         """Euros."""
         return sum((amount for _, _, amount in self.lines), NONE)
 
+    @property
+    def since(self) -> int:
+        """The first month that it asks for."""
+        return min(months[0] for _, months, _ in self.lines)
+
 
 def of_line(forecast: Forecast, unit_cost: Decimal) -> Decimal:
     """Euros of a line of the convention over its year."""
     return (forecast.units * unit_cost).quantize(CENT, ROUND_HALF_UP)
 
 
+def last(issued: Iterable[Document]) -> int:
+    """The last month (1 to 12) that calls ask for; 0: none was made."""
+    return max((month for document in issued for line in document["lines"] for month in line["months"]), default=0)
+
+
+def since(document: Document) -> str | None:
+    """The first month, as 2026-01, that a call asks for; None of what is no call."""
+    first = min((month for line in document.get("lines", ()) for month in line["months"]), default=None)
+    return first and f"{document['year']}-{first:02}"
+
+
 def plan(
-    forecasts: Iterable[Forecast], unit_cost: Decimal, frequency: str, modes: Sequence[str], issued: Iterable[Document]
+    forecasts: Iterable[Forecast],
+    unit_cost: Decimal,
+    frequency: str,
+    modes: Sequence[str],
+    issued: Sequence[Document],
+    called_until: int = 0,
 ) -> list[Call]:
-    """What is still to be called of a year, by month. modes: how the member pays in each month; issued: calls made."""
+    """What is still to be called of a year, by month. modes: how the member pays in each month; issued: calls made.
+
+    called_until: the last month that was called of anybody; `last` of the member's own calls counts too.
+    """
+    step = FREQUENCIES[frequency]
+    open_from = min(max(last(issued), called_until) + 1, 13 - step)
     covered: dict[Subject, set[int]] = {}
     called: dict[Subject, Decimal] = {}
     for document in issued:
@@ -61,8 +88,8 @@ def plan(
         of = (forecast.kind, forecast.subject)
         left = _left(forecast, unit_cost, modes, covered.get(of, set()), called.get(of, NONE))
         for month, amount in left.items():
-            parts.setdefault((month - 1) // FREQUENCIES[frequency], []).append((forecast, month, amount))
-    calls = [_call(held) for _, held in sorted(parts.items())]
+            parts.setdefault((max(month, open_from) - 1) // step, []).append((forecast, month, amount))
+    calls = [_call(held, open_from) for _, held in sorted(parts.items())]
     return [call for call in calls if call.amount]
 
 
@@ -83,13 +110,13 @@ def _months(amount: Decimal, months: Iterable[int]) -> dict[int, Decimal]:
     return {int(month): one.amount for month, one in found.items()}
 
 
-def _call(held: list[tuple[Forecast, int, Decimal]]) -> Call:
+def _call(held: list[tuple[Forecast, int, Decimal]], open_from: int) -> Call:
     of: dict[Forecast, tuple[list[int], Decimal]] = {}
     for forecast, month, amount in held:
         months, before = of.get(forecast, ([], NONE))
         of[forecast] = ([*months, month], before + amount)
     lines = tuple((forecast, tuple(months), amount) for forecast, (months, amount) in of.items())
-    return Call(min(month for _, month, _ in held), lines)
+    return Call(max(min(month for _, month, _ in held), open_from), lines)
 
 
 def checked_month(month: int, typed: str = "") -> int:
@@ -98,6 +125,11 @@ def checked_month(month: int, typed: str = "") -> int:
         raise InvalidInput("invalid_period", Text("« {month} » n’est pas un mois.", month=typed[:20] or str(month)),
                            "Écrivez-le de 1 à 12.")  # fmt: skip
     return month
+
+
+def documents(made: Mapping[int, Iterable[Due]]) -> dict[int, list[Document]]:
+    """By member, what its calls say."""
+    return {member: list(map(dues.read, calls)) for member, calls in made.items()}
 
 
 def issue(session: Session, year: int, month: int, today: date) -> list[Due]:
@@ -109,13 +141,14 @@ def issue(session: Session, year: int, month: int, today: date) -> list[Due]:
     cycle_terms.refuse_settled(session, cycle_terms.checked_year(year))
     terms = cycle_terms.needed(session, year)
     modes, forecasts = billing.months(session, year), cycle_forecasts.in_force(session, year)
-    made, found = dues.listed(session, year, "call"), []
+    made, found = documents(dues.listed(session, year, "call")), list[Due]()
+    called_until = max(map(last, made.values()), default=0)
     for member in session.scalars(
         sa.select(Member).where(Member.id.in_(forecasts), Member.state == "active")
         .order_by(Member.siret.collate("C"))
     ):  # fmt: skip
         issued = made.get(member.id, [])
-        calls = plan(forecasts[member.id], terms.unit_cost, terms.frequency, modes[member.id], map(dues.read, issued))
+        calls = plan(forecasts[member.id], terms.unit_cost, terms.frequency, modes[member.id], issued, called_until)
         number = len(issued)
         for call in calls:
             if call.month <= month:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.tables import Member
-from tenants import dues, exports, pretitles
+from tenants import cycle_calls, dues, exports, pretitles
 from tenants.accounting import Accounting
 from tenants.pretitles import OBJECT, Row
 from tenants.statements import Document
@@ -31,8 +31,14 @@ def calls(session: Session, year: int, month: int | None, accounts: Accounting) 
     found = []
     for kind, document in _sealed(session, year, "call"):
         if month in (None, int(document["period"][5:])):
-            found.append(_row(document, kind, accounts, "appel", f"appel {document['number']}"))
+            found.append(_row(document, kind, accounts, "appel", f"appel {document['number']}{_late(document)}"))
     return found
+
+
+def _late(document: Document) -> str:
+    """Of a call that asks for months before its own: from which one on, as ` (depuis 01/2026)`."""
+    since = cycle_calls.since(document)
+    return f" (depuis {since[5:]}/{since[:4]})" if since and since < document["period"] else ""
 
 
 def settlements(session: Session, year: int, accounts: Accounting) -> list[Row]:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict, Text
 from orchestrator.tables import Member
-from tenants import cycle_forecasts, cycle_terms, dues
+from tenants import cycle_calls, cycle_forecasts, cycle_terms, dues
 from tenants.accounting import Accounting
 from tenants.cost_entries import CENT
 from tenants.cycle_terms import MILLIONTH
@@ -106,7 +106,11 @@ def document(known: Facts, member: Member) -> Document:
         for one in sorted(known.statements.get(member.id, ()), key=lambda one: known.periods[one.period_id].label)
     ]
     calls = [
-        {**{name: told[name] for name in ("number", "dated", "reference", "amount", "period")}, "hash": told["hash"]}
+        {
+            **{name: told[name] for name in ("number", "dated", "reference", "amount", "period")},
+            "hash": told["hash"],
+            "since": cycle_calls.since(told),
+        }
         for told in map(dues.read, known.calls.get(member.id, ()))
     ]
     called, withheld = _total(calls, "amount"), _total(months, "withheld")

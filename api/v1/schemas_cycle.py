@@ -162,7 +162,9 @@ class SettlementIn(Taken):
 
 
 class DueOut(Given):
-    """What a member is asked for: a call, or a year's settlement (below zero: it goes back)."""
+    """What a member is asked for: a call (since: the first month that it asks for; period: that in which it is due), or
+    a year's settlement (below zero: it goes back).
+    """
 
     member: str
     year: int
@@ -170,6 +172,7 @@ class DueOut(Given):
     number: int
     reference: str
     period: str
+    since: str | None
     dated: date
     amount: Amount
     hash: str

@@ -157,6 +157,59 @@ def test_a_new_forecast_changes_what_is_still_to_be_called(staff: sa.Engine, beg
         assert amounts(made, session, "aubrac") == []
 
 
+def test_who_comes_late_is_asked_for_its_past_months_at_once(staff: sa.Engine, begun: Sharing) -> None:
+    with territory_session(staff, "test") as session:
+        cycle_calls.issue(session, 2026, 3, DAY)
+        billing.change(session, "desert", "2026-01", "calls", "", "D-3")
+        foresee(session, "desert", "10000")
+        assert cycle_calls.issue(session, 2026, 3, DAY) == []
+        [row] = [one for one in cycle.rows(session, 2026) if one.slug == "desert"]
+        assert [(call.month, call.since) for call in row.planned][:2] == [(4, 1), (5, 5)]
+        made = cycle_calls.issue(session, 2026, 5, DAY)
+        assert amounts(made, session, "desert") == ["41.16", "10.29"]
+        said = [one["Objet"] for one in cycle_files.calls(session, 2026, 4, ACCOUNTS)]
+        assert [one.partition("appel ")[2] for one in said] == ["4", "1 (depuis 01/2026)"]
+
+
+def line(subject: str, units: int, first: int = 1, last: int = 12) -> Forecast:
+    return Forecast(member_id=1, year=2026, kind="offer", subject=subject, units=Decimal(units), first=first, last=last,
+                    reference="c")  # fmt: skip
+
+
+def as_issued(call: cycle_calls.Call) -> dict[str, Any]:
+    return {"year": 2026, "period": f"2026-{call.month:02}", "lines": [
+        {"kind": one.kind, "subject": one.subject, "months": list(months), "amount": str(amount)}
+        for one, months, amount in call.lines]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("frequency", "called", "asked"),
+    [
+        # After March was called, the line of the whole year asks for January to April in April, then month by month.
+        ("monthly", 3, [(4, [1, 2, 3, 4], "16.00"), (5, [5], "4.00"), (6, [6], "4.00")]),
+        ("monthly", 12, [(12, list(range(1, 13)), "48.00")]),
+        ("quarterly", 1, [(4, [1, 2, 3, 4, 5, 6], "24.00"), (7, [7, 8, 9], "12.00"), (10, [10, 11, 12], "12.00")]),
+        ("quarterly", 10, [(10, list(range(1, 13)), "48.00")]),
+        ("yearly", 1, [(1, list(range(1, 13)), "48.00")]),
+    ],
+)
+def test_a_late_line_asks_for_its_past_months_in_one_call(
+    frequency: str, called: int, asked: list[tuple[int, list[int], str]]
+) -> None:
+    old, late, modes = line("old", 12), line("late", 48), ["calls"] * 12
+    before = cycle_calls.plan([old], Decimal(1), frequency, modes, [])
+    issued = [as_issued(call) for call in before if call.month <= called]
+    for others, lines in (([], [old, late]), (issued, [late])):  # a member of the year, or one that comes late itself
+        mine = [] if others else issued
+        calls = cycle_calls.plan(lines, Decimal(1), frequency, modes, mine, max(map(cycle_calls.last, [others])))
+        found = [(call.month, list(months), f"{amount}") for call in calls for one, months, amount in call.lines
+                 if one is late]  # fmt: skip
+        assert found[: len(asked)] == asked
+        assert sum(Decimal(amount) for _, _, amount in found) == 48
+        told = as_issued(calls[0])
+        assert (cycle_calls.since(told), calls[0].since) == ("2026-01", 1)
+
+
 def test_a_file_says_each_subject_of_a_member_once(staff: sa.Engine, begun: Sharing) -> None:
     told = "membre;objet;unités;premier mois;dernier mois;convention\n"
     halves = "aubrac;vcpu;100;1;6;C\nbreval;vcpu;5;;;C\naubrac;vcpu;200;7;12;C\n"
@@ -186,8 +239,7 @@ def test_whatever_the_steps_the_calls_sum_to_the_convention(
     for month, frequency in enumerate(steps, 1):
         for call in cycle_calls.plan(lines, cost, frequency, ["calls"] * 12, issued):
             if call.month <= month:
-                issued.append({"lines": [{"kind": "offer", "subject": one.subject, "months": list(months),
-                                          "amount": str(amount)} for one, months, amount in call.lines]})  # fmt: skip
+                issued.append(as_issued(call))
     sums = {line.subject: sum(Decimal(one["amount"]) for document in issued for one in document["lines"]
                               if one["subject"] == line.subject) for line in lines}  # fmt: skip
     assert sums == {line.subject: cycle_calls.of_line(line, cost) for line in lines}
