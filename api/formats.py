@@ -52,6 +52,11 @@ def number(value: Decimal | int | None, language: str = "fr") -> str:
     return NOTHING if value is None else str(format_decimal(value, locale=LOCALES[language]))
 
 
+def exact(value: Decimal, language: str = "fr") -> str:
+    """1 234,5 or 1,234.5, with all the decimals that it has"""
+    return str(format_decimal(value, locale=LOCALES[language], decimal_quantization=False))
+
+
 def decimals(value: Decimal, places: int, language: str = "fr", unit: str = "") -> str:
     """With so many decimals: 1 234,5000; of the unit € or %, which stands where the language wants it."""
     digits = f"#,##0.{'0' * places}"

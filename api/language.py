@@ -142,7 +142,7 @@ def _written(value: Any, language: str) -> Any:
     if isinstance(value, Mapping):
         return value.get(language) or value[SOURCE]
     if isinstance(value, Number):
-        return formats.number(value, language)
+        return formats.exact(value, language)
     if isinstance(value, Decimal):
         return formats.amount(value, language)
     return formats.day(value, language) if isinstance(value, date) else value

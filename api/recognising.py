@@ -53,7 +53,7 @@ def _figure(value: str, language: str) -> str:
     if not found or value.isdecimal():
         return value
     exact = Decimal(found["number"].replace(THIN, "").replace(",", "."))
-    return formats.amount(exact, language) if found["euros"] else formats.number(exact, language)
+    return formats.amount(exact, language) if found["euros"] else formats.exact(exact, language)
 
 
 @cache

@@ -60,7 +60,7 @@ def _written(value: Any) -> Any:
     if isinstance(value, Mapping):
         return value["fr"]
     if isinstance(value, Number):
-        return format_decimal(value, locale="fr_FR")
+        return format_decimal(value, locale="fr_FR", decimal_quantization=False)
     if isinstance(value, Decimal):
         return format_currency(value, "EUR", locale="fr_FR")
     if isinstance(value, datetime):

@@ -176,6 +176,8 @@ def test_a_sentence_keeps_its_template_and_values() -> None:
     assert language.tell(amount, "en") == "€12.50 le 23/11/2026"
     count = Text("{count} de {example}", count=Number(16384), example=example("1840,00"))
     assert (count, language.tell(count, "en")) == (f"16{NNB}384 de 1840,00", "16,384 de 1840.00")
+    weights = Text("{found} %", found=Number("99.9999"))
+    assert (weights, language.tell(weights, "en")) == ("99,9999 %", "99.9999 %")
     both = Text("{label}", label={"fr": "Nom", "en": "Name"})
     assert (both, language.tell(both, "en")) == ("Nom", "Name")
     assert language.tell(joined([both, made]), "en").startswith("Name ")
