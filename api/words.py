@@ -304,14 +304,16 @@ WORDS = {
 # How a state feels, for its badge's colour and sign; what is in no set is neutral.
 GOOD = {
     "active", "done", "approved", "closed", "ok", "changed", "same", "published", "delivered", "sent", "ready",
-    "adopted", "up", "alive", "shown", "enabled",
+    "adopted", "up", "alive", "shown", "enabled", "in_time",
 }  # fmt: skip
 BUSY = {
     "creating", "starting", "stopping", "deleting", "running", "queued", "undoing", "draft", "checked", "resizing",
     "rebooting", "restoring", "moving", "making", "started", "planning", "applying",
 }  # fmt: skip
-WAITING = {"outside", "waiting", "held", "pending", "open", "invited", "expiring", "planned", "coming"}
-BAD = {"differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked", "down", "silent"}
+WAITING = {"outside", "waiting", "held", "pending", "open", "invited", "expiring", "planned", "coming", "uncounted"}
+BAD = {
+    "differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked", "down", "silent", "too_old",
+}  # fmt: skip
 
 
 def mood(code: str) -> str:

@@ -111,6 +111,7 @@ DRIFTS = {
     "differs": N_("écart"),
     "unknown": N_("inconnu"),
 }
+OLDEST = {"in_time": N_("à temps"), "too_old": N_("trop ancien"), "uncounted": N_("à vérifier")}
 DEADLINES = {"ahead": N_("à venir"), "soon": N_("bientôt"), "over": N_("passée")}
 DIFFERENCES = {
     "changes": N_("serait changé"),
@@ -312,6 +313,7 @@ TABLES = {
     "repository": REPOSITORIES,
     "drift": DRIFTS,
     "deadline": DEADLINES,
+    "oldest": OLDEST,
     "certificate": CERTIFICATES,
     "plan": PLANS,
     "obstacle": OBSTACLES,

@@ -20,6 +20,7 @@ from orchestrator.events import Size
 from orchestrator.steps import Run, Write
 from orchestrator.tables import FLOW_LIVE, Flow, Service
 from orchestrator.tables_backups import Backup
+from orchestrator.tables_usage import OLDEST
 
 METERED = ("volume", "floating_ip")  # what counts from its creation on, beside the server, which counts while it serves
 
@@ -87,7 +88,8 @@ def hand_over(run: Run, session: Session) -> None:
         if resource.kind in METERED:
             size = Size(disk_gib=run.specification["disk_gib"]) if resource.kind == "volume" else Size()
             events.record_event(session, resource.id, "created", at, flow_id=run.flow_id, size=size)
-    counted = session.get_one(Backup, run.parameters["backup_id"]).meters or {}
+    counted = dict(session.get_one(Backup, run.parameters["backup_id"]).meters or {})
+    counted.pop(OLDEST, None)  # what has its time may be no part of a backup: the new one tells what it keeps
     usage.keep(session, run.owner, run.specification["stack"]["slug"], counted, at)
     services.change_state(session, run.owner.service_id, "active", at, flow_id=run.flow_id)
     _delete(run, session, old, at)

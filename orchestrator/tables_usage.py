@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from orchestrator.database import Base
 from orchestrator.tables import key
 
+OLDEST = "oldest_days"  # for every stack the same: how old, in days, the oldest is that it keeps for a limited time
+
 
 def code(slug: str, meter: str) -> str:
     """What a stack's meter is called among all: `library_records`."""

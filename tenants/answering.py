@@ -25,18 +25,20 @@ def changeable(session: Session, service: Service) -> list[dict[str, Any]]:
 
 
 def rules(session: Session, service: Service) -> list[dict[str, Any]]:
-    """The rules of what the service was asked, as the newest version of its offer has them that declares the version
-    which its application runs; that may have come after the order.
-    """
+    """The rules of what the service was asked, as `declared` has them: that may have come after the order."""
+    offer = declared(session, service)
+    asked: list[dict[str, Any]] = offer.parameters["rules"] if offer else []
+    return [rule for rule in asked if rule["name"] in service.specification["answers"]]
+
+
+def declared(session: Session, service: Service) -> Offer | None:
+    """The newest version of a service's offer that declares the version which its application runs."""
     own = service.specification.get("stack")
     if not own:
-        return []
+        return None
     known = sa.select(Offer).where(Offer.slug == service.specification["offer"], Offer.state != "draft")
-    for offer in session.scalars(known.order_by(Offer.version.desc())):
-        if offer.stack and offer.stack["versions"][0]["version"] == own["version"]:
-            asked: list[dict[str, Any]] = offer.parameters["rules"]
-            return [rule for rule in asked if rule["name"] in service.specification["answers"]]
-    return []
+    offers = session.scalars(known.order_by(Offer.version.desc()))
+    return next((one for one in offers if one.stack and one.stack["versions"][0]["version"] == own["version"]), None)
 
 
 def listed(session: Session, service: Service) -> list[dict[str, Any]]:

@@ -9,15 +9,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from orchestrator.tables import Service
-from tenants import deadlines
+from tenants import deadlines, oldest
 from tenants.deadlines import Deadline
+from tenants.oldest import Oldest
 from tenants.tables import Offer
 
 
 @dataclass(frozen=True)
 class Application:
     """stack: its name; version, and what upstream calls it (None: no offer says); offered: whether the catalogue has
-    it; what is withdrawn lives on, and gets no newer version. deadlines: its last days.
+    it; what is withdrawn lives on, and gets no newer version. deadlines: its last days; oldest: how old the oldest is
+    that it keeps, where that has its time.
     """
 
     stack: str
@@ -25,6 +27,7 @@ class Application:
     upstream: str | None
     offered: bool
     deadlines: list[Deadline]
+    oldest: Oldest | None
 
 
 def of(session: Session, service: Service, at: datetime, timezone: str) -> Application | None:
@@ -36,7 +39,7 @@ def of(session: Session, service: Service, at: datetime, timezone: str) -> Appli
     return Application(
         own["slug"], own["version"], _upstream(offers, own["version"]),
         any(offer.state == "published" for offer in offers),
-        deadlines.of(session, service, deadlines.today(at, timezone)),
+        deadlines.of(session, service, deadlines.today(at, timezone)), oldest.of(session, service, at),
     )  # fmt: skip
 
 

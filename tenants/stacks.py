@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import InvalidInput, Text
 from orchestrator.settings import ROOT, Settings
+from orchestrator.tables_usage import OLDEST
 from tenants import declarations
 from tenants.declarations_yaml import BrokenYaml, load_yaml
 from tenants.focus_words import OTHER, SUBCATEGORIES
@@ -132,8 +133,11 @@ class Register(_Part):
 
 
 class Retention(_Part):
-    """Days for which the application keeps data."""
+    """Days for which the application keeps data. answer: the parameter that says how many; `usage` then tells how old
+    the oldest is (`oldest_days`).
+    """
 
+    answer: Name | None = None
     default_days: int | None = Field(None, ge=1)
     maximum_days: int | None = Field(None, ge=1)
 
@@ -221,6 +225,11 @@ class Declared(Stack):
             raise PydanticCustomError(
                 "invalid_stack", "price : {names} ne se compte pas", {"names": ", ".join(sorted(unknown))}
             )
+        if OLDEST in (meter.code for meter in self.meters):
+            raise PydanticCustomError("invalid_stack", "meters : {name} est réservé à retention", {"name": OLDEST})
+        days = {rule.name for rule in self.parameters if rule.type == "integer"}
+        if self.retention.answer and self.retention.answer not in days:
+            raise PydanticCustomError("invalid_stack", "retention : answer doit être un paramètre de type integer")
         used = [check.port for check in self.health] + ([self.web.port] if self.web else [])
         closed = set(used) - set(self.ports)
         if closed:

@@ -20,6 +20,7 @@ from orchestrator import ansible, readiness, service_secrets, ssh, trial
 from orchestrator.ansible import Outcome
 from orchestrator.errors import ClocherError
 from orchestrator.settings import Settings
+from orchestrator.tables_usage import OLDEST
 from orchestrator.trial import Machine, Trial
 from tenants import stacks, stacks_checking, stacks_exports, stacks_sources, stacks_town
 from tenants.stacks import Check, Declared
@@ -277,12 +278,16 @@ class _Life:
         return ssh.run(self.place.settings, machine.guest, "sudo", "sh", "-c", script, timeout=120)
 
     def count(self) -> Outcome:
-        """Every business meter that is declared is counted, in whole numbers."""
+        """Every meter that is declared is counted, in whole numbers; nothing is kept longer than was answered."""
         outcome = self.again("usage")
         meters = outcome.result.get("meters", {})
-        wrong = [meter.code for meter in self.stack.meters if type(meters.get(meter.code)) is not int]
+        limit = self.stack.retention.answer
+        wanted = [*(meter.code for meter in self.stack.meters), *([OLDEST] if limit else [])]
+        wrong = [code for code in wanted if type(meters.get(code)) is not int]
         if wrong:
             raise _wrong("usage_missing", f"no whole number for {', '.join(wrong)}: {meters}")
+        if limit and meters[OLDEST] > self.answers[limit]:
+            raise _wrong("kept_too_long", f"{OLDEST} {meters[OLDEST]}, {limit} {self.answers[limit]}")
         return outcome
 
     def miss(self) -> None:

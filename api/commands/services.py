@@ -87,11 +87,15 @@ def tell(
 
 
 def _tell_application(runs: dict[str, Any]) -> None:
-    """What it runs, and its last days."""
+    """What it runs, its last days, and how old the oldest is that it keeps."""
     called = f" ({runs['upstream']})" if runs["upstream"] else ""
     click.echo(f"Version {runs['version']}{called}{'' if runs['offered'] else ', retirée du catalogue'}")
     for one in runs["deadlines"]:
         click.echo(f"{one['label']['fr']} : {cell(one['day'])}, {words.french(one['state'], 'deadline')}")
+    if oldest := runs["oldest"]:
+        click.echo(f"{oldest['label']['fr']} : {oldest['allowed']}")
+        seen = f"{cell(oldest['days'])}, {words.french(oldest['state'], 'oldest')}"
+        click.echo(f"Jours du plus ancien : {seen} (compté : {cell(oldest['at'])})")
 
 
 @command.command()

@@ -353,9 +353,25 @@ class DeadlineOut(Given):
     state: str = Field(examples=["ahead"])
 
 
+class OldestOut(Given):
+    """How old, in days, the oldest is that the application keeps, counted `at` (null: never). allowed: the days that it
+    may, as answered under `label`; rule: what the register says of it; highest: the most of the last year's `counts`.
+    state: in_time, too_old, or uncounted: not for two days, or not since another answer.
+    """
+
+    days: int | None = Field(examples=[27])
+    at: datetime | None
+    allowed: int = Field(examples=[28])
+    label: dict[str, str]
+    rule: dict[str, str]
+    highest: int | None
+    counts: int
+    state: str = Field(examples=["in_time"])
+
+
 class ApplicationOut(Given):
     """What a service runs. upstream: what its makers call the version; offered: false once it was withdrawn from the
-    catalogue: it lives on, can't be ordered any more and gets no newer version.
+    catalogue: it lives on, can't be ordered any more and gets no newer version. oldest: of one that destroys in time.
     """
 
     stack: str = Field(examples=["video"])
@@ -363,6 +379,7 @@ class ApplicationOut(Given):
     upstream: str | None = Field(examples=["ZoneMinder 1.36.33"])
     offered: bool
     deadlines: list[DeadlineOut]
+    oldest: OldestOut | None
 
 
 class ApplicationShown(Given):

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
-from orchestrator import audit, entry, events, outsiders
+from orchestrator import audit, entry, events, outsiders, usage
 from orchestrator.cloud_history import Found
 from orchestrator.events import Size
 from orchestrator.settings import ROOT
@@ -173,7 +173,7 @@ def wiki(session: Session, member_id: int) -> int:
 
 
 def withdrawn(session: Session, member_id: int) -> str:
-    """An application that the catalogue has no more, and whose authorisation ends soon."""
+    """An application that the catalogue has no more; its authorisation ends soon, and a picture is kept too long."""
     service = session.get_one(Service, wiki(session, member_id))
     offer = stacks.columns(stacks.read(ROOT / "playbooks" / "stacks" / "video"))[0]
     if session.scalar(sa.select(Offer.id).where(Offer.slug == offer["slug"])) is None:
@@ -182,6 +182,9 @@ def withdrawn(session: Session, member_id: int) -> str:
     answers = {"retention_days": 28, "prefect_authorisation": "2022-0412", "authorisation_expiry": f"{ends:%Y-%m-%d}"}
     own = stacks.specification(offer["stack"], answers) | {"offer": offer["slug"]}
     service.name, service.specification = f"cameras-{service.id}", service.specification | own
+    for hours, days in ((28, 28), (4, 29)):
+        at = datetime.now(UTC) - timedelta(hours=hours)
+        usage.keep(session, events.Owner(member_id, service.id, None), "video", {"cameras": 6, "oldest_days": days}, at)
     session.flush()
     return f"/services/{service.id}"
 
