@@ -20,7 +20,7 @@ def test_what_awaits_its_source_says_so(app: APIFlask, owner: sa.Engine) -> None
         catalogue.load(session, places=[ROOT / "playbooks" / "stacks"])
     agent = invite(app, "Camille", "brevaux", ["requester"]).client()
     cards = agent.get("/catalogue").text
-    assert "Espace de documents, Moyen" in cards and cards.count("pas encore disponible") == 2
+    assert "Espace de documents, moyen" in cards and cards.count("pas encore disponible") == 2
     page = agent.get("/catalogue/nextcloud-medium").text
     assert "CLOCHER_STACKS_SOURCES" in page and "clocher stack test" in page
     assert 'name="step"' not in page
