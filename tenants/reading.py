@@ -180,8 +180,13 @@ def _newest_flows(session: Session, service_ids: list[int]) -> dict[int, Flow]:
 
 
 def waiting_orders(session: Session, *, limit: int) -> list[dict[str, Any]]:
-    """The orders that wait for a decision, oldest first, so many at most."""
-    query = _shown(Order).where(Order.state == "waiting", own(session, Order.member_id)).order_by(Order.id)
+    """The orders that wait for a decision, oldest first, so many at most; each with its `member_name`."""
+    query = (
+        _shown(Order)
+        .add_columns(Member.name.label("member_name"))
+        .where(Order.state == "waiting", own(session, Order.member_id))
+        .order_by(Order.id)
+    )
     return [dict(row) for row in session.execute(query.limit(limit)).mappings()]
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import Conflict
-from orchestrator.tables import Flow, Resource, ResourceEvent, Service, Snapshot
+from orchestrator.tables import Flow, Member, Resource, ResourceEvent, Service, Snapshot
 from tenants import costs, reading, wholes
-from tenants.tables import Order
+from tenants.tables import Offer, Order
 from tenants.tables_schedules import SnapshotSchedule
 
 MOST = 50  # of each list: the newest; the lists themselves have the rest
@@ -20,13 +22,14 @@ MOST = 50  # of each list: the newest; the lists themselves have the rest
 
 @dataclass(frozen=True)
 class ServiceView:
-    """row: as `reading.show` gives it, service: the same to work with; whole: what it is made of, None when no order
-    says; newest first: events, flows, snapshots (without those that are gone), orders; resources: living ones; change:
-    the order of a change that waits.
+    """row: as `reading.show` gives it, service: the same to work with; member: whose, by name; whole: what it is made
+    of, None when no order says; newest first: events, flows, snapshots (without those that are gone), orders;
+    resources: living ones; change: the order of a change that waits.
     """
 
     row: dict[str, Any]
     service: Service
+    member: str
     whole: wholes.Whole | None
     resources: list[Resource]
     events: list[dict[str, Any]]
@@ -46,6 +49,7 @@ def service_page(session: Session, service_id: int, at: datetime, timezone: str)
     return ServiceView(
         row=row,
         service=service,
+        member=session.get_one(Member, service.member_id).name,
         whole=whole(session, service),
         resources=list(
             session.scalars(
@@ -93,6 +97,12 @@ def whole(session: Session, service: Service) -> wholes.Whole | None:
         return wholes.of(session, wholes.settled(session, service))
     except Conflict:
         return None
+
+
+def titles(session: Session, slugs: Iterable[str | None]) -> dict[str, dict[str, str]]:
+    """What offers are called now, by language, by their slugs; one that is unknown is left out."""
+    newest = sa.select(Offer.slug, Offer.title).ext(distinct_on(Offer.slug)).where(Offer.slug.in_(slugs))
+    return dict(session.execute(newest.order_by(Offer.slug, Offer.version.desc())).all())
 
 
 def _events(session: Session, service_id: int) -> list[dict[str, Any]]:

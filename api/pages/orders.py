@@ -15,7 +15,7 @@ from api import auth, paging
 from api.forms import Form
 from api.pages import flows
 from orchestrator.errors import ClocherError
-from tenants import approvals, orders, reading_orders
+from tenants import approvals, orders, reading_orders, reading_service
 from tenants.tables import ORDER_STATES
 
 blueprint = APIBlueprint("order_pages", __name__, enable_openapi=False)
@@ -64,9 +64,10 @@ def _shown(session: Session, order_id: int) -> dict[str, Any]:
     view = reading_orders.order_page(session, order_id, g.caller, auth.now())
     running = flows.shown(session, view.order.flow_id) if view.order.flow_id else {"flow": None, "live": False}
     waits = view.order.state == "waiting"
+    before = [view.order.parameters["before"]] if view.order.kind == "resize" else []
     return {
         "view": view, "order": view.order, **running, "live": running["live"] or waits,
-        "placed": request.args.get("placed"),
+        "placed": request.args.get("placed"), "titles": reading_service.titles(session, before),
     }  # fmt: skip
 
 

@@ -59,10 +59,12 @@ def listed() -> str:
             member=(given["member"] or None) if territory else None,
         )  # fmt: skip
         members = reading_orders.active_members(session) if territory else []
+        titles = reading_service.titles(session, {row["specification"].get("offer") for row in rows})
     kept: dict[str, Any] = {name: value for name, value in given.items() if value}
     paged = kept | ({"rows": rows_wanted} if rows_wanted == SIZES[1] else {})
     return render_template(
-        "services/list.html", rows=rows, form=Form.asked(), kept=kept, members=members, states=SERVICE_STATES,
+        "services/list.html", rows=rows, form=Form.asked(), kept=kept, members=members, titles=titles,
+        states=SERVICE_STATES,
         next=url_for(".listed", **{**paged, "after": str(following)}) if following else None,
         first=url_for(".listed", **paged) if after else None,
     )  # fmt: skip
@@ -102,6 +104,7 @@ def _shown(session: Session, service_id: int) -> dict[str, Any]:
     newest, book = view.flows[0] if view.flows else None, prices.in_force(session, auth.now())
     return {
         "view": view,
+        "titles": reading_service.titles(session, [view.row["specification"].get("offer")]),
         "backups": backups.kept(session, view.service, auth.now(), auth.settings().backup_hour, zone),
         "drift": drift.of(session, view.service),
         "energy": energy.of_service(session, service_id, view.service.member_id),

@@ -13,7 +13,7 @@ from api.forms import Form
 from api.language import sentences as ngettext
 from api.pages.admin.guard import territory
 from orchestrator.errors import ClocherError, InvalidInput
-from tenants import members_list, upgrades_planned, windows
+from tenants import members_list, reading_service, upgrades_planned, windows
 from tenants.members_list import Filters
 from tenants.upgrades_planned import Rules
 
@@ -49,7 +49,9 @@ def _asked(slug: str, form: Form, refused: ClocherError | None = None) -> str | 
     if refused:
         form = form.refused(refused, "day" if isinstance(refused, InvalidInput) else "")
     status = 409 if form.sentence else 200
-    return render_template("admin/upgrades/plan.html", slug=slug, rows=rows, form=form), status
+    with auth.scope() as session:
+        titles = reading_service.titles(session, [slug])
+    return render_template("admin/upgrades/plan.html", slug=slug, titles=titles, rows=rows, form=form), status
 
 
 def _plan(slug: str, day: str, *, dry_run: bool) -> list[dict[str, Any]]:
