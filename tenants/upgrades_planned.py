@@ -65,9 +65,10 @@ def plan(
     older = _older(session, offer, at) if offer else []
     made = [_plan(session, service, found, at, rules, day) for service, found in older]
     if not made:
+        called = offer.title if offer else slug
         raise Conflict(
             "nothing_to_plan",
-            Text("Aucun service de l’offre « {slug} » n’attend de version plus récente.", slug=slug),
+            Text("Aucun service de l’offre « {offer} » n’attend de version plus récente.", offer=called),
             "Publiez d’abord la nouvelle version, ou voyez ce qui est déjà prévu.",
         )
     if not dry_run:
