@@ -312,7 +312,8 @@ BUSY = {
 }  # fmt: skip
 WAITING = {"outside", "waiting", "held", "pending", "open", "invited", "expiring", "planned", "coming", "uncounted"}
 BAD = {
-    "differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked", "down", "silent", "too_old",
+    "differs", "failed", "rejected", "unreachable", "error", "expired", "revoked", "locked", "down", "silent",
+    "too_old",
 }  # fmt: skip
 
 
